@@ -1,0 +1,402 @@
+"""Every table of the ledger, with the constraints that make loss and doubling impossible rather than unlikely.
+
+Money and prices are NUMERIC, instants ``timestamptz``, enumerations text with a CHECK. A table exists only if running
+code writes it. Rows that record what was decided (recommendations, decisions, executions, events) are immutable: the
+migration installs triggers that refuse UPDATE and DELETE on them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from trading_assets.domain.values import (
+    LIVE_STATES,
+    Action,
+    Direction,
+    KillMode,
+    OrderState,
+    PositionState,
+    Purpose,
+    Right,
+    Side,
+    SignalStatus,
+    Strategy,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: Prices and money: up to 10^14 with six decimals, exact.
+Amount = Numeric(20, 6)
+Instant = DateTime(timezone=True)
+
+
+def _one_of(column: str, values: type) -> CheckConstraint:
+    allowed = ", ".join(f"'{member.value}'" for member in values)  # type: ignore[attr-defined]
+    return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_known")
+
+
+def _in(column: str, values: frozenset[OrderState]) -> str:
+    return f"{column} IN (" + ", ".join(f"'{value.value}'" for value in sorted(values)) + ")"
+
+
+# --- news -----------------------------------------------------------------------------------------------------------
+
+feed_state = Table(
+    "feed_state",
+    metadata,
+    Column("feed", Text, primary_key=True, comment="configured name of the feed"),
+    Column("url", Text, nullable=False),
+    Column("etag", Text),
+    Column("last_modified", Text),
+    Column("last_attempt_at", Instant, nullable=False),
+    Column("last_success_at", Instant),
+    Column("error_count", Integer, nullable=False, comment="consecutive failures; 0 after a success"),
+    Column("last_error", Text),
+    CheckConstraint("error_count >= 0", name="error_count_not_negative"),
+)
+
+inbound_events_raw = Table(
+    "inbound_events_raw",
+    metadata,
+    Column("event_uid", Text, primary_key=True, comment="SHA-256 of guid, else link, else title + published"),
+    Column("feed", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("link", Text),
+    Column("summary", Text),
+    Column("published_at", Instant, comment="null when the feed gives no usable date"),
+    Column("fetched_at", Instant, nullable=False),
+    Column("cluster_id", Text, nullable=False, comment="event_uid of the first story of the same event"),
+    CheckConstraint("event_uid ~ '^[0-9a-f]{64}$'", name="event_uid_is_sha256"),
+    Index("ix_inbound_events_raw_fetched_at", "fetched_at"),
+)
+
+inbound_events_classified = Table(
+    "inbound_events_classified",
+    metadata,
+    Column("event_uid", Text, ForeignKey("inbound_events_raw.event_uid"), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("tickers", ARRAY(Text), nullable=False),
+    Column("sentiment_label", Text, nullable=False),
+    Column("sentiment_score", Float, nullable=False, comment="P(positive) - P(negative), in [-1, 1]"),
+    Column("confidence", Float, nullable=False, comment="largest class probability, in [0, 1]"),
+    Column("scored_at", Instant, nullable=False),
+    UniqueConstraint("event_uid", "model", "revision"),
+    CheckConstraint("sentiment_label IN ('positive', 'neutral', 'negative')", name="label_known"),
+    CheckConstraint("sentiment_score BETWEEN -1 AND 1", name="score_in_range"),
+    CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence_in_range"),
+)
+
+# --- decisions ------------------------------------------------------------------------------------------------------
+
+watchlist_state = Table(
+    "watchlist_state",
+    metadata,
+    Column("ticker", Text, primary_key=True),
+    Column("session", Date, nullable=False),
+    Column("as_of", Instant, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("direction", Text, nullable=False, comment="BULLISH, BEARISH or NONE"),
+    Column("factors", JSONB, nullable=False),
+    Column("entered_at", Instant, nullable=False),
+    CheckConstraint("score BETWEEN 0 AND 1", name="score_in_range"),
+    CheckConstraint("rank >= 1", name="rank_positive"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("mode", Text, nullable=False, comment="PRACTICE, PAPER or LIVE"),
+    Column("broker_account_id", Text, comment="verified at the first successful connection"),
+    Column("opening_cash", Amount, comment="cash at the broker before this ledger's first order"),
+    Column("reconciled_at", Instant),
+    Column("reconciled_start", Text, comment="world start id under which reconciled_at was written"),
+    Column("reconciliation", JSONB, comment="last reconciliation report"),
+    Column("created_at", Instant, nullable=False),
+    CheckConstraint("mode IN ('PRACTICE', 'PAPER', 'LIVE')", name="mode_known"),
+)
+
+kill_switches = Table(
+    "kill_switches",
+    metadata,
+    Column("scope", Text, primary_key=True, comment="'*' for all accounts, else an account name"),
+    Column("kill_mode", Text, nullable=False),
+    Column("set_at", Instant, nullable=False),
+    Column("reason", Text, nullable=False),
+    _one_of("kill_mode", KillMode),
+)
+
+dispatcher_runs = Table(
+    "dispatcher_runs",
+    metadata,
+    Column("run_id", Text, primary_key=True, comment="Dagster run id"),
+    Column("job", Text, nullable=False),
+    Column("account", Text, comment="null for the minute run, which serves all accounts"),
+    Column("ticket", Text, nullable=False, unique=True, comment="single-use permission issued by a sensor tick"),
+    Column("as_of", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("outcome", JSONB),
+)
+
+dispatch_recommendations = Table(
+    "dispatch_recommendations",
+    metadata,
+    Column("signal_id", Text, primary_key=True),
+    Column("session", Date, nullable=False),
+    Column("ticker", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("bar_start", Instant, nullable=False),
+    Column("known_at", Instant, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("watchlist_score", Float, nullable=False),
+    Column("urgent", Boolean, nullable=False),
+    Column("rule_set", Text, nullable=False),
+    Column("config_hash", Text, nullable=False),
+    Column("factors", JSONB, nullable=False),
+    Column("features", JSONB, nullable=False),
+    Column("sentiment", JSONB, nullable=False),
+    Column("published_at", Instant, nullable=False),
+    Column("published_by", Text, nullable=False, comment="Dagster run id"),
+    _one_of("action", Action),
+    _one_of("strategy", Strategy),
+    _one_of("direction", Direction),
+    CheckConstraint("action <> 'HOLD'", name="actionable"),
+    CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence_in_range"),
+    Index("ix_dispatch_recommendations_session", "session"),
+)
+
+dispatch_status = Table(
+    "dispatch_status",
+    metadata,
+    Column("signal_id", Text, ForeignKey("dispatch_recommendations.signal_id"), primary_key=True),
+    Column("account", Text, ForeignKey("accounts.account"), primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("run_id", Text, comment="run that holds or held the claim"),
+    Column("lease_until", Instant),
+    Column("updated_at", Instant, nullable=False),
+    _one_of("status", SignalStatus),
+    CheckConstraint(
+        "(status = 'PROCESSING') = (lease_until IS NOT NULL)", name="lease_while_processing"
+    ),
+    CheckConstraint("status NOT IN ('SKIPPED', 'FAILED') OR reason IS NOT NULL", name="reason_given"),
+    Index("ix_dispatch_status_open", "account", postgresql_where=text("status IN ('PENDING', 'PROCESSING')")),
+)
+
+decision_inputs = Table(
+    "decision_inputs",
+    metadata,
+    Column("input_hash", Text, primary_key=True, comment="SHA-256 of the canonical JSON payload"),
+    Column("kind", Text, nullable=False, comment="chain, quote, account, config"),
+    Column("payload", JSONB, nullable=False),
+    Column("stored_at", Instant, nullable=False),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("signal_id", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("outcome", Text, nullable=False, comment="ENTER, SKIP or EXPIRE"),
+    Column("reason", Text, nullable=False),
+    Column("gates", JSONB, nullable=False, comment="all gate results in rulebook order"),
+    Column("selection", JSONB, comment="contract candidates with their scores and refusals"),
+    Column("sizing", JSONB, comment="budget, constraints and which one binds"),
+    Column("inputs", JSONB, nullable=False, comment="kind -> input_hash"),
+    ForeignKeyConstraint(
+        ["signal_id", "account"], ["dispatch_status.signal_id", "dispatch_status.account"]
+    ),
+    CheckConstraint("outcome IN ('ENTER', 'SKIP', 'EXPIRE')", name="outcome_known"),
+    Index("ix_decisions_signal_id_account", "signal_id", "account"),
+)
+
+# --- positions, orders, fills ---------------------------------------------------------------------------------------
+
+active_positions = Table(
+    "active_positions",
+    metadata,
+    Column("position_id", Text, primary_key=True),
+    Column("account", Text, ForeignKey("accounts.account"), nullable=False),
+    Column("symbol", Text, nullable=False, comment="OCC symbol or ticker"),
+    Column("underlying", Text, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("contract_right", Text),
+    Column("strike", Amount),
+    Column("expiry", Date),
+    Column("multiplier", Integer, nullable=False),
+    Column("signal_id", Text, ForeignKey("dispatch_recommendations.signal_id")),
+    Column("origin", Text, nullable=False, comment="signal, or adopted from the broker"),
+    Column("state", Text, nullable=False),
+    Column("quantity_opened", Integer, nullable=False, comment="contracts or shares bought so far"),
+    Column("quantity", Integer, nullable=False, comment="contracts or shares still held"),
+    Column("entry_price", Amount, comment="average entry fill per share"),
+    Column("entry_underlying", Amount, comment="underlying's price when the entry was decided"),
+    Column("entry_delta", Float),
+    Column("opened_at", Instant),
+    Column("stage", Integer, nullable=False, comment="0, or 1 once half was sold at the target"),
+    Column("high_water", Amount, comment="best executable price since entry"),
+    Column("exit_reason", Text),
+    Column("closed_at", Instant),
+    Column("realized_pnl", Amount, nullable=False, comment="from exit fills so far, per the multiplier"),
+    Column("created_at", Instant, nullable=False),
+    _one_of("strategy", Strategy),
+    _one_of("direction", Direction),
+    _one_of("state", PositionState),
+    CheckConstraint("contract_right IN (" + ", ".join(f"'{r.value}'" for r in Right) + ")", name="right_known"),
+    CheckConstraint("origin IN ('signal', 'adopted')", name="origin_known"),
+    CheckConstraint("origin <> 'signal' OR signal_id IS NOT NULL", name="signal_named"),
+    CheckConstraint("quantity >= 0 AND quantity <= quantity_opened", name="quantity_in_range"),
+    CheckConstraint("state <> 'CLOSED' OR (quantity = 0 AND closed_at IS NOT NULL)", name="closed_is_flat"),
+    CheckConstraint("multiplier > 0", name="multiplier_positive"),
+    UniqueConstraint("account", "signal_id"),
+    Index(
+        "uq_active_positions_live_symbol",
+        "account",
+        "symbol",
+        unique=True,
+        postgresql_where=text("state IN ('OPENING', 'OPEN', 'CLOSING')"),
+    ),
+    Index(
+        "uq_active_positions_live_underlying",
+        "account",
+        "underlying",
+        unique=True,
+        postgresql_where=text("state IN ('OPENING', 'OPEN', 'CLOSING') AND origin = 'signal'"),
+    ),
+)
+
+position_events = Table(
+    "position_events",
+    metadata,
+    Column("event_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("position_id", Text, ForeignKey("active_positions.position_id"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("kind", Text, nullable=False, comment="opened, fill, exit_decided, exit_ordered, half_taken, closed, ..."),
+    Column("run_id", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
+    Index("ix_position_events_position_id", "position_id"),
+)
+
+order_intents = Table(
+    "order_intents",
+    metadata,
+    Column("client_order_id", Text, primary_key=True),
+    Column("account", Text, ForeignKey("accounts.account"), nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("position_id", Text, ForeignKey("active_positions.position_id"), nullable=False),
+    Column("signal_id", Text, comment="of an entry"),
+    Column("symbol", Text, nullable=False),
+    Column("underlying", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("multiplier", Integer, nullable=False),
+    Column("order_type", Text, nullable=False),
+    Column("limit_price", Amount),
+    Column("attempt", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("reason", Text, nullable=False, comment="'entry', or the exit rule that asked for it"),
+    Column("state", Text, nullable=False),
+    Column("broker_order_id", Text, unique=True),
+    Column("filled_quantity", Integer, nullable=False),
+    Column("filled_avg_price", Amount),
+    Column("error", Text, comment="the broker's own words for a rejection, or why the state is UNKNOWN"),
+    Column("run_id", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("submitted_at", Instant),
+    Column("updated_at", Instant, nullable=False),
+    _one_of("purpose", Purpose),
+    _one_of("side", Side),
+    _one_of("state", OrderState),
+    CheckConstraint("order_type IN ('limit', 'market')", name="order_type_known"),
+    CheckConstraint("(order_type = 'limit') = (limit_price IS NOT NULL)", name="limit_has_price"),
+    CheckConstraint("quantity > 0 AND filled_quantity BETWEEN 0 AND quantity", name="quantity_in_range"),
+    CheckConstraint("length(client_order_id) <= 128", name="client_order_id_short"),
+    CheckConstraint("(purpose = 'ENTRY') = (side = 'buy')", name="entries_buy_exits_sell"),
+    CheckConstraint("purpose <> 'ENTRY' OR signal_id IS NOT NULL", name="entry_names_signal"),
+    UniqueConstraint("position_id", "purpose", "attempt", "step"),
+    Index(
+        "uq_order_intents_one_live_entry",
+        "account",
+        "signal_id",
+        unique=True,
+        postgresql_where=text("purpose = 'ENTRY' AND " + _in("state", LIVE_STATES)),
+    ),
+    Index(
+        "uq_order_intents_one_live_exit",
+        "position_id",
+        unique=True,
+        postgresql_where=text("purpose = 'EXIT' AND " + _in("state", LIVE_STATES)),
+    ),
+)
+
+dispatch_executions = Table(
+    "dispatch_executions",
+    metadata,
+    Column("execution_id", Text, primary_key=True, comment="the broker's fill activity id"),
+    Column("client_order_id", Text, ForeignKey("order_intents.client_order_id")),
+    Column("position_id", Text, ForeignKey("active_positions.position_id"), nullable=False),
+    Column("account", Text, ForeignKey("accounts.account"), nullable=False),
+    Column("broker_order_id", Text, nullable=False),
+    Column("cumulative_quantity", Integer, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("price", Amount, nullable=False),
+    Column("multiplier", Integer, nullable=False),
+    Column("executed_at", Instant, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("booked_at", Instant, nullable=False),
+    Column("run_id", Text, nullable=False),
+    _one_of("side", Side),
+    UniqueConstraint("broker_order_id", "cumulative_quantity"),
+    CheckConstraint("quantity > 0 AND cumulative_quantity >= quantity", name="quantity_in_range"),
+    CheckConstraint("price >= 0", name="price_not_negative"),
+)
+
+#: Tables whose rows never change once written.
+IMMUTABLE = (
+    dispatch_recommendations,
+    decision_inputs,
+    decisions,
+    dispatch_executions,
+    position_events,
+    inbound_events_raw,
+    inbound_events_classified,
+)
