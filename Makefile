@@ -1,0 +1,68 @@
+# Every command of this project. `make` alone lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+# A run is a fresh process: let Python keep the byte code it has compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
+PYTHON := .venv/bin/python
+WORKERS ?= 2
+ARGS ?=
+
+##@ The two to start with
+
+.PHONY: demo
+demo: base ## Install what running needs, then trade one accelerated session. ARGS="..." is handed on
+	@$(PYTHON) -m trading_assets.cli demo $(ARGS)
+
+.PHONY: test
+test: full ## Install everything, then run the test suite. ARGS="-k name" is handed on to pytest
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m "not seeds" --ignore trading_assets_tests/faults $(ARGS)
+
+##@ More tests
+
+.PHONY: test-faults
+test-faults: full ## Kill processes at the worst moments; nothing may be lost or doubled
+	@$(PYTHON) -m pytest trading_assets_tests/faults $(ARGS)
+
+.PHONY: test-seeds
+test-seeds: full ## Repeat the random properties over many seeds
+	@$(PYTHON) -m pytest -n $(WORKERS) -m seeds $(ARGS)
+
+##@ Before a commit
+
+.PHONY: check
+check: full ## Lint, format, types, import contracts, licences and leaks
+	@echo "ruff check"; $(PYTHON) -m ruff check .
+	@echo "ruff format"; $(PYTHON) -m ruff format --check .
+	@echo "mypy"; $(PYTHON) -m mypy
+	@echo "import contracts"; .venv/bin/lint-imports --no-logo
+	@echo "licences and leaks"; $(PYTHON) tools/hygiene.py
+
+.PHONY: format
+format: full ## Put the code into the one format and mend what can be mended by itself
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+.PHONY: pins
+pins: full ## Write constraints.txt from .venv, after a deliberate upgrade whose tests passed
+	@$(PYTHON) tools/pins.py
+
+##@ Housekeeping
+
+.PHONY: base
+base: ## Create .venv with what running needs (make demo does it by itself)
+	@sh tools/bootstrap.sh base
+
+.PHONY: full
+full: ## Create .venv with everything (make test does it by itself)
+	@sh tools/bootstrap.sh test
+
+.PHONY: clean
+clean: ## Remove .venv and what tools left behind; worlds in .trading_assets stay
+	rm -rf .venv .venv.lock build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find trading_assets trading_assets_tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## List the commands
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@echo
