@@ -1,0 +1,167 @@
+"""What was not ordered here: fills of other orders, positions found at the broker, contracts that ended by themselves.
+
+The broker is the truth about positions: whatever happened there is booked, marked with where it came from, and given
+exit rules; it is never ignored. A short position cannot be held by this ledger and is left as a difference.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError
+
+from trading_assets.broker import booking
+from trading_assets.broker.config import BrokerConfig
+from trading_assets.broker.values import BrokerActivity, BrokerFill, BrokerPosition
+from trading_assets.domain.clock import NEW_YORK
+from trading_assets.domain.identities import adopted_position_id
+from trading_assets.domain.values import Direction, PositionState, Right, Side, Strategy
+from trading_assets.ledger import executions, positions
+from trading_assets.ledger.executions import ADOPTED, FOREIGN, Execution
+from trading_assets.ledger.positions import Position
+from trading_assets.market.options import parse_occ
+
+log = logging.getLogger(__name__)
+
+_ENDINGS = {"OPEXP": "expired", "OPEXC": "exercised", "OPASN": "assigned"}
+
+
+def blank_position(account: str, symbol: str, found_at: datetime, now: datetime, config: BrokerConfig) -> Position:
+    """A position of origin ``adopted`` without quantity yet, with the exit rules that fit what it is.
+
+    Options near expiry get day-trade exits, other options those of a swing; anything else those of a stock.
+    """
+    try:
+        contract = parse_occ(symbol)
+    except ValueError:
+        contract = None
+    days = None if contract is None else (contract.expiry - now.astimezone(NEW_YORK).date()).days
+    if days is None:
+        strategy = Strategy.STOCK
+    else:
+        strategy = Strategy.DAY_TRADE if days <= config.adopted_day_trade_dte else Strategy.SWING_TRADE
+    bearish = contract is not None and contract.right is Right.PUT
+    return Position(
+        position_id=adopted_position_id(account, symbol, found_at),
+        account=account,
+        symbol=symbol,
+        underlying=symbol if contract is None else contract.underlying,
+        strategy=strategy,
+        direction=Direction.BEARISH if bearish else Direction.BULLISH,
+        multiplier=1 if contract is None else contract.multiplier,
+        origin="adopted",
+        state=PositionState.OPEN,
+        created_at=now,
+        contract_right=None if contract is None else contract.right,
+        strike=None if contract is None else contract.strike,
+        expiry=None if contract is None else contract.expiry,
+    )
+
+
+def book_foreign(
+    engine: Engine, account: str, fills: Sequence[BrokerFill], *, now: datetime, run_id: str, config: BrokerConfig
+) -> tuple[int, str | None]:
+    """Book the fills of one order that is not ours. Returns how many were new, and what could not be booked.
+
+    They belong to the live position in their symbol, or to one closed as phantom that they explain late; bought
+    without either, they open an adopted position. Sold without either, they are a difference.
+    """
+    first = min(fills, key=lambda fill: (fill.at, fill.cumulative_quantity))
+    if any(booking.whole(fill.quantity) is None or booking.whole(fill.cumulative_quantity) is None for fill in fills):
+        return 0, f"{first.symbol}: a fill of an order that is not ours has a fractional quantity"
+    with engine.begin() as connection:
+        position = positions.live_in_symbol(connection, account, first.symbol)
+        if position is None and first.side is Side.SELL:
+            position = positions.last_phantom(connection, account, first.symbol)
+            if position is None:
+                return 0, f"{first.symbol}: sold {first.quantity} by an order that is not ours, without a position here"
+        if position is None:
+            position = blank_position(account, first.symbol, first.at, now, config)
+            positions.insert_position(connection, position)
+            positions.add_event(
+                connection, position.position_id, now, ADOPTED, run_id, {"from": "fill of another order"}
+            )
+    return booking.book_on_position(engine, position.position_id, fills, reason=FOREIGN, at=now, run_id=run_id), None
+
+
+def adopt(
+    connection: Connection, account: str, held: BrokerPosition, *, now: datetime, run_id: str, config: BrokerConfig
+) -> str | None:
+    """Take over a position that only the broker knows. Returns why it could not be taken over, else None."""
+    quantity = booking.whole(held.quantity)
+    if quantity is None:
+        return f"{held.symbol}: the broker holds {held.quantity}, which this ledger cannot represent"
+    if held.avg_entry_price is None or held.avg_entry_price < 0:
+        return f"{held.symbol}: the broker holds {quantity} at an unknown entry price"
+    position = blank_position(account, held.symbol, now, now, config)
+    try:
+        with connection.begin_nested():
+            positions.insert_position(connection, position)
+    except IntegrityError:
+        return f"{held.symbol}: the broker holds {quantity}, and the ledger has a live position in the way"
+    stand_in = f"{ADOPTED}:{position.position_id}"
+    executions.insert_execution(
+        connection,
+        Execution(
+            execution_id=stand_in,
+            client_order_id=None,
+            position_id=position.position_id,
+            account=account,
+            broker_order_id=stand_in,
+            cumulative_quantity=quantity,
+            symbol=held.symbol,
+            side=Side.BUY,
+            quantity=quantity,
+            price=held.avg_entry_price,
+            multiplier=position.multiplier,
+            executed_at=now,
+            reason=ADOPTED,
+            booked_at=now,
+            run_id=run_id,
+        ),
+    )
+    details = {"quantity": quantity, "avg_entry_price": str(held.avg_entry_price), "from": "position at the broker"}
+    positions.add_event(connection, position.position_id, now, ADOPTED, run_id, details)
+    booking.refigure(connection, position, at=now, run_id=run_id, reason=ADOPTED, settled=True)
+    return None
+
+
+def close_phantom(connection: Connection, position: Position, *, first_seen: str, now: datetime, run_id: str) -> None:
+    """Close a position that the broker twice in a row did not hold. Its P&L stays what the booked fills say."""
+    positions.update_position(
+        connection,
+        position.position_id,
+        state=PositionState.CLOSED.value,
+        quantity=0,
+        closed_at=now,
+        exit_reason=positions.PHANTOM,
+    )
+    details = {"quantity": position.quantity, "first_missing_at": first_seen}
+    positions.add_event(connection, position.position_id, now, positions.PHANTOM, run_id, details)
+
+
+def end_contracts(
+    engine: Engine, held: Sequence[Position], events: Sequence[BrokerActivity], *, now: datetime, run_id: str
+) -> int:
+    """Book expiry, exercise and assignment: the contracts leave at 0; a stock leg arrives as a position of its own.
+
+    Returns the number of positions that ended this way.
+    """
+    by_symbol = {position.symbol: position for position in held}
+    ended = 0
+    for event in events:
+        position = by_symbol.pop(event.symbol or "", None)
+        if position is None or event.activity_type not in _ENDINGS:
+            continue
+        quantity = Decimal(position.quantity)
+        fill = BrokerFill(
+            event.activity_id, event.activity_id, position.symbol, Side.SELL, quantity, Decimal(0), quantity, now
+        )
+        ended += booking.book_on_position(
+            engine, position.position_id, [fill], reason=_ENDINGS[event.activity_type], at=now, run_id=run_id
+        )
+    return ended

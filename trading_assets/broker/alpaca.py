@@ -1,0 +1,223 @@
+"""The one wrapper around the real Alpaca SDK: every request of the project to a broker goes through ``AlpacaBroker``.
+
+It talks to Alpaca and to the practice exchange alike; only the address differs. The SDK is imported when an object is
+made, never when this module is. What does not belong here: what to do about an answer (``submission``, ``booking``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from trading_assets.broker import parsing
+from trading_assets.broker.config import BrokerConfig
+from trading_assets.broker.errors import BrokerUnavailable, RateLimited, Rejected
+from trading_assets.broker.market_data import MarketData
+from trading_assets.broker.transport import Transport, check_address, harden
+from trading_assets.broker.values import (
+    BrokerAccount,
+    BrokerActivity,
+    BrokerAsset,
+    BrokerFill,
+    BrokerOrder,
+    BrokerPosition,
+    OrderRequest,
+)
+from trading_assets.domain.clock import Clock, require_utc
+from trading_assets.domain.connections import BrokerConnection
+from trading_assets.domain.values import Side
+from trading_assets.market.options import parse_occ
+
+_PAGE_OF_ORDERS = 500
+_PAGE_OF_ACTIVITIES = 100
+_NOT_FOUND = 404
+#: Contracts that end without a fill: expiry, exercise, assignment.
+CONTRACT_EVENTS = ("OPEXP", "OPEXC", "OPASN")
+
+
+class AlpacaBroker(MarketData):
+    """One account at one broker.
+
+    Reads raise ``BrokerUnavailable`` when no trustworthy answer came after a bounded number of tries; an empty list is
+    only ever returned when the broker said so. ``Rejected`` is a definitive refusal, ``NotAuthorized`` refused keys,
+    ``RateLimited`` (a ``BrokerUnavailable``) a request that was certainly not carried out.
+    """
+
+    def __init__(self, connection: BrokerConnection, clock: Clock, config: BrokerConfig | None = None) -> None:
+        """Opens nothing yet. ``ConfigurationError`` if mode and addresses do not belong together."""
+        check_address(connection.mode, connection.key, connection.trading_url, connection.data_url)
+        from alpaca.data.historical.option import OptionHistoricalDataClient
+        from alpaca.data.historical.stock import StockHistoricalDataClient
+        from alpaca.trading.client import TradingClient
+
+        config = config or BrokerConfig()
+        self.mode = connection.mode
+        self.expected_account_id = connection.expected_account_id
+        self.config = config
+        self._host, data = connection.trading_url.rstrip("/"), connection.data_url.rstrip("/")
+        keys = (connection.key, connection.secret)
+        trading = TradingClient(*keys, paper=self.mode != "LIVE", raw_data=True, url_override=self._host)
+        stocks = StockHistoricalDataClient(*keys, raw_data=True, url_override=data)
+        options = OptionHistoricalDataClient(*keys, raw_data=True, url_override=data)
+        for client, url in ((trading, self._host), (stocks, data), (options, data)):
+            harden(client, config, url)
+        super().__init__(
+            stocks,
+            options,
+            trading,
+            Transport(clock, config),
+            config,
+            stock_feed=connection.stock_feed,
+            option_feed=connection.option_feed,
+        )
+
+    def __repr__(self) -> str:
+        return f"AlpacaBroker(mode={self.mode!r}, at={self._host!r})"
+
+    def wait_for_reset(self, limit: RateLimited) -> None:
+        """Wait by the Clock until a rate limit lifts, within the configured bound."""
+        self._transport.wait_for_reset(limit)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in (self._trading, self._stocks, self._options):
+            client._session.close()
+
+    def account(self) -> BrokerAccount:
+        """The account behind the key."""
+        return parsing.account(parsing.record(self._read("GET /account", self._trading.get_account), "account"))
+
+    def positions(self) -> list[BrokerPosition]:
+        """Everything the account holds. A failed read raises; it never returns an empty list."""
+        answer = self._read("GET /positions", self._trading.get_all_positions)
+        return [parsing.position(raw) for raw in parsing.rows(answer, "positions")]
+
+    def order(self, order_id: str) -> BrokerOrder | None:
+        """The order of that broker id, or None only on the broker's own 404."""
+        return self._one_order(f"GET /orders/{order_id}", lambda: self._trading.get_order_by_id(order_id))
+
+    def order_by_client_id(self, client_order_id: str) -> BrokerOrder | None:
+        """The order of that client id, or None only on the broker's own 404."""
+        return self._one_order(
+            "GET /orders:by_client_order_id", lambda: self._trading.get_order_by_client_id(client_order_id)
+        )
+
+    def orders(self, status: str = "open", after: datetime | None = None) -> list[BrokerOrder]:
+        """All orders of status ``open``, ``closed`` or ``all``, submitted after ``after``, oldest first, all pages."""
+        params: dict[str, Any] = {"status": status, "limit": _PAGE_OF_ORDERS, "direction": "asc"}
+        bound = None if after is None else require_utc(after)
+        found: dict[str, BrokerOrder] = {}
+        for _ in range(self.config.max_pages):
+            query = params if bound is None else {**params, "after": bound.isoformat()}
+            answer = self._read("GET /orders", lambda query=query: self._trading.get("/orders", query))  # type: ignore[misc]
+            page = [parsing.order(raw) for raw in parsing.rows(answer, "orders")]
+            fresh = [order for order in page if order.order_id not in found]
+            found |= {order.order_id: order for order in fresh}
+            if len(page) < _PAGE_OF_ORDERS:
+                return list(found.values())
+            last = page[-1].submitted_at
+            if not fresh or last is None:
+                break
+            # The bound is exclusive and several orders may share an instant: step back a little and drop repetitions.
+            bound = last - timedelta(microseconds=1)
+        raise BrokerUnavailable("the list of orders does not end", where="GET /orders")
+
+    def submit(self, request: OrderRequest) -> BrokerOrder:
+        """Send one order, once. After ``BrokerUnavailable`` (but not ``RateLimited``) it may or may not exist."""
+        body = _order_body(request)
+        answer = self._transport.once("POST /orders", lambda: self._trading.submit_order(body))
+        return parsing.order(parsing.record(answer, "order"))
+
+    def cancel(self, order_id: str) -> bool:
+        """Ask to cancel. False if the broker says there is nothing to cancel; the caller reads the order again."""
+        try:
+            self._read(f"DELETE /orders/{order_id}", lambda: self._trading.cancel_order_by_id(order_id))
+        except Rejected:
+            return False
+        return True
+
+    def fills(self, after: datetime) -> list[BrokerFill]:
+        """All FILL activities after the instant, oldest first, all pages."""
+        return [parsing.fill(raw) for raw in self._activities(("FILL",), after)]
+
+    def activities(self, types: Iterable[str], after: datetime) -> list[BrokerActivity]:
+        """Activities of the given types that are not fills, oldest first, all pages."""
+        return [parsing.activity(raw) for raw in self._activities(tuple(types), after)]
+
+    def clock_now(self) -> datetime:
+        """The broker's own time, UTC."""
+        answer = parsing.record(self._read("GET /clock", self._trading.get_clock), "clock")
+        now = parsing.instant_or_none(answer.get("timestamp"))
+        if now is None:
+            raise BrokerUnavailable("the broker's clock shows no readable time", where="GET /clock")
+        return now
+
+    def assets(self) -> list[BrokerAsset]:
+        """All active stocks and funds."""
+        params = {"status": "active", "asset_class": "us_equity"}
+        answer = self._read("GET /assets", lambda: self._trading.get("/assets", params))
+        return [parsing.asset(raw) for raw in parsing.rows(answer, "assets")]
+
+    def _one_order(self, where: str, call: Any) -> BrokerOrder | None:
+        try:
+            answer = self._read(where, call)
+        except Rejected as refusal:
+            if refusal.status == _NOT_FOUND:
+                return None
+            raise BrokerUnavailable(f"an order look-up was refused: {refusal}", where=where) from refusal
+        return parsing.order(parsing.record(answer, "order"))
+
+    def _activities(self, types: tuple[str, ...], after: datetime) -> list[parsing.Json]:
+        path = f"/account/activities/{types[0]}" if len(types) == 1 else "/account/activities"
+        params: dict[str, Any] = {
+            "after": require_utc(after).isoformat(),
+            "direction": "asc",
+            "page_size": _PAGE_OF_ACTIVITIES,
+        }
+        if len(types) > 1:
+            params["activity_types"] = ",".join(types)
+        found: dict[str, parsing.Json] = {}
+        for _ in range(self.config.max_pages):
+            answer = self._read(f"GET {path}", lambda: self._trading.get(path, params))
+            page = parsing.rows(answer, "activities")
+            fresh = {str(raw.get("id")): raw for raw in page if str(raw.get("id")) not in found}
+            found |= fresh
+            if len(page) < _PAGE_OF_ACTIVITIES:
+                return list(found.values())
+            if not fresh:
+                break
+            params["page_token"] = str(page[-1].get("id"))
+        raise BrokerUnavailable("the list of activities does not end", where=f"GET {path}")
+
+
+def _is_option(symbol: str) -> bool:
+    try:
+        parse_occ(symbol)
+    except ValueError:
+        return False
+    return True
+
+
+def _order_body(request: OrderRequest) -> Any:
+    """The SDK's request. Options say whether they open or close, so that a sale can never open a short position."""
+    from alpaca.trading.enums import OrderClass, OrderSide, PositionIntent, TimeInForce
+    from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, StopLossRequest, TakeProfitRequest
+
+    values: dict[str, Any] = {
+        "symbol": request.symbol,
+        "qty": request.quantity,
+        "side": OrderSide(request.side.value),
+        "time_in_force": TimeInForce.DAY,
+        "client_order_id": request.client_order_id,
+    }
+    if _is_option(request.symbol):
+        buying = request.side is Side.BUY
+        values["position_intent"] = PositionIntent.BUY_TO_OPEN if buying else PositionIntent.SELL_TO_CLOSE
+    if request.take_profit is not None and request.stop_loss is not None:
+        values["order_class"] = OrderClass.BRACKET
+        values["take_profit"] = TakeProfitRequest(limit_price=float(request.take_profit))
+        values["stop_loss"] = StopLossRequest(stop_price=float(request.stop_loss))
+    if request.limit_price is None:
+        return MarketOrderRequest(**values)
+    return LimitOrderRequest(**values, limit_price=float(request.limit_price))

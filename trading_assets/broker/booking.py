@@ -1,0 +1,245 @@
+"""What fills do to orders and positions: the only place where either changes because of money.
+
+One transaction per order. A fill is booked at most once (execution id; broker order and cumulative quantity), so any
+fill may be offered any number of times and in any order. Figures of orders and positions are always computed from all
+booked fills, never added up step by step. An order counts as ended only when every fill the broker reports is booked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, Engine
+
+from trading_assets.broker.values import BrokerFill, BrokerOrder
+from trading_assets.domain import crashpoints
+from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.domain.values import OrderState, PositionState, Purpose, Side
+from trading_assets.ledger import executions, orders, positions
+from trading_assets.ledger.executions import Execution
+from trading_assets.ledger.orders import OrderIntent
+from trading_assets.ledger.positions import Position
+
+log = logging.getLogger(__name__)
+
+
+def book_order(
+    engine: Engine,
+    client_order_id: str,
+    order: BrokerOrder | None,
+    fills: Iterable[BrokerFill],
+    *,
+    at: datetime,
+    run_id: str,
+) -> OrderIntent:
+    """Book fills of one of our orders and advance order and position. Returns the intent as stored.
+
+    ``order`` is the broker's latest word on it, None if only fills are known. Fills of other orders are ignored.
+    """
+    with engine.begin() as connection:
+        intent = _intent(connection, client_order_id)
+        position = _locked(connection, intent.position_id)
+        intent = _intent(connection, client_order_id, lock=True)
+        broker_order_id = intent.broker_order_id if order is None else order.order_id
+        if broker_order_id is None:
+            raise TradingAssetsError("fills of an order that the broker has not confirmed", where=client_order_id)
+        for fill in _sorted(fills):
+            if fill.order_id == broker_order_id:
+                _insert(connection, position, fill, intent=intent, reason=intent.reason, at=at, run_id=run_id)
+        booked = executions.of_broker_order(connection, broker_order_id)
+        quantity = sum(row.quantity for row in booked)
+        orders.set_filled(connection, client_order_id, quantity, executions.average_price(booked), at)
+        state = _order_state(intent, order, quantity)
+        orders.mark(
+            connection,
+            client_order_id,
+            state,
+            at,
+            broker_order_id=broker_order_id,
+            submitted_at=intent.submitted_at or at,
+            error=_end_without_fill(order, state, quantity),
+        )
+        refigure(connection, position, at=at, run_id=run_id, reason=intent.reason, settled=False)
+        stored = _intent(connection, client_order_id)
+        crashpoints.reached("booking.before_commit")
+    crashpoints.reached("booking.after_commit")
+    return stored
+
+
+def book_on_position(
+    engine: Engine, position_id: str, fills: Sequence[BrokerFill], *, reason: str, at: datetime, run_id: str
+) -> int:
+    """Book fills of an order that is not ours to a position of the same symbol. Returns how many were new."""
+    with engine.begin() as connection:
+        position = _locked(connection, position_id)
+        new = sum(
+            _insert(connection, position, fill, intent=None, reason=reason, at=at, run_id=run_id)
+            for fill in _sorted(fills)
+        )
+        refigure(connection, position, at=at, run_id=run_id, reason=reason, settled=False)
+        crashpoints.reached("booking.before_commit")
+    crashpoints.reached("booking.after_commit")
+    return new
+
+
+def settle(engine: Engine, position_id: str, *, at: datetime, run_id: str) -> Position:
+    """Bring the state of a position in line when no ladder works on it any more: an entry without a fill is VOID."""
+    with engine.begin() as connection:
+        position = _locked(connection, position_id)
+        return refigure(connection, position, at=at, run_id=run_id, reason=None, settled=True)
+
+
+def refigure(
+    connection: Connection, position: Position, *, at: datetime, run_id: str, reason: str | None, settled: bool
+) -> Position:
+    """Compute quantity, entry price, realised P&L and state from all booked fills; write them with their events.
+
+    Realised P&L = sum over sales of (price - average entry price) x quantity x multiplier. The caller holds the row.
+    """
+    rows = executions.of_position(connection, position.position_id)
+    bought = [row for row in rows if row.side is Side.BUY]
+    sold = [row for row in rows if row.side is Side.SELL]
+    opened, gone = sum(row.quantity for row in bought), sum(row.quantity for row in sold)
+    entry = executions.average_price(bought)
+    realized = sum(
+        ((row.price - entry) * row.quantity * row.multiplier for row in sold if entry is not None), Decimal(0)
+    )
+    phantom = position.state is PositionState.CLOSED and position.exit_reason == positions.PHANTOM
+    held = 0 if phantom else max(0, opened - gone)
+    state = position.state if phantom else _position_state(connection, position, opened, held, settled=settled)
+    values: dict[str, object] = {
+        "quantity_opened": max(opened, held),
+        "quantity": held,
+        "entry_price": entry,
+        "realized_pnl": realized,
+        "state": state.value,
+        "opened_at": min((row.executed_at for row in bought), default=None),
+    }
+    if state is PositionState.CLOSED and not phantom:
+        values["closed_at"] = max(row.executed_at for row in sold)
+        values["exit_reason"] = position.exit_reason or reason or sold[-1].reason
+    elif not phantom:
+        values["closed_at"] = None
+        values["exit_reason"] = None
+    if gone > opened:
+        log.error("position %s: sold %d of %d", position.position_id, gone, opened)
+    positions.update_position(connection, position.position_id, **values)
+    if state is not position.state:
+        details = {
+            "from": position.state.value,
+            "to": state.value,
+            "quantity": held,
+            "realized_pnl": str(realized),
+            "reason": reason,
+        }
+        positions.add_event(connection, position.position_id, at, state.value.lower(), run_id, details)
+    return _locked(connection, position.position_id)
+
+
+def _position_state(
+    connection: Connection, position: Position, opened: int, held: int, *, settled: bool
+) -> PositionState:
+    live = {intent.purpose for intent in orders.of_position(connection, position.position_id) if intent.is_live}
+    if Purpose.EXIT in live:
+        return PositionState.CLOSING
+    if Purpose.ENTRY in live:
+        return PositionState.OPENING
+    if held > 0:
+        return PositionState.OPEN
+    if opened > 0:
+        return PositionState.CLOSED
+    return PositionState.VOID if settled else position.state
+
+
+def _order_state(intent: OrderIntent, order: BrokerOrder | None, booked: int) -> OrderState:
+    """The intent's next state: the broker's end of it counts only once all fills it reports are booked."""
+    if booked == intent.quantity:
+        return OrderState.FILLED
+    if order is None:
+        return OrderState.PARTIALLY_FILLED if intent.is_live else intent.state
+    complete = order.filled_quantity is not None and booked >= order.filled_quantity
+    if order.is_final and complete and order.state is not OrderState.FILLED:
+        return order.state
+    if not intent.is_live:
+        # Given up here, yet alive at the broker: it is being cancelled there and must not count as our live order.
+        return intent.state
+    return OrderState.PARTIALLY_FILLED if booked or order.filled_quantity else OrderState.ACCEPTED
+
+
+def _end_without_fill(order: BrokerOrder | None, state: OrderState, booked: int) -> str | None:
+    if order is None or booked or state not in (OrderState.REJECTED, OrderState.EXPIRED):
+        return None
+    return f"the broker ended the order as {order.status}"
+
+
+def _insert(
+    connection: Connection,
+    position: Position,
+    fill: BrokerFill,
+    *,
+    intent: OrderIntent | None,
+    reason: str,
+    at: datetime,
+    run_id: str,
+) -> bool:
+    quantity, cumulative = whole(fill.quantity), whole(fill.cumulative_quantity)
+    if quantity is None or cumulative is None:
+        log.error("fill %s of %s is not a whole number of units: not booked", fill.activity_id, fill.symbol)
+        return False
+    execution = Execution(
+        execution_id=fill.activity_id,
+        client_order_id=None if intent is None else intent.client_order_id,
+        position_id=position.position_id,
+        account=position.account,
+        broker_order_id=fill.order_id,
+        cumulative_quantity=cumulative,
+        symbol=fill.symbol,
+        side=fill.side,
+        quantity=quantity,
+        price=fill.price,
+        multiplier=position.multiplier,
+        executed_at=fill.at,
+        reason=reason,
+        booked_at=at,
+        run_id=run_id,
+    )
+    new = executions.insert_execution(connection, execution)
+    if new:
+        details = {
+            "execution_id": fill.activity_id,
+            "client_order_id": execution.client_order_id,
+            "side": fill.side.value,
+            "quantity": quantity,
+            "price": str(fill.price),
+            "reason": reason,
+        }
+        positions.add_event(connection, position.position_id, at, "fill", run_id, details)
+    return new
+
+
+def whole(quantity: Decimal | None) -> int | None:
+    """A positive whole number of contracts or shares, else None."""
+    if quantity is None or quantity <= 0 or quantity != quantity.to_integral_value():
+        return None
+    return int(quantity)
+
+
+def _sorted(fills: Iterable[BrokerFill]) -> list[BrokerFill]:
+    return sorted(fills, key=lambda fill: (fill.at, fill.cumulative_quantity))
+
+
+def _intent(connection: Connection, client_order_id: str, *, lock: bool = False) -> OrderIntent:
+    intent = orders.get_intent(connection, client_order_id, lock=lock)
+    if intent is None:
+        raise TradingAssetsError("no such order intent", where=f"order_intents {client_order_id}")
+    return intent
+
+
+def _locked(connection: Connection, position_id: str) -> Position:
+    position = positions.get_position(connection, position_id, lock=True)
+    if position is None:
+        raise TradingAssetsError("no such position", where=f"active_positions {position_id}")
+    return position

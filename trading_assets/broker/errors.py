@@ -1,0 +1,39 @@
+"""What an answer of the broker means when it is not the answer that was asked for.
+
+``BrokerUnavailable`` and ``NotAuthorized`` live in ``domain.errors``; the more specific ones are here. They are told
+apart by HTTP status and code, never by the text of a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from trading_assets.domain.errors import BrokerUnavailable, NotAuthorized, TradingAssetsError
+
+__all__ = ["BrokerUnavailable", "NotAuthorized", "RateLimited", "Rejected", "SymbolBlocked"]
+
+
+class Rejected(TradingAssetsError):
+    """A definitive refusal: the request was understood and will not be carried out. Repeating it is pointless."""
+
+    def __init__(self, status: int, code: int | None, message: str, body: Mapping[str, Any], *, where: str) -> None:
+        self.status = status
+        self.code = code
+        self.message = message
+        self.body = dict(body)
+        super().__init__(f"the broker refused with {status}/{code}: {message}", where=where)
+
+
+class RateLimited(BrokerUnavailable):
+    """Too many requests. The request was not carried out; ``reset`` is when the limit lifts, if the broker said so."""
+
+    def __init__(self, reset: datetime | None, *, where: str) -> None:
+        self.reset = reset
+        until = "" if reset is None else f" until {reset.isoformat()}"
+        super().__init__(f"the broker's rate limit is used up{until}", where=where)
+
+
+class SymbolBlocked(TradingAssetsError):
+    """An order in this symbol has an unknown fate, or ledger and broker disagree about it: no further order."""

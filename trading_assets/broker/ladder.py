@@ -1,0 +1,346 @@
+"""Climbing a limit ladder: one order at a time, each rung for what the rungs before left open.
+
+What belongs here: the sequence of orders of one entry or one exit, and the position row around it. What does not:
+prices and waiting times (the caller's plan) and whether to trade at all. The caller holds the account's lock.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError
+
+from trading_assets.broker import booking, submission, working
+from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.errors import BrokerUnavailable, SymbolBlocked
+from trading_assets.broker.values import OrderRequest
+from trading_assets.domain.clock import Clock
+from trading_assets.domain.identities import client_order_id, position_id
+from trading_assets.domain.values import Direction, OrderState, PositionState, Purpose, Right, Side, Strategy
+from trading_assets.ledger import executions, orders, positions
+from trading_assets.ledger.orders import OrderIntent
+from trading_assets.ledger.positions import Position
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One order of a ladder: its limit price per share (None: market) and how long it may work, in seconds."""
+
+    limit_price: Decimal | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LadderPlan:
+    """The rungs in order. ``take_profit`` and ``stop_loss`` together make each order of a stock entry a bracket."""
+
+    rungs: tuple[Rung, ...]
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if not self.rungs:
+            raise ValueError("a ladder needs at least one rung")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What to buy, and why. ``symbol`` is the OCC symbol or ticker, ``quantity`` contracts or shares."""
+
+    account: str
+    signal_id: str
+    symbol: str
+    underlying: str
+    strategy: Strategy
+    direction: Direction
+    quantity: int
+    multiplier: int
+    right: Right | None = None
+    strike: Decimal | None = None
+    expiry: date | None = None
+    entry_underlying: Decimal | None = None
+    entry_delta: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How much of a position to sell, and the exit rule that asked for it."""
+
+    position_id: str
+    quantity: int
+    reason: str
+
+
+class LadderState(StrEnum):
+    """How a ladder ended. UNKNOWN: an order's fate is not known yet; the symbol is blocked until it is."""
+
+    FILLED = "FILLED"
+    PARTIAL = "PARTIAL"
+    UNFILLED = "UNFILLED"
+    REJECTED = "REJECTED"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class LadderResult:
+    """Outcome of a ladder: booked quantity and its average price per share (None without a fill), the client order ids
+    used, and the broker's words where it refused."""
+
+    position_id: str
+    filled_quantity: int
+    avg_price: Decimal | None
+    state: LadderState
+    orders: tuple[str, ...]
+    error: str | None = None
+
+
+def enter(
+    engine: Engine, broker: AlpacaBroker, clock: Clock, entry: Entry, plan: LadderPlan, *, run_id: str
+) -> LadderResult:
+    """Buy by the ladder. The position row and the first intent are one transaction.
+
+    No fill at all makes the position VOID. Raises ``SymbolBlocked``, before anything is sent, if a live order or
+    position of the account forbids this entry.
+    """
+    position = Position(
+        position_id=position_id(entry.account, entry.signal_id),
+        account=entry.account,
+        symbol=entry.symbol,
+        underlying=entry.underlying,
+        strategy=entry.strategy,
+        direction=entry.direction,
+        multiplier=entry.multiplier,
+        origin="signal",
+        state=PositionState.OPENING,
+        created_at=clock.now(),
+        contract_right=entry.right,
+        strike=entry.strike,
+        expiry=entry.expiry,
+        signal_id=entry.signal_id,
+        entry_underlying=entry.entry_underlying,
+        entry_delta=entry.entry_delta,
+    )
+
+    def prepare(connection: Connection) -> None:
+        _refuse_blocked(connection, entry.account, entry.symbol, entry.underlying)
+        stored = positions.get_position(connection, position.position_id, lock=True)
+        if stored is None:
+            positions.insert_position(connection, position)
+        elif stored.state not in (PositionState.VOID, PositionState.OPENING, PositionState.OPEN):
+            raise SymbolBlocked(f"the signal's position is {stored.state} already", where=entry.symbol)
+        else:
+            positions.update_position(connection, position.position_id, state=PositionState.OPENING.value)
+
+    with engine.connect() as connection:
+        used = [i.step for i in orders.of_position(connection, position.position_id) if i.purpose is Purpose.ENTRY]
+        if used:
+            stored = positions.get_position(connection, position.position_id)
+            if stored is not None and stored.quantity_opened:
+                raise SymbolBlocked("the signal was traded before", where=f"{entry.account} {entry.symbol}")
+    climb = _Climb(
+        engine,
+        broker,
+        clock,
+        plan,
+        position,
+        Purpose.ENTRY,
+        entry.signal_id,
+        "entry",
+        run_id,
+        attempt=0,
+        first_step=max(used, default=-1) + 1,
+    )
+    return climb.run(entry.quantity, prepare)
+
+
+def leave(
+    engine: Engine, broker: AlpacaBroker, clock: Clock, order: Exit, plan: LadderPlan, *, run_id: str
+) -> LadderResult:
+    """Sell by the ladder. The position is CLOSING meanwhile, then CLOSED or, with quantity left, OPEN again.
+
+    An entry that still works is ended first. Raises ``SymbolBlocked``, before anything is sent, if an exit of this
+    position is live, an order in the symbol has an unknown fate, or nothing is held.
+    """
+    with engine.connect() as connection:
+        position = positions.get_position(connection, order.position_id)
+        entries = [
+            intent
+            for intent in orders.of_position(connection, order.position_id)
+            if intent.is_live and intent.purpose is Purpose.ENTRY
+        ]
+        attempt = orders.next_attempt(connection, order.position_id, Purpose.EXIT)
+    if position is None:
+        raise SymbolBlocked("there is no such position", where=order.position_id)
+    for intent in entries:
+        if working.end(engine, broker, clock, intent, run_id=run_id).is_live:
+            raise SymbolBlocked("the entry could not be ended", where=position.symbol)
+
+    def prepare(connection: Connection) -> None:
+        stored = positions.get_position(connection, order.position_id, lock=True)
+        if stored is None or not stored.is_live or stored.quantity == 0:
+            raise SymbolBlocked("nothing is held any more", where=position.symbol)
+        _refuse_blocked(connection, position.account, position.symbol, None)
+        positions.update_position(connection, order.position_id, state=PositionState.CLOSING.value)
+
+    climb = _Climb(
+        engine, broker, clock, plan, position, Purpose.EXIT, None, order.reason, run_id, attempt=attempt, first_step=0
+    )
+    return climb.run(order.quantity, prepare)
+
+
+def _refuse_blocked(connection: Connection, account: str, symbol: str, underlying: str | None) -> None:
+    blocked = orders.unknown_symbols(connection, account)
+    for name in (symbol, underlying):
+        if name is not None and name in blocked:
+            raise SymbolBlocked("an order in this symbol has an unknown fate", where=f"{account} {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Climb:
+    """One ladder being climbed."""
+
+    engine: Engine
+    broker: AlpacaBroker
+    clock: Clock
+    plan: LadderPlan
+    position: Position
+    purpose: Purpose
+    signal_id: str | None
+    reason: str
+    run_id: str
+    attempt: int
+    first_step: int
+
+    def run(self, quantity: int, prepare: Callable[[Connection], None]) -> LadderResult:
+        if quantity < 1:
+            raise ValueError(f"a ladder needs a quantity of at least 1, saw {quantity}")
+        done: list[OrderIntent] = []
+        try:
+            for offset, rung in enumerate(self.plan.rungs):
+                remaining = self._remaining(quantity, done)
+                if remaining < 1:
+                    break
+                intent = self._rung(rung, self.first_step + offset, remaining, prepare)
+                done.append(intent)
+                if intent.state is not OrderState.CANCELED:
+                    break
+        finally:
+            # Also when a rung may not start any more: what is known so far decides the position's state.
+            if self._stored() is not None:
+                booking.settle(self.engine, self.position.position_id, at=self.clock.now(), run_id=self.run_id)
+        return self._result(quantity, done)
+
+    def _stored(self) -> Position | None:
+        with self.engine.connect() as connection:
+            return positions.get_position(connection, self.position.position_id)
+
+    def _remaining(self, quantity: int, done: list[OrderIntent]) -> int:
+        """What is left to do; an exit never sells more than is held (somebody else may have sold meanwhile)."""
+        remaining = quantity - sum(intent.filled_quantity for intent in done)
+        if self.purpose is Purpose.EXIT:
+            stored = self._stored()
+            remaining = min(remaining, 0 if stored is None else stored.quantity)
+            if not done and remaining < 1:
+                raise SymbolBlocked("nothing is held any more", where=self.position.symbol)
+        return remaining
+
+    def _rung(self, rung: Rung, step: int, quantity: int, prepare: Callable[[Connection], None]) -> OrderIntent:
+        now = self.clock.now()
+        subject = self.signal_id if self.signal_id is not None else self.position.position_id
+        entry = self.purpose is Purpose.ENTRY
+        intent = OrderIntent(
+            client_order_id=client_order_id(self.position.account, self.purpose, subject, self.attempt, step),
+            account=self.position.account,
+            purpose=self.purpose,
+            position_id=self.position.position_id,
+            signal_id=self.signal_id,
+            symbol=self.position.symbol,
+            underlying=self.position.underlying,
+            side=Side.BUY if entry else Side.SELL,
+            quantity=quantity,
+            multiplier=self.position.multiplier,
+            order_type="market" if rung.limit_price is None else "limit",
+            limit_price=rung.limit_price,
+            attempt=self.attempt,
+            step=step,
+            reason=self.reason,
+            run_id=self.run_id,
+            created_at=now,
+            updated_at=now,
+        )
+        request = OrderRequest(
+            client_order_id=intent.client_order_id,
+            symbol=intent.symbol,
+            side=intent.side,
+            quantity=quantity,
+            limit_price=rung.limit_price,
+            take_profit=self.plan.take_profit if entry else None,
+            stop_loss=self.plan.stop_loss if entry else None,
+        )
+
+        def prepared(connection: Connection) -> None:
+            prepare(connection)
+            details = {
+                "client_order_id": intent.client_order_id,
+                "quantity": quantity,
+                "limit_price": None if rung.limit_price is None else str(rung.limit_price),
+                "reason": self.reason,
+            }
+            kind = "entry_ordered" if entry else "exit_ordered"
+            positions.add_event(connection, intent.position_id, now, kind, self.run_id, details)
+
+        try:
+            intent = submission.submit(self.engine, self.broker, self.clock, intent, request, prepared)
+        except IntegrityError as error:
+            raise SymbolBlocked(
+                "a live order or position forbids this order", where=f"{intent.account} {intent.symbol}"
+            ) from error
+        return self._work(intent, rung.seconds)
+
+    def _work(self, intent: OrderIntent, seconds: float) -> OrderIntent:
+        """Wait for fills until the rung's time is over, then end the order."""
+        deadline = self.clock.now() + timedelta(seconds=seconds)
+        while intent.is_live and intent.state is not OrderState.UNKNOWN and self.clock.now() < deadline:
+            step = timedelta(seconds=self.broker.config.poll_seconds)
+            self.clock.wait_until(min(self.clock.now() + step, deadline))
+            try:
+                intent = working.look(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
+            except BrokerUnavailable as error:
+                log.warning("order %s: look failed: %s", intent.client_order_id, error)
+        return working.end(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
+
+    def _result(self, quantity: int, done: list[OrderIntent]) -> LadderResult:
+        filled = sum(intent.filled_quantity for intent in done)
+        with self.engine.connect() as connection:
+            fills = [
+                fill
+                for intent in done
+                if intent.broker_order_id is not None
+                for fill in executions.of_broker_order(connection, intent.broker_order_id)
+            ]
+        if any(intent.is_live for intent in done):
+            state = LadderState.UNKNOWN
+        elif filled >= quantity:
+            state = LadderState.FILLED
+        elif filled > 0:
+            state = LadderState.PARTIAL
+        elif done and done[-1].state is OrderState.REJECTED:
+            state = LadderState.REJECTED
+        else:
+            state = LadderState.UNFILLED
+        return LadderResult(
+            position_id=self.position.position_id,
+            filled_quantity=filled,
+            avg_price=executions.average_price(fills),
+            state=state,
+            orders=tuple(intent.client_order_id for intent in done),
+            error=next((intent.error for intent in reversed(done) if intent.error), None),
+        )

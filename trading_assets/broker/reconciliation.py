@@ -1,0 +1,375 @@
+"""Comparing ledger and broker, and mending the ledger: every minute, after every reconnect, before the first entry.
+
+Order of work: prove that the broker answers and that it is the right account; find out what became of every order;
+book every fill, also of orders that are not ours; compare positions per symbol. A failed read raises and changes
+nothing: an error is never read as an empty account. The caller holds the account's lock, so a live order of ours found
+here belongs to a run that is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Engine
+
+from trading_assets.broker import adoption, booking, submission, working
+from trading_assets.broker.alpaca import CONTRACT_EVENTS, AlpacaBroker
+from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
+from trading_assets.broker.values import BrokerAccount, BrokerFill, BrokerPosition
+from trading_assets.domain import crashpoints
+from trading_assets.domain.clock import NEW_YORK, Clock
+from trading_assets.domain.values import OrderState, Side
+from trading_assets.ledger import executions, orders, positions, reconciliations
+from trading_assets.ledger.orders import OrderIntent
+from trading_assets.ledger.positions import Position
+from trading_assets.ledger.reconciliations import AccountRecord
+
+log = logging.getLogger(__name__)
+
+#: Days for which an expired contract may wait for the broker's word on how it ended.
+_EXPIRY_GRACE = timedelta(days=3)
+
+
+@dataclass(slots=True)
+class ReconciliationReport:
+    """What one comparison found and did. Symbols in ``blocked`` must not be traded; ``missing`` maps symbols of the
+    ledger that the broker does not hold to the instant of the first sighting; ``alerts`` are sentences for a person."""
+
+    account: str
+    at: datetime
+    resolved: dict[str, str] = field(default_factory=dict)
+    ended_orders: list[str] = field(default_factory=list)
+    fills_booked: int = 0
+    adopted: list[str] = field(default_factory=list)
+    phantoms: list[str] = field(default_factory=list)
+    ended_contracts: int = 0
+    missing: dict[str, str] = field(default_factory=dict)
+    blocked: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    alerts: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Whether ledger and broker agree about everything."""
+        return not self.differences and not self.blocked
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready, as stored in ``accounts.reconciliation``."""
+        return {**asdict(self), "at": self.at.isoformat(), "clean": self.clean}
+
+
+def reconcile(
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: Clock,
+    account: str,
+    start_id: str,
+    *,
+    run_id: str = "reconciliation",
+    end_orders: bool = True,
+) -> ReconciliationReport:
+    """Bring the ledger in line with the broker and store the report under ``start_id``.
+
+    ``end_orders`` cancels live orders of ours (no run works on them any more); without it they are only looked at.
+    Raises ``BrokerUnavailable``, or ``NotAuthorized`` if the keys lead to another account than before; then neither
+    positions nor ``reconciled_at`` have changed.
+    """
+    return _Reconciliation(engine, broker, clock, account, run_id).run(start_id, end_orders=end_orders)
+
+
+class _Reconciliation:
+    def __init__(self, engine: Engine, broker: AlpacaBroker, clock: Clock, account: str, run_id: str) -> None:
+        self.engine = engine
+        self.broker = broker
+        self.clock = clock
+        self.account = account
+        self.run_id = run_id
+        self.report = ReconciliationReport(account, clock.now())
+
+    def run(self, start_id: str, *, end_orders: bool) -> ReconciliationReport:
+        with self.engine.connect() as connection:
+            record = reconciliations.read_account(connection, self.account)
+        seen = self.broker.account()
+        self._verify(record, seen)
+        self.broker.positions()
+        working_orders = self.broker.orders("open")
+        self._resolve()
+        self._look_at_orders(end_orders=end_orders)
+        self._end_strays({order.client_order_id for order in working_orders})
+        held = self._catch_up(record)
+        self._settle()
+        with self.engine.connect() as connection:
+            record = reconciliations.read_account(connection, self.account)
+        self._compare_and_store(record, held, start_id)
+        for alert in self.report.alerts:
+            log.warning("account %s: %s", self.account, alert)
+        return self.report
+
+    def _verify(self, record: AccountRecord, seen: BrokerAccount) -> None:
+        for expected, source in (
+            (self.broker.expected_account_id, "the configuration"),
+            (record.broker_account_id, "the ledger"),
+        ):
+            if expected is not None and expected != seen.account_id:
+                raise NotAuthorized(
+                    f"the keys of account {self.account!r} lead to broker account {seen.account_id}, "
+                    f"but {source} names {expected}",
+                    where=f"account {self.account}",
+                    mend="Give this account its own keys.",
+                )
+
+    # --- orders -----------------------------------------------------------------------------------------------------
+
+    def _resolve(self) -> None:
+        with self.engine.connect() as connection:
+            unresolved = orders.unresolved_intents(connection, self.account)
+        for intent in unresolved:
+            result = submission.resolve(self.engine, self.broker, self.clock, intent)
+            self.report.resolved[intent.client_order_id] = result.state.value
+            if result.state is OrderState.UNKNOWN:
+                self._block(intent.symbol, f"{intent.symbol}: the fate of order {intent.client_order_id} is unknown")
+
+    def _look_at_orders(self, *, end_orders: bool) -> None:
+        with self.engine.connect() as connection:
+            live = orders.live_intents(connection, self.account)
+        for intent in live:
+            if intent.broker_order_id is None or intent.state is OrderState.UNKNOWN:
+                continue
+            self._advance(intent, end=end_orders)
+
+    def _advance(self, intent: OrderIntent, *, end: bool) -> None:
+        before = intent.filled_quantity
+        result = working.look(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
+        if result.is_live and end:
+            result = working.end(self.engine, self.broker, self.clock, result, run_id=self.run_id)
+            if result.is_live:
+                self._block(intent.symbol, f"{intent.symbol}: order {intent.client_order_id} does not end")
+        if not result.is_live:
+            self.report.ended_orders.append(intent.client_order_id)
+        self.report.fills_booked += int(result.filled_quantity > before)
+
+    def _end_strays(self, working_ids: set[str]) -> None:
+        """End orders of ours that live at the broker although the ledger holds them to be over.
+
+        A request that was thought lost can arrive late, after its intent was given up.
+        """
+        for client_order_id in sorted(working_ids):
+            with self.engine.connect() as connection:
+                intent = orders.get_intent(connection, client_order_id)
+            if intent is None or intent.is_live or intent.account != self.account:
+                continue
+            order = self.broker.order_by_client_id(client_order_id)
+            if order is None or order.is_final:
+                continue
+            self.report.alerts.append(
+                f"order {client_order_id} was given up here but lives at the broker: cancelling it"
+            )
+            self.broker.cancel(order.order_id)
+            if not self._ends(order.order_id):
+                self._block(intent.symbol, f"{intent.symbol}: order {client_order_id} arrived late and does not end")
+
+    def _ends(self, order_id: str) -> bool:
+        deadline = self.clock.now() + timedelta(seconds=self.broker.config.cancel_seconds)
+        while True:
+            order = self.broker.order(order_id)
+            if order is None or order.is_final:
+                return True
+            if self.clock.now() >= deadline:
+                return False
+            self.clock.wait_until(self.clock.now() + timedelta(seconds=self.broker.config.poll_seconds))
+
+    # --- fills ------------------------------------------------------------------------------------------------------
+
+    def _catch_up(self, record: AccountRecord) -> dict[str, BrokerPosition]:
+        """Book fills until they explain the broker's positions, at most twice: a fill may fall between two reads."""
+        unbooked: list[str] = []
+        held: dict[str, BrokerPosition] = {}
+        for _ in range(2):
+            unbooked = self._book_fills(record)
+            held = {position.symbol: position for position in self.broker.positions()}
+            with self.engine.connect() as connection:
+                ledger = {
+                    p.symbol: p.quantity for p in positions.live_positions(connection, self.account) if p.quantity
+                }
+            if ledger == {symbol: position.quantity for symbol, position in held.items()}:
+                break
+        for sentence in unbooked:
+            self.report.differences.append(sentence)
+            self.report.alerts.append(sentence)
+        return held
+
+    def _since(self, record: AccountRecord) -> datetime:
+        with self.engine.connect() as connection:
+            last = executions.last_executed_at(connection, self.account)
+            live = orders.live_intents(connection, self.account)
+        begin = min(instant for instant in (record.created_at, record.first_intent_at) if instant is not None)
+        candidates = [last if last is not None else begin, *(intent.created_at for intent in live)]
+        return min(candidates) - timedelta(seconds=self.broker.config.fill_overlap_seconds)
+
+    def _book_fills(self, record: AccountRecord) -> list[str]:
+        fills = self.broker.fills(self._since(record))
+        with self.engine.connect() as connection:
+            booked = executions.booked_ids(connection, (fill.activity_id for fill in fills))
+        by_order: dict[str, list[BrokerFill]] = defaultdict(list)
+        for fill in fills:
+            if fill.activity_id not in booked:
+                by_order[fill.order_id].append(fill)
+        unbooked: list[str] = []
+        for order_id, group in sorted(by_order.items(), key=lambda item: item[1][0].at):
+            sentence = self._book_group(record, order_id, group)
+            if sentence is not None:
+                unbooked.append(sentence)
+        return unbooked
+
+    def _book_group(self, record: AccountRecord, order_id: str, group: list[BrokerFill]) -> str | None:
+        now = self.clock.now()
+        with self.engine.connect() as connection:
+            intent = orders.by_broker_order_id(connection, order_id)
+        order = None
+        if intent is None:
+            order = self.broker.order(order_id)
+            with self.engine.connect() as connection:
+                intent = None if order is None else orders.get_intent(connection, order.client_order_id)
+        if intent is not None:
+            before = intent.filled_quantity
+            after = booking.book_order(self.engine, intent.client_order_id, order, group, at=now, run_id=self.run_id)
+            self.report.fills_booked += int(after.filled_quantity > before)
+            return None
+        group = [fill for fill in group if fill.at >= record.created_at]
+        if not group:
+            return None
+        new, sentence = adoption.book_foreign(
+            self.engine, self.account, group, now=now, run_id=self.run_id, config=self.broker.config
+        )
+        self.report.fills_booked += new
+        if new:
+            self.report.alerts.append(
+                f"{group[0].symbol}: {group[0].side.value} by an order that is not ours was booked"
+            )
+        return sentence
+
+    # --- positions --------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        with self.engine.connect() as connection:
+            live = positions.live_positions(connection, self.account)
+        for position in live:
+            booking.settle(self.engine, position.position_id, at=self.clock.now(), run_id=self.run_id)
+
+    def _compare_and_store(self, record: AccountRecord, held: dict[str, BrokerPosition], start_id: str) -> None:
+        self._book_ended_contracts(record, held)
+        seen = self.broker.account()
+        now = self.clock.now()
+        with self.engine.begin() as connection:
+            ledger = {position.symbol: position for position in positions.live_positions(connection, self.account)}
+            in_flight = {intent.symbol for intent in orders.live_intents(connection, self.account)}
+            for symbol in sorted({*ledger, *held}):
+                self._compare_symbol(
+                    connection, record, ledger.get(symbol), held.get(symbol), in_flight=symbol in in_flight, now=now
+                )
+            opening = record.opening_cash
+            if opening is None and seen.cash is not None and self.report.clean:
+                opening = seen.cash - signed_cash(executions.of_account(connection, self.account))
+            self.report.blocked = sorted(set(self.report.blocked))
+            reconciliations.store_reconciliation(
+                connection,
+                self.account,
+                at=now,
+                start_id=start_id,
+                broker_account_id=seen.account_id,
+                opening_cash=opening,
+                report=self.report.as_json(),
+            )
+            crashpoints.reached("reconciliation.before_commit")
+
+    def _compare_symbol(
+        self,
+        connection: Any,
+        record: AccountRecord,
+        ours: Position | None,
+        theirs: BrokerPosition | None,
+        *,
+        in_flight: bool,
+        now: datetime,
+    ) -> None:
+        quantity = Decimal(0) if ours is None else Decimal(ours.quantity)
+        actual = Decimal(0) if theirs is None else theirs.quantity
+        if quantity == actual:
+            return
+        symbol = ours.symbol if ours is not None else (theirs.symbol if theirs is not None else "")
+        sentence = f"{symbol}: the ledger holds {quantity}, the broker {actual}"
+        if in_flight:
+            self._block(symbol, sentence + " while an order is live")
+        elif theirs is not None and (ours is None or quantity == 0):
+            refused = adoption.adopt(
+                connection, self.account, theirs, now=now, run_id=self.run_id, config=self.broker.config
+            )
+            if refused is not None:
+                self._block(symbol, refused)
+            else:
+                self.report.adopted.append(symbol)
+                self.report.alerts.append(f"{symbol}: found {actual} at the broker that nothing here explains: adopted")
+        elif ours is not None and theirs is None:
+            self._missing(connection, record, ours, sentence, now)
+        else:
+            self._block(symbol, sentence)
+
+    def _missing(self, connection: Any, record: AccountRecord, ours: Position, sentence: str, now: datetime) -> None:
+        """Twice in a row not there: closed as phantom. An expired contract waits for the broker's word first."""
+        first_seen = record.missing.get(ours.symbol)
+        today = now.astimezone(NEW_YORK).date()
+        waits = ours.expiry is not None and ours.expiry <= today < ours.expiry + _EXPIRY_GRACE
+        if first_seen is None or waits:
+            self.report.missing[ours.symbol] = first_seen or now.isoformat()
+            self._block(ours.symbol, sentence)
+            return
+        adoption.close_phantom(connection, ours, first_seen=first_seen, now=now, run_id=self.run_id)
+        self.report.phantoms.append(ours.symbol)
+        self.report.alerts.append(
+            f"{ours.symbol}: {ours.quantity} were twice not found at the broker: closed as phantom"
+        )
+
+    def _book_ended_contracts(self, record: AccountRecord, held: dict[str, BrokerPosition]) -> None:
+        today = self.clock.now().astimezone(NEW_YORK).date()
+        with self.engine.connect() as connection:
+            gone = [
+                position
+                for position in positions.live_positions(connection, self.account)
+                if position.expiry is not None
+                and position.expiry <= today
+                and position.quantity
+                and position.symbol not in held
+            ]
+        if not gone:
+            return
+        begin = min(position.opened_at or record.created_at for position in gone)
+        events = self.broker.activities(CONTRACT_EVENTS, begin - timedelta(days=1))
+        self.report.ended_contracts = adoption.end_contracts(
+            self.engine, gone, events, now=self.clock.now(), run_id=self.run_id
+        )
+
+    def _block(self, symbol: str, sentence: str) -> None:
+        self.report.blocked.append(symbol)
+        self.report.differences.append(sentence)
+        self.report.alerts.append(sentence)
+
+
+def signed_cash(fills: tuple[executions.Execution, ...]) -> Decimal:
+    """Effect of booked fills on cash in dollars: sales plus, purchases minus, times the multiplier.
+
+    Quantity adopted from the broker was not bought through this ledger and does not count.
+    """
+    total = Decimal(0)
+    for fill in fills:
+        if fill.reason != executions.ADOPTED:
+            amount = fill.price * fill.quantity * fill.multiplier
+            total += amount if fill.side is Side.SELL else -amount
+    return total
+
+
+__all__ = ["BrokerUnavailable", "ReconciliationReport", "reconcile", "signed_cash"]

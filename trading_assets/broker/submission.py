@@ -1,0 +1,201 @@
+"""Sending one order so that it is neither lost nor doubled: intent, request, answer.
+
+(a) The intent is committed under its deterministic ``client_order_id``. (b) The request is sent, once. (c) The answer
+is stored. An ambiguous answer makes the intent UNKNOWN and the broker is asked by that id: found, it is compared and
+adopted; definitively absent, the same request is sent exactly once more; still unclear, the intent stays UNKNOWN, which
+blocks its symbol and is visible. ``resolve`` does the same for what a dead process left behind, except that it sends
+nothing: a price from before the crash must not trade, so an absent order becomes ABANDONED.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+from sqlalchemy import Connection, Engine
+
+from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized, RateLimited, Rejected
+from trading_assets.broker.values import BrokerOrder, OrderRequest
+from trading_assets.domain import crashpoints
+from trading_assets.domain.clock import Clock
+from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.domain.values import OrderState, Purpose
+from trading_assets.ledger import orders
+from trading_assets.ledger.orders import OrderIntent
+
+log = logging.getLogger(__name__)
+
+#: Code of a refused request body, the client order id being in use among the possible reasons.
+_INVALID_REQUEST = (422, 40010001)
+#: Look-ups in a row that must say 404 before an order counts as absent.
+_ABSENT_AFTER = 2
+
+
+class _Fate(Enum):
+    ABSENT = "absent"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    engine: Engine
+    broker: AlpacaBroker
+    clock: Clock
+
+
+def submit(
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: Clock,
+    intent: OrderIntent,
+    request: OrderRequest,
+    prepare: Callable[[Connection], None] | None = None,
+) -> OrderIntent:
+    """Commit ``intent`` (with ``prepare`` in the same transaction), send ``request``, store what came back.
+
+    Returns the stored intent: ACCEPTED, REJECTED with the broker's words, or UNKNOWN. Fills are booked elsewhere.
+    Raises ``sqlalchemy.exc.IntegrityError`` before anything is sent if a live order forbids this one.
+    """
+    desk = _Desk(engine, broker, clock)
+    prefix = "submission" if intent.purpose is Purpose.ENTRY else "exit"
+    crashpoints.reached(f"{prefix}.before_intent")
+    with engine.begin() as connection:
+        if prepare is not None:
+            prepare(connection)
+        orders.insert_intent(connection, intent)
+    crashpoints.reached(f"{prefix}.after_intent")
+    result = _send(desk, intent, request, prefix=prefix)
+    crashpoints.reached(f"{prefix}.after_answer")
+    return result
+
+
+def resolve(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent) -> OrderIntent:
+    """Find out what became of an INTENT or UNKNOWN row; other rows come back as they are. Sends no order.
+
+    Found: adopted. Definitively absent: ABANDONED. Unclear: UNKNOWN.
+    """
+    if intent.state not in (OrderState.INTENT, OrderState.UNKNOWN):
+        return intent
+    desk = _Desk(engine, broker, clock)
+    found = _look_up(desk, intent)
+    if isinstance(found, BrokerOrder):
+        return _adopt(desk, intent, found)
+    if found is _Fate.ABSENT:
+        return _store(desk, intent, OrderState.ABANDONED, error="the broker has no such order; it was not sent again")
+    return _store(desk, intent, OrderState.UNKNOWN, error="the broker could not say whether the order exists")
+
+
+def differences(intent: OrderIntent, order: BrokerOrder) -> tuple[str, ...]:
+    """What makes ``order`` another order than the one intended, in sentences; empty if it is the same."""
+    pairs = (
+        ("symbol", intent.symbol, order.symbol),
+        ("side", intent.side.value, None if order.side is None else order.side.value),
+        ("quantity", intent.quantity, order.quantity),
+        ("limit price", intent.limit_price, order.limit_price),
+    )
+    return tuple(f"{name}: meant {meant}, found {found}" for name, meant, found in pairs if meant != found)
+
+
+def _send(desk: _Desk, intent: OrderIntent, request: OrderRequest, *, prefix: str) -> OrderIntent:
+    """Send, and once more if the order is definitively not there."""
+    ambiguous = ""
+    for last in (False, True):
+        try:
+            order = desk.broker.submit(request)
+        except RateLimited as error:
+            crashpoints.reached(f"{prefix}.after_post")
+            if last:
+                return _store(desk, intent, OrderState.REJECTED, error=str(error))
+            desk.broker.wait_for_reset(error)
+            continue
+        except Rejected as refusal:
+            crashpoints.reached(f"{prefix}.after_post")
+            return _refused(desk, intent, refusal)
+        except NotAuthorized as error:
+            crashpoints.reached(f"{prefix}.after_post")
+            return _store(desk, intent, OrderState.REJECTED, error=str(error))
+        except BrokerUnavailable as error:
+            crashpoints.reached(f"{prefix}.after_post")
+            ambiguous = str(error)
+            log.warning("order %s: ambiguous answer: %s", intent.client_order_id, error)
+            _store(desk, intent, OrderState.UNKNOWN, error=ambiguous)
+        else:
+            crashpoints.reached(f"{prefix}.after_post")
+            return _adopt(desk, intent, order)
+        found = _look_up(desk, intent)
+        if isinstance(found, BrokerOrder):
+            return _adopt(desk, intent, found)
+        if found is _Fate.UNCLEAR:
+            break
+    log.error("order %s stays UNKNOWN and blocks %s", intent.client_order_id, intent.symbol)
+    return _store(desk, intent, OrderState.UNKNOWN, error=f"still unclear after look-ups: {ambiguous}")
+
+
+def _look_up(desk: _Desk, intent: OrderIntent) -> BrokerOrder | _Fate:
+    """Ask by client order id, patiently: an order may become visible only a little after it was accepted."""
+    absent = 0
+    for seconds in desk.broker.config.lookup_seconds:
+        desk.clock.wait_until(desk.clock.now() + timedelta(seconds=seconds))
+        try:
+            order = desk.broker.order_by_client_id(intent.client_order_id)
+        except (BrokerUnavailable, NotAuthorized) as error:
+            log.warning("order %s: look-up failed: %s", intent.client_order_id, error)
+            absent = 0
+            continue
+        if order is not None:
+            return order
+        absent += 1
+    return _Fate.ABSENT if absent >= _ABSENT_AFTER else _Fate.UNCLEAR
+
+
+def _refused(desk: _Desk, intent: OrderIntent, refusal: Rejected) -> OrderIntent:
+    """A refusal is final, unless it may mean that the order exists already under this very id."""
+    if (refusal.status, refusal.code) == _INVALID_REQUEST:
+        try:
+            order = desk.broker.order_by_client_id(intent.client_order_id)
+        except TradingAssetsError as error:
+            return _store(desk, intent, OrderState.UNKNOWN, error=f"{refusal}; and the look-up failed: {error}")
+        if order is not None:
+            return _adopt(desk, intent, order)
+    return _store(desk, intent, OrderState.REJECTED, error=str(refusal))
+
+
+def _adopt(desk: _Desk, intent: OrderIntent, order: BrokerOrder) -> OrderIntent:
+    """Store the broker's id if the order is the intended one. Its fills, and an end with fills, are booked later."""
+    wrong = differences(intent, order)
+    if wrong:
+        log.error("order %s exists at the broker as another order: %s", intent.client_order_id, "; ".join(wrong))
+        return _store(
+            desk, intent, OrderState.UNKNOWN, error="the broker has another order under this id: " + "; ".join(wrong)
+        )
+    ended_empty = order.is_final and order.filled_quantity == 0
+    state = order.state if ended_empty else OrderState.ACCEPTED
+    error = f"the broker ended the order as {order.status}" if ended_empty else None
+    return _store(desk, intent, state, order=order, error=error)
+
+
+def _store(
+    desk: _Desk, intent: OrderIntent, state: OrderState, *, order: BrokerOrder | None = None, error: str | None = None
+) -> OrderIntent:
+    """Write the state under a row lock. A row that another process has resolved meanwhile is left as it is."""
+    now = desk.clock.now()
+    with desk.engine.begin() as connection:
+        current = orders.get_intent(connection, intent.client_order_id, lock=True)
+        if current is not None and current.state in (OrderState.INTENT, OrderState.UNKNOWN):
+            orders.mark(
+                connection,
+                intent.client_order_id,
+                state,
+                now,
+                broker_order_id=None if order is None else order.order_id,
+                submitted_at=None if order is None else order.submitted_at or now,
+                error=error,
+            )
+        stored = orders.get_intent(connection, intent.client_order_id)
+    if stored is None:
+        raise TradingAssetsError("an order intent has vanished", where=f"order_intents {intent.client_order_id}")
+    return stored

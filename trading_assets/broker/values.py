@@ -1,0 +1,147 @@
+"""Frozen values that the broker adapter hands out and takes.
+
+Amounts are ``Decimal``, instants timezone-aware UTC, and None means that the broker did not say. ``status`` keeps the
+broker's own word, so that a word this code does not know loses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from trading_assets.domain.values import OptionContract, OrderState, Side
+
+_FINAL = {
+    "filled": OrderState.FILLED,
+    "canceled": OrderState.CANCELED,
+    "replaced": OrderState.CANCELED,
+    "expired": OrderState.EXPIRED,
+    "rejected": OrderState.REJECTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAccount:
+    """The account as the broker sees it now."""
+
+    account_id: str
+    status: str | None
+    trading_blocked: bool | None
+    options_level: int | None
+    equity: Decimal | None
+    last_equity: Decimal | None
+    cash: Decimal | None
+    options_buying_power: Decimal | None
+    buying_power: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOrder:
+    """An order at the broker. ``side`` and ``order_type`` are None where the broker's word is not known here."""
+
+    order_id: str
+    client_order_id: str
+    symbol: str
+    side: Side | None
+    order_type: str | None
+    quantity: Decimal | None
+    filled_quantity: Decimal | None
+    filled_avg_price: Decimal | None
+    limit_price: Decimal | None
+    status: str
+    submitted_at: datetime | None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more can happen to this order. An unknown status is not final."""
+        return self.status in _FINAL
+
+    @property
+    def state(self) -> OrderState:
+        """The ledger's word for the status. A status this code does not know counts as still working."""
+        if self.status in _FINAL:
+            return _FINAL[self.status]
+        return OrderState.PARTIALLY_FILLED if self.filled_quantity else OrderState.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPosition:
+    """What the account holds of one symbol. ``quantity`` is negative for a short position."""
+
+    symbol: str
+    quantity: Decimal
+    avg_entry_price: Decimal | None
+    market_value: Decimal | None
+    unrealized_pnl: Decimal | None
+    current_price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerFill:
+    """One FILL activity. ``cumulative_quantity`` is the order's filled quantity after this fill."""
+
+    activity_id: str
+    order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    cumulative_quantity: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerActivity:
+    """An activity that is not a fill: expiry, exercise, assignment, fee, cash movement.
+
+    ``quantity`` is signed as the broker reports it; ``net_amount`` is the effect on cash in dollars.
+    """
+
+    activity_id: str
+    activity_type: str
+    symbol: str | None
+    quantity: Decimal | None
+    net_amount: Decimal | None
+    on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAsset:
+    """A listed stock or fund."""
+
+    symbol: str
+    name: str | None
+    exchange: str | None
+    tradable: bool
+    optionable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListedContract:
+    """A listed option with the open interest of the last count."""
+
+    contract: OptionContract
+    open_interest: int | None
+    open_interest_date: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """An order to send: whole contracts or shares, good for the day.
+
+    ``limit_price`` None is a market order. ``take_profit`` and ``stop_loss`` together make a stock entry a bracket.
+    """
+
+    client_order_id: str
+    symbol: str
+    side: Side
+    quantity: int
+    limit_price: Decimal | None
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+
+    @property
+    def order_type(self) -> str:
+        """``limit`` or ``market``."""
+        return "market" if self.limit_price is None else "limit"

@@ -1,0 +1,63 @@
+"""Working orders: look at one and book what happened to it, or end it.
+
+What belongs here: the two motions that ladder, exits and reconciliation share. A fill may always win the race against a
+cancel, so an order is over only when the broker says so and every fill it reports is booked.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from sqlalchemy import Engine
+
+from trading_assets.broker import booking
+from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.errors import BrokerUnavailable
+from trading_assets.domain.clock import Clock
+from trading_assets.domain.values import OrderState
+from trading_assets.ledger.orders import OrderIntent
+
+log = logging.getLogger(__name__)
+
+
+def look(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent, *, run_id: str) -> OrderIntent:
+    """Read the order and its fills, book them, return the intent as stored.
+
+    Raises ``BrokerUnavailable`` if the broker gave no trustworthy answer, also when it denies an order it accepted.
+    """
+    if intent.broker_order_id is None:
+        return intent
+    order = broker.order(intent.broker_order_id)
+    if order is None:
+        raise BrokerUnavailable(
+            "the broker no longer knows an order it had accepted", where=f"order {intent.client_order_id}"
+        )
+    fills = []
+    if order.filled_quantity is None or order.filled_quantity > 0:
+        since = min(intent.created_at, intent.submitted_at or intent.created_at)
+        fills = broker.fills(since - timedelta(seconds=broker.config.fill_overlap_seconds))
+    return booking.book_order(engine, intent.client_order_id, order, fills, at=clock.now(), run_id=run_id)
+
+
+def end(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent, *, run_id: str) -> OrderIntent:
+    """Cancel what is left of the order and book how it ended.
+
+    Returns a live intent if the broker has not confirmed the end within the configured time: then nothing may follow
+    it, and the next reconciliation finishes it.
+    """
+    if intent.broker_order_id is None or not intent.is_live or intent.state is OrderState.UNKNOWN:
+        return intent
+    deadline = clock.now() + timedelta(seconds=broker.config.cancel_seconds)
+    try:
+        broker.cancel(intent.broker_order_id)
+    except BrokerUnavailable as error:
+        log.warning("order %s: cancel unanswered: %s", intent.client_order_id, error)
+    while True:
+        try:
+            intent = look(engine, broker, clock, intent, run_id=run_id)
+        except BrokerUnavailable as error:
+            log.warning("order %s: look failed: %s", intent.client_order_id, error)
+        if not intent.is_live or clock.now() >= deadline:
+            return intent
+        clock.wait_until(clock.now() + timedelta(seconds=broker.config.poll_seconds))

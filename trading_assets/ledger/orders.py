@@ -1,0 +1,192 @@
+"""Order intents: the rows that exist before the broker is asked, and what became of them.
+
+What belongs here: queries over ``order_intents``. What does not: deciding what an answer of the broker means (that is
+``broker.submission``) or moving positions (``ledger.positions``). Every function takes an open connection, so that the
+caller owns the transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
+
+from trading_assets.domain.values import LIVE_STATES, LiveOrder, OrderState, Purpose, Side
+from trading_assets.ledger.tables import order_intents
+
+_LIVE = tuple(state.value for state in LIVE_STATES)
+_UNRESOLVED = (OrderState.INTENT.value, OrderState.UNKNOWN.value)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntent:
+    """One row of ``order_intents``. ``limit_price`` is None for a market order; ``error`` holds the broker's words."""
+
+    client_order_id: str
+    account: str
+    purpose: Purpose
+    position_id: str
+    signal_id: str | None
+    symbol: str
+    underlying: str
+    side: Side
+    quantity: int
+    multiplier: int
+    order_type: str
+    limit_price: Decimal | None
+    attempt: int
+    step: int
+    reason: str
+    run_id: str
+    created_at: datetime
+    updated_at: datetime
+    state: OrderState = OrderState.INTENT
+    broker_order_id: str | None = None
+    filled_quantity: int = 0
+    filled_avg_price: Decimal | None = None
+    error: str | None = None
+    submitted_at: datetime | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this order may still fill."""
+        return self.state in LIVE_STATES
+
+
+def _record(row: RowMapping) -> OrderIntent:
+    values: dict[str, Any] = {field.name: row[field.name] for field in fields(OrderIntent)}
+    values["purpose"] = Purpose(values["purpose"])
+    values["side"] = Side(values["side"])
+    values["state"] = OrderState(values["state"])
+    return OrderIntent(**values)
+
+
+def _records(connection: Connection, query: Select[Any]) -> tuple[OrderIntent, ...]:
+    return tuple(_record(row) for row in connection.execute(query).mappings())
+
+
+def insert_intent(connection: Connection, intent: OrderIntent) -> None:
+    """Write a new intent. A second one under the same id, or a second live one for the same signal or position,
+    violates a constraint and raises ``sqlalchemy.exc.IntegrityError``."""
+    connection.execute(insert(order_intents).values(**asdict(intent)))
+
+
+def get_intent(connection: Connection, client_order_id: str, *, lock: bool = False) -> OrderIntent | None:
+    """The intent of that id or None; ``lock`` holds the row until the transaction ends."""
+    query = select(order_intents).where(order_intents.c.client_order_id == client_order_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    return None if row is None else _record(row)
+
+
+def by_broker_order_id(connection: Connection, broker_order_id: str) -> OrderIntent | None:
+    """The intent the broker knows under ``broker_order_id``, or None if the order is not ours."""
+    query = select(order_intents).where(order_intents.c.broker_order_id == broker_order_id)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _record(row)
+
+
+def mark(
+    connection: Connection,
+    client_order_id: str,
+    state: OrderState,
+    at: datetime,
+    *,
+    broker_order_id: str | None = None,
+    error: str | None = None,
+    submitted_at: datetime | None = None,
+) -> None:
+    """Set the state of an intent. Arguments left None keep what is stored."""
+    values: dict[str, Any] = {"state": state.value, "updated_at": at}
+    for name, value in (("broker_order_id", broker_order_id), ("error", error), ("submitted_at", submitted_at)):
+        if value is not None:
+            values[name] = value
+    connection.execute(update(order_intents).where(order_intents.c.client_order_id == client_order_id).values(**values))
+
+
+def set_filled(
+    connection: Connection, client_order_id: str, quantity: int, average: Decimal | None, at: datetime
+) -> None:
+    """Store the booked quantity and its average price. The quantity never goes back."""
+    connection.execute(
+        update(order_intents)
+        .where(order_intents.c.client_order_id == client_order_id, order_intents.c.filled_quantity <= quantity)
+        .values(filled_quantity=quantity, filled_avg_price=average, updated_at=at)
+    )
+
+
+def live_intents(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
+    """Intents of the account that may still fill, oldest first."""
+    return _records(
+        connection,
+        select(order_intents)
+        .where(order_intents.c.account == account, order_intents.c.state.in_(_LIVE))
+        .order_by(order_intents.c.created_at, order_intents.c.client_order_id),
+    )
+
+
+def unresolved_intents(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
+    """Intents whose fate at the broker is not known: INTENT (never answered) and UNKNOWN (ambiguous answer)."""
+    return tuple(intent for intent in live_intents(connection, account) if intent.state.value in _UNRESOLVED)
+
+
+def unknown_symbols(connection: Connection, account: str) -> frozenset[str]:
+    """Symbols and underlyings blocked because an order's fate is UNKNOWN."""
+    rows = connection.execute(
+        select(order_intents.c.symbol, order_intents.c.underlying).where(
+            order_intents.c.account == account, order_intents.c.state == OrderState.UNKNOWN.value
+        )
+    )
+    return frozenset(name for row in rows for name in row)
+
+
+def of_position(connection: Connection, position_id: str) -> tuple[OrderIntent, ...]:
+    """All intents of a position in the order they were made."""
+    return _records(
+        connection,
+        select(order_intents)
+        .where(order_intents.c.position_id == position_id)
+        .order_by(order_intents.c.created_at, order_intents.c.attempt, order_intents.c.step),
+    )
+
+
+def of_account(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
+    """All intents of an account, oldest first."""
+    return _records(
+        connection,
+        select(order_intents)
+        .where(order_intents.c.account == account)
+        .order_by(order_intents.c.created_at, order_intents.c.client_order_id),
+    )
+
+
+def next_attempt(connection: Connection, position_id: str, purpose: Purpose) -> int:
+    """Number of the next attempt: one more than the highest so far, 0 for the first."""
+    highest = connection.execute(
+        select(func.max(order_intents.c.attempt)).where(
+            order_intents.c.position_id == position_id, order_intents.c.purpose == purpose.value
+        )
+    ).scalar_one()
+    return 0 if highest is None else int(highest) + 1
+
+
+def live_orders(connection: Connection, account: str) -> tuple[LiveOrder, ...]:
+    """The account's live intents as the gates see them."""
+    return tuple(
+        LiveOrder(
+            client_order_id=intent.client_order_id,
+            account=intent.account,
+            purpose=intent.purpose,
+            symbol=intent.symbol,
+            underlying=intent.underlying,
+            side=intent.side,
+            quantity=intent.quantity,
+            filled_quantity=intent.filled_quantity,
+            multiplier=intent.multiplier,
+            limit_price=intent.limit_price,
+            state=intent.state,
+        )
+        for intent in live_intents(connection, account)
+    )
