@@ -1,8 +1,8 @@
 """Bars, quotes and option chains through the SDK's data clients, all pages or an error.
 
 What belongs here: the half of the adapter that reads markets. What does not: orders and accounts (``alpaca``), judging
-a chain (``strategy``), knowledge time (the assets add it). Raw answers are parsed here because the models of the SDK are
-slow and reject a whole answer for one odd field.
+a chain (``strategy``), knowledge time (the assets add it). Raw answers are parsed here because the models of the SDK
+are slow and reject a whole answer for one odd field.
 """
 
 from __future__ import annotations
