@@ -1,0 +1,1 @@
+"""Packaged defaults: complete configuration files, each key with its default and a comment."""

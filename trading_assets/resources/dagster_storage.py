@@ -1,0 +1,116 @@
+"""Dagster's own storage: the world's embedded PostgreSQL, or any server named by the environment, pooled.
+
+``dagster.yaml`` names :class:`WorldStorage`, so that ``dagster dev``, ``dagster asset materialize`` and
+``trading-assets up`` all find the same runs and events. The stock storages open a connection for every query; here each
+keeps one and checks it before use, which halves the time of a short run and survives a restarted server.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from dagster import Field, StringSource
+from dagster._config.config_schema import UserConfigSchema
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.utils import create_pg_engine
+from sqlalchemy.engine import make_url
+
+from trading_assets.domain.errors import ConfigurationError
+from trading_assets.world.paths import DEFAULT_WORLD, WORLD_VARIABLE, World, home_directory, write_private
+from trading_assets.world.postgres import ServerLease
+
+URL_VARIABLE = "TRADING_ASSETS_DAGSTER_URL"
+DATABASE = "dagster"
+STATEMENT_TIMEOUT_MS = 60_000
+POOL_RECYCLE_SECONDS = 1800
+MAX_OVERFLOW = 20
+
+#: One lease per server directory and process, kept until the process ends.
+_leases: dict[Path, ServerLease] = {}
+
+
+class WorldStorage(DagsterPostgresStorage):
+    """Runs, events and schedules in PostgreSQL.
+
+    Configuration (all optional): ``url``, else the variable ``TRADING_ASSETS_DAGSTER_URL``, else the embedded server of
+    ``home`` and ``world`` (else ``TRADING_ASSETS_HOME`` and ``TRADING_ASSETS_WORLD``), which is started if it does not
+    run and stopped when the last client that uses it ends.
+    """
+
+    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(psycopg2_url(postgres_url), should_autocreate_tables=True, inst_data=inst_data)
+        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            storage._engine = create_pg_engine(
+                self.postgres_url,
+                isolation_level="AUTOCOMMIT",
+                pool_size=1,
+                max_overflow=MAX_OVERFLOW,
+                pool_recycle=POOL_RECYCLE_SECONDS,
+                pool_pre_ping=True,
+                connect_args={"options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"},
+            )
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        """What ``dagster.yaml`` may say under ``config``."""
+        return {name: Field(StringSource, is_required=False) for name in ("url", "home", "world")}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> WorldStorage:
+        """Called by Dagster in every process that opens the instance."""
+        return cls(resolve_url(config_value), inst_data=inst_data)
+
+
+def psycopg2_url(url: str) -> str:
+    """``url`` for the driver Dagster's storage needs: plain ``postgresql://`` would select another one."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigurationError(
+            f"Dagster's storage lives in PostgreSQL, not in {parsed.get_backend_name()!r}",
+            where=URL_VARIABLE,
+            mend="Use postgresql://user:password@host/database.",
+        )
+    return parsed.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+
+def resolve_url(config: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> str:
+    """The storage's address; attaches this process to the world's embedded server if no address was given."""
+    given = config.get("url") or env.get(URL_VARIABLE)
+    if given:
+        return str(given)
+    home = Path(config["home"]) if config.get("home") else None
+    world = World(home_directory(home, env), config.get("world") or env.get(WORLD_VARIABLE) or DEFAULT_WORLD)
+    world.create()
+    server = world.server()
+    if server.directory not in _leases or not server.is_running():
+        lease = server.attach()
+        previous = _leases.pop(server.directory, None)
+        _leases[server.directory] = lease
+        if previous is None:
+            atexit.register(_leave, server.directory)
+        else:
+            previous.release()
+        server.ensure_database(DATABASE)
+    return server.dagster_url(DATABASE)
+
+
+def _leave(directory: Path) -> None:
+    lease = _leases.pop(directory, None)
+    if lease is not None:
+        lease.release()
+
+
+def prepare_home(world: World) -> Path:
+    """Write the packaged ``dagster.yaml`` into the world's Dagster home and return that folder (for DAGSTER_HOME)."""
+    world.create()
+    text = (files("trading_assets.defaults") / "dagster.yaml").read_text()
+    write_private(world.dagster / "dagster.yaml", text)
+    return world.dagster

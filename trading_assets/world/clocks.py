@@ -1,0 +1,113 @@
+"""Implementations of the one clock: the system's, and the practice exchange's."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from trading_assets.domain.clock import require_utc
+from trading_assets.domain.errors import BrokerUnavailable, ConfigurationError
+
+TOKEN_HEADER = "X-Practice-Token"
+#: Longest single sleep: a clock that was stepped or sped up meanwhile is noticed after this many seconds.
+_LONGEST_SLEEP = 0.5
+_SHORTEST_SLEEP = 0.005
+
+
+class SystemClock:
+    """The machine's clock, for paper and live worlds."""
+
+    def now(self) -> datetime:
+        """The current instant, UTC."""
+        return datetime.now(UTC)
+
+    def wait_until(self, instant: datetime) -> None:
+        """Sleep until ``now() >= instant``."""
+        target = require_utc(instant)
+        while (remaining := (target - self.now()).total_seconds()) > 0:
+            time.sleep(min(remaining, _LONGEST_SLEEP))
+
+
+def require_loopback(url: str) -> str:
+    """``url`` without a trailing slash; raises :class:`ConfigurationError` unless its host is this machine's loopback.
+
+    A practice clock beside a broker elsewhere would let a simulated time decide about real orders.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if parts.scheme not in ("http", "https") or not local:
+        raise ConfigurationError(
+            f"a practice exchange must be on loopback, saw host {host!r}",
+            where="practice exchange",
+            mend="Use 127.0.0.1, or a paper world with the system's clock.",
+        )
+    return url.rstrip("/")
+
+
+class ExchangeClock:
+    """The practice exchange's clock, for practice worlds only.
+
+    ``control_url`` is the exchange's address on loopback, ``token`` its control token. Every call asks the exchange;
+    no answer, or one that makes no sense, raises :class:`BrokerUnavailable`.
+    """
+
+    def __init__(self, control_url: str, token: str, *, timeout: float = 10.0) -> None:
+        self._url = require_loopback(control_url) + "/practice/v1"
+        self._token = token
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"ExchangeClock({self._url!r})"
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        return httpx.Client(timeout=self._timeout, trust_env=False, headers={TOKEN_HEADER: self._token})
+
+    def now(self) -> datetime:
+        """The exchange's current instant, UTC."""
+        return self._status()[0]
+
+    def wait_until(self, instant: datetime) -> None:
+        """Return once the exchange's time is at or after ``instant``: a stepped exchange is moved there, a running one
+        is waited for at its speed."""
+        target = require_utc(instant)
+        while True:
+            now, speed = self._status()
+            remaining = (target - now).total_seconds()
+            if remaining <= 0:
+                return
+            if speed == 0:
+                self._ask("POST", "/clock", {"advance_to": target.isoformat()})
+            else:
+                time.sleep(min(max(remaining / speed, _SHORTEST_SLEEP), _LONGEST_SLEEP))
+
+    def _status(self) -> tuple[datetime, float]:
+        body = self._ask("GET", "/status")
+        try:
+            return require_utc(datetime.fromisoformat(body["now"])), float(body["speed"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BrokerUnavailable(
+                f"the practice exchange's status makes no sense: {type(error).__name__}: {error}", where=self._url
+            ) from None
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        try:
+            response = self._client.request(method, self._url + path, json=body)
+            response.raise_for_status()
+            return response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise BrokerUnavailable(
+                f"the practice exchange's clock gave no answer: {type(error).__name__}: {error}",
+                where=self._url + path,
+                mend="Look at logs/exchange.log of this world; 'trading-assets up' starts the exchange again.",
+            ) from None

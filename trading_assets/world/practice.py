@@ -1,0 +1,184 @@
+"""The practice exchange of a world: its configuration with generated keys, and its process.
+
+The exchange is another program. Nothing of its package is imported here: the two sides share a file format and a wire
+protocol, and that is what they test.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from trading_assets.domain.errors import ConfigurationError
+from trading_assets.world.clocks import TOKEN_HEADER, ExchangeClock, require_loopback
+from trading_assets.world.paths import write_private
+from trading_assets.world.processes import Children, ProcessError
+
+CHILD = "exchange"
+
+
+@dataclass(frozen=True, slots=True)
+class PracticeAccount:
+    """An account to open at the practice exchange: opening cash in dollars, options level 0 to 3."""
+
+    name: str
+    cash: Decimal
+    options_level: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PracticeKeys:
+    """Generated credentials of one practice account."""
+
+    key: SecretStr
+    secret: SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class PracticeExchange:
+    """A running practice exchange: its address, control token and the accounts' keys."""
+
+    url: str
+    pid: int
+    token: SecretStr
+    keys: Mapping[str, PracticeKeys]
+
+    def clock(self) -> ExchangeClock:
+        """The exchange's clock."""
+        return ExchangeClock(self.url, self.token.get_secret_value())
+
+
+def write_config(
+    directory: Path,
+    *,
+    seed: int,
+    session: date,
+    scenario: str,
+    accounts: Sequence[PracticeAccount],
+    start_at: datetime | None = None,
+    speed: float = 0.0,
+) -> None:
+    """Write ``config.json`` (0600) unless it is there: an exchange keeps its keys, seed and accounts for life.
+
+    Other values than the stored ones raise :class:`ConfigurationError`; ``speed`` and ``start_at`` only matter at
+    birth.
+    """
+    wanted: dict[str, Any] = {"seed": seed, "session": session.isoformat(), "scenario": scenario}
+    opened = {account.name: (account.cash, account.options_level) for account in accounts}
+    path = directory / "config.json"
+    if path.exists():
+        stored = read_config(directory)
+        differing = [key for key, value in wanted.items() if stored.get(key) != value]
+        if {a["name"]: (Decimal(a["cash"]), a["options_level"]) for a in stored["accounts"]} != opened:
+            differing.append("accounts")
+        if differing:
+            raise ConfigurationError(
+                f"the practice exchange was made with another {', '.join(differing)}",
+                where=str(path),
+                mend="Use the arguments this world was made with, or another world.",
+            )
+        return
+    config = wanted | {
+        "speed": speed,
+        "control_token": secrets.token_urlsafe(24),
+        "accounts": [
+            {
+                "name": account.name,
+                "key": "PK" + secrets.token_hex(9).upper(),
+                "secret": secrets.token_urlsafe(30),
+                "cash": str(account.cash),
+                "options_level": account.options_level,
+            }
+            for account in accounts
+        ],
+    }
+    if start_at is not None:
+        config["start_at"] = start_at.isoformat()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(path, json.dumps(config, indent=2) + "\n")
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The stored configuration, secrets included: never print it."""
+    path = directory / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigurationError("this world has no practice exchange", where=str(path)) from None
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"the file is not JSON: {error.msg}", where=str(path)) from None
+    return config
+
+
+def read_keys(directory: Path) -> dict[str, PracticeKeys]:
+    """The generated credentials by account name."""
+    return {
+        account["name"]: PracticeKeys(SecretStr(account["key"]), SecretStr(account["secret"]))
+        for account in read_config(directory)["accounts"]
+    }
+
+
+def start(
+    children: Children,
+    *,
+    wait: float = 60.0,
+    command: Sequence[str] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> PracticeExchange:
+    """Start the exchange of ``children.world`` (or adopt the one that runs) and return once it answers.
+
+    Its journal is in its directory, so a restarted exchange continues where the last one ended, on the same port where
+    that is free. Raises :class:`ProcessError` with the end of its log if it does not come up.
+    """
+    directory = children.world.exchange
+    child = children.adopt(CHILD) or children.start(
+        CHILD, [*(command or (sys.executable, "-m", "trading_assets.exchange")), "--directory", str(directory)], env=env
+    )
+    deadline = time.monotonic() + wait
+    while True:
+        exchange = _answering(directory, child.pid)
+        if exchange is not None:
+            return exchange
+        alive = children.is_alive(child)
+        if not alive or time.monotonic() > deadline:
+            log = children.world.logs / f"{CHILD}.log"
+            raise ProcessError(
+                f"the practice exchange {'does not answer' if alive else 'ended during its start'}; its log ends with: "
+                + " | ".join(log.read_text(errors="replace").splitlines()[-4:]),
+                where=str(log),
+            )
+        time.sleep(0.02)
+
+
+def running(directory: Path) -> PracticeExchange | None:
+    """The exchange of ``directory`` if one answers there, whoever started it."""
+    return _answering(directory, None)
+
+
+def _answering(directory: Path, pid: int | None) -> PracticeExchange | None:
+    try:
+        found = json.loads((directory / "exchange.json").read_text())
+        address, its_pid = f"http://{found['host']}:{int(found['port'])}", int(found["pid"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    if pid is not None and its_pid != pid:
+        return None
+    url, token = require_loopback(address), read_config(directory)["control_token"]
+    try:
+        response = httpx.get(f"{url}/practice/v1/status", headers={TOKEN_HEADER: token}, timeout=2.0, trust_env=False)
+    except httpx.HTTPError:
+        return None
+    if response.status_code != 200:
+        return None
+    return PracticeExchange(url, its_pid, SecretStr(token), read_keys(directory))
