@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.reconciliation import signed_cash
 from trading_assets.broker.values import BrokerFill, BrokerOrder
+from trading_assets.domain.money import CENT
 from trading_assets.domain.values import OrderState
 from trading_assets.ledger import executions, orders, positions, reconciliations
 from trading_assets.ledger.executions import ADOPTED, CONTRACT_ENDED, Execution
@@ -71,12 +72,16 @@ def compare(engine: Engine, broker: AlpacaBroker, account: str) -> ConsistencyRe
         "quantity_ledger": sum(row.quantity for row in booked if row.reason != ADOPTED),
         "positions_ledger": held,
         "positions_broker": {symbol: str(quantity) for symbol, quantity in actual.items()},
-        "opening_cash": None if record.opening_cash is None else str(record.opening_cash),
-        "cash_ledger": None if expected is None else str(expected),
-        "cash_broker": None if cash is None else str(cash),
-        "other_movements": str(movements),
+        "opening_cash": _cents(record.opening_cash),
+        "cash_ledger": _cents(expected),
+        "cash_broker": _cents(cash),
+        "other_movements": _cents(movements),
     }
     return ConsistencyReport(not found, found, figures)
+
+
+def _cents(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount.quantize(CENT))
 
 
 def _day(activity: Any, begin: Any) -> bool:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from trading_assets.broker import adoption, booking, submission, working
 from trading_assets.broker.alpaca import CONTRACT_EVENTS, AlpacaBroker
@@ -27,7 +27,7 @@ from trading_assets.domain.values import OrderState, Side
 from trading_assets.ledger import executions, orders, positions, reconciliations
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
-from trading_assets.ledger.reconciliations import AccountRecord
+from trading_assets.ledger.reconciliations import ReconciliationRecord
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class _Reconciliation:
             log.warning("account %s: %s", self.account, alert)
         return self.report
 
-    def _verify(self, record: AccountRecord, seen: BrokerAccount) -> None:
+    def _verify(self, record: ReconciliationRecord, seen: BrokerAccount) -> None:
         for expected, source in (
             (self.broker.expected_account_id, "the configuration"),
             (record.broker_account_id, "the ledger"),
@@ -185,7 +185,7 @@ class _Reconciliation:
 
     # --- fills ------------------------------------------------------------------------------------------------------
 
-    def _catch_up(self, record: AccountRecord) -> dict[str, BrokerPosition]:
+    def _catch_up(self, record: ReconciliationRecord) -> dict[str, BrokerPosition]:
         """Book fills until they explain the broker's positions, at most twice: a fill may fall between two reads."""
         unbooked: list[str] = []
         held: dict[str, BrokerPosition] = {}
@@ -203,7 +203,7 @@ class _Reconciliation:
             self.report.alerts.append(sentence)
         return held
 
-    def _since(self, record: AccountRecord) -> datetime:
+    def _since(self, record: ReconciliationRecord) -> datetime:
         with self.engine.connect() as connection:
             last = executions.last_executed_at(connection, self.account)
             live = orders.live_intents(connection, self.account)
@@ -211,7 +211,7 @@ class _Reconciliation:
         candidates = [last if last is not None else begin, *(intent.created_at for intent in live)]
         return min(candidates) - timedelta(seconds=self.broker.config.fill_overlap_seconds)
 
-    def _book_fills(self, record: AccountRecord) -> list[str]:
+    def _book_fills(self, record: ReconciliationRecord) -> list[str]:
         fills = self.broker.fills(self._since(record))
         with self.engine.connect() as connection:
             booked = executions.booked_ids(connection, (fill.activity_id for fill in fills))
@@ -226,7 +226,7 @@ class _Reconciliation:
                 unbooked.append(sentence)
         return unbooked
 
-    def _book_group(self, record: AccountRecord, order_id: str, group: list[BrokerFill]) -> str | None:
+    def _book_group(self, record: ReconciliationRecord, order_id: str, group: list[BrokerFill]) -> str | None:
         now = self.clock.now()
         with self.engine.connect() as connection:
             intent = orders.by_broker_order_id(connection, order_id)
@@ -261,7 +261,7 @@ class _Reconciliation:
         for position in live:
             booking.settle(self.engine, position.position_id, at=self.clock.now(), run_id=self.run_id)
 
-    def _compare_and_store(self, record: AccountRecord, held: dict[str, BrokerPosition], start_id: str) -> None:
+    def _compare_and_store(self, record: ReconciliationRecord, held: dict[str, BrokerPosition], start_id: str) -> None:
         self._book_ended_contracts(record, held)
         seen = self.broker.account()
         now = self.clock.now()
@@ -289,8 +289,8 @@ class _Reconciliation:
 
     def _compare_symbol(
         self,
-        connection: Any,
-        record: AccountRecord,
+        connection: Connection,
+        record: ReconciliationRecord,
         ours: Position | None,
         theirs: BrokerPosition | None,
         *,
@@ -319,7 +319,9 @@ class _Reconciliation:
         else:
             self._block(symbol, sentence)
 
-    def _missing(self, connection: Any, record: AccountRecord, ours: Position, sentence: str, now: datetime) -> None:
+    def _missing(
+        self, connection: Connection, record: ReconciliationRecord, ours: Position, sentence: str, now: datetime
+    ) -> None:
         """Twice in a row not there: closed as phantom. An expired contract waits for the broker's word first."""
         first_seen = record.missing.get(ours.symbol)
         today = now.astimezone(NEW_YORK).date()
@@ -334,7 +336,7 @@ class _Reconciliation:
             f"{ours.symbol}: {ours.quantity} were twice not found at the broker: closed as phantom"
         )
 
-    def _book_ended_contracts(self, record: AccountRecord, held: dict[str, BrokerPosition]) -> None:
+    def _book_ended_contracts(self, record: ReconciliationRecord, held: dict[str, BrokerPosition]) -> None:
         today = self.clock.now().astimezone(NEW_YORK).date()
         with self.engine.connect() as connection:
             gone = [

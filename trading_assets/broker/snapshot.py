@@ -13,17 +13,24 @@ from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
 from trading_assets.broker.values import BrokerAccount, BrokerPosition
 from trading_assets.domain.clock import NEW_YORK, Clock
 from trading_assets.domain.values import AccountSnapshot, KillMode
-from trading_assets.ledger import executions, orders, positions, reconciliations
+from trading_assets.ledger import accounts, executions, orders, positions, reconciliations
 
 log = logging.getLogger(__name__)
 
 
 def account_snapshot(
-    engine: Engine, broker: AlpacaBroker, clock: Clock, account: str, *, kill_mode: KillMode, start_id: str
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: Clock,
+    account: str,
+    *,
+    start_id: str,
+    kill_mode: KillMode | None = None,
 ) -> AccountSnapshot:
     """The account now. If the broker does not answer, its figures are None and the gates that need them deny.
 
-    ``reconciled_at`` is None unless the last comparison was made under ``start_id``.
+    ``kill_mode`` None reads the switches of the ledger. ``reconciled_at`` is None unless the last comparison was made
+    under ``start_id``.
     """
     now = clock.now()
     seen, held = _ask(broker)
@@ -46,7 +53,7 @@ def account_snapshot(
             realized_pnl_today=executions.realized_since(connection, account, midnight),
             unrealized_pnl=_unrealized(held),
             reconciled_at=record.reconciled_at if record.reconciled_start == start_id else None,
-            kill_mode=kill_mode,
+            kill_mode=accounts.kill_mode(connection, account) if kill_mode is None else kill_mode,
             positions=positions.open_positions(connection, account),
             live_orders=orders.live_orders(connection, account),
             fills_today=executions.recent_fills(connection, account, midnight),

@@ -15,7 +15,7 @@ from trading_assets.ledger.tables import accounts, order_intents
 
 
 @dataclass(frozen=True, slots=True)
-class AccountRecord:
+class ReconciliationRecord:
     """One row of ``accounts``, with the instant of its first order intent (None before the first)."""
 
     account: str
@@ -40,7 +40,7 @@ class AccountRecord:
         return frozenset(self.report.get("blocked", ()))
 
 
-def read_account(connection: Connection, account: str) -> AccountRecord:
+def read_account(connection: Connection, account: str) -> ReconciliationRecord:
     """The account's row; ``ConfigurationError`` if the ledger has no such account."""
     row = connection.execute(select(accounts).where(accounts.c.account == account)).mappings().one_or_none()
     if row is None:
@@ -52,7 +52,7 @@ def read_account(connection: Connection, account: str) -> AccountRecord:
     first = connection.execute(
         select(func.min(order_intents.c.created_at)).where(order_intents.c.account == account)
     ).scalar_one()
-    return AccountRecord(
+    return ReconciliationRecord(
         account=row["account"],
         mode=row["mode"],
         broker_account_id=row["broker_account_id"],

@@ -24,7 +24,7 @@ ACCOUNT = "tiny"
 SYMBOL = "NVDA260320C00180000"
 SECRET = "a-secret-that-must-not-be-seen"
 #: Time-outs small enough that a lost answer costs a test less than half a second.
-QUICK = BrokerConfig(connect_timeout_seconds=2.0, read_timeout_seconds=0.4)
+QUICK = BrokerConfig(connect_timeout_seconds=2.0, read_timeout_seconds=0.4, poll_seconds=2.0)
 
 
 class SteppedClock:
@@ -45,8 +45,10 @@ class SteppedClock:
 
     def _request(self, method: str, path: str, body: bytes | None) -> urllib.request.Request:
         headers = {
-            "Content-Type": "application/json", "X-Practice-Token": self._token,
-            "APCA-API-KEY-ID": "PKTEST", "APCA-API-SECRET-KEY": SECRET,
+            "Content-Type": "application/json",
+            "X-Practice-Token": self._token,
+            "APCA-API-KEY-ID": "PKTEST",
+            "APCA-API-SECRET-KEY": SECRET,
         }
         return urllib.request.Request(self._url + path, data=body, method=method, headers=headers)
 
@@ -54,7 +56,11 @@ class SteppedClock:
 def connect(url: str, clock: Clock, *, expected_account_id: str | None = None) -> AlpacaBroker:
     """The real adapter with the real SDK at that address."""
     connection = BrokerConnection(
-        mode="PRACTICE", trading_url=url, data_url=url, key="PKTEST", secret=SECRET,
+        mode="PRACTICE",
+        trading_url=url,
+        data_url=url,
+        key="PKTEST",
+        secret=SECRET,
         expected_account_id=expected_account_id,
     )
     return AlpacaBroker(connection, clock, QUICK)
@@ -69,9 +75,23 @@ def publish(connection: Connection, signal_id: str, ticker: str = "NVDA") -> Non
     """A published signal, so that a position may name it."""
     connection.execute(
         insert(dispatch_recommendations).values(
-            signal_id=signal_id, session=date(2026, 3, 10), ticker=ticker, action="BUY_CALL", strategy="day_trade",
-            direction="BULLISH", bar_start=START, known_at=START, confidence=0.8, watchlist_score=0.5, urgent=False,
-            rule_set="v1", config_hash="c", factors={}, features={}, sentiment={}, published_at=START,
+            signal_id=signal_id,
+            session=date(2026, 3, 10),
+            ticker=ticker,
+            action="BUY_CALL",
+            strategy="day_trade",
+            direction="BULLISH",
+            bar_start=START,
+            known_at=START,
+            confidence=0.8,
+            watchlist_score=0.5,
+            urgent=False,
+            rule_set="v1",
+            config_hash="c",
+            factors={},
+            features={},
+            sentiment={},
+            published_at=START,
             published_by="run",
         )
     )
@@ -80,9 +100,19 @@ def publish(connection: Connection, signal_id: str, ticker: str = "NVDA") -> Non
 def entry(signal_id: str = "s1", quantity: int = 2) -> Entry:
     """Buying ``quantity`` calls for a signal."""
     return Entry(
-        account=ACCOUNT, signal_id=signal_id, symbol=SYMBOL, underlying="NVDA", strategy=Strategy.DAY_TRADE,
-        direction=Direction.BULLISH, quantity=quantity, multiplier=100, right=Right.CALL, strike=Decimal(180),
-        expiry=date(2026, 3, 20), entry_underlying=Decimal("180.10"), entry_delta=0.35,
+        account=ACCOUNT,
+        signal_id=signal_id,
+        symbol=SYMBOL,
+        underlying="NVDA",
+        strategy=Strategy.DAY_TRADE,
+        direction=Direction.BULLISH,
+        quantity=quantity,
+        multiplier=100,
+        right=Right.CALL,
+        strike=Decimal(180),
+        expiry=date(2026, 3, 20),
+        entry_underlying=Decimal("180.10"),
+        entry_delta=0.35,
     )
 
 

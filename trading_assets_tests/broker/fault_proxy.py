@@ -72,10 +72,13 @@ def _handler(proxy: FaultProxy, target: str, released: threading.Event) -> type[
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def _forward(self, method: str, body: bytes) -> tuple[int, bytes]:
             upstream = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
-            headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection", "accept-encoding")}
+            headers = {
+                k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection", "accept-encoding")
+            }
             upstream.request(method, self.path, body=body or None, headers=headers)
             answer = upstream.getresponse()
             raw = answer.read()
@@ -86,6 +89,8 @@ def _handler(proxy: FaultProxy, target: str, released: threading.Event) -> type[
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
+            if self.close_connection:
+                self.send_header("Connection", "close")
             self.send_header("Content-Length", str(len(body) if announced is None else announced))
             self.end_headers()
             self.wfile.write(body)

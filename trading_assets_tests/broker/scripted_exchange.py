@@ -103,7 +103,13 @@ class ScriptedExchange:
         """An order nobody here placed; ``fill`` executes it at once."""
         with self.lock:
             order = self._place(
-                {"symbol": symbol, "side": side, "qty": quantity, "type": "market", "client_order_id": str(uuid.uuid4())}
+                {
+                    "symbol": symbol,
+                    "side": side,
+                    "qty": quantity,
+                    "type": "market",
+                    "client_order_id": str(uuid.uuid4()),
+                }
             )
             order.plan = []
             if fill:
@@ -114,9 +120,7 @@ class ScriptedExchange:
         """Move time forward; what the scripts foresee until then happens in order."""
         with self.lock:
             while True:
-                due = [
-                    (plan[0][0], order) for order in self.orders.values() if order.is_open and (plan := order.plan)
-                ]
+                due = [(plan[0][0], order) for order in self.orders.values() if order.is_open and (plan := order.plan)]
                 due = [entry for entry in due if entry[0] <= instant]
                 if not due:
                     break
@@ -192,16 +196,28 @@ class ScriptedExchange:
     def get(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
         if path == "/v2/account":
             return 200, {
-                "id": self.account_id, "account_number": "PA1", "status": "ACTIVE", "cash": str(self.cash),
-                "equity": str(self.cash), "last_equity": "100000", "options_buying_power": str(self.cash),
-                "trading_blocked": False, "account_blocked": False, "options_trading_level": 2,
+                "id": self.account_id,
+                "account_number": "PA1",
+                "status": "ACTIVE",
+                "cash": str(self.cash),
+                "equity": str(self.cash),
+                "last_equity": "100000",
+                "options_buying_power": str(self.cash),
+                "trading_blocked": False,
+                "account_blocked": False,
+                "options_trading_level": 2,
             }
         if path == "/v2/clock":
             return 200, {"timestamp": self.now.isoformat(), "is_open": True, "next_open": "", "next_close": ""}
         if path == "/v2/positions":
             return 200, [
-                {"symbol": symbol, "qty": str(quantity), "side": "long" if quantity > 0 else "short",
-                 "avg_entry_price": str(average), "unrealized_pl": "0"}
+                {
+                    "symbol": symbol,
+                    "qty": str(quantity),
+                    "side": "long" if quantity > 0 else "short",
+                    "avg_entry_price": str(average),
+                    "unrealized_pl": "0",
+                }
                 for symbol, (quantity, average) in self.holdings.items()
             ]
         if path == "/v2/orders":
@@ -218,7 +234,8 @@ class ScriptedExchange:
 
     def _list_orders(self, query: dict[str, str]) -> list[dict[str, Any]]:
         chosen = [
-            order for order in sorted(self.orders.values(), key=lambda order: order.submitted_at)
+            order
+            for order in sorted(self.orders.values(), key=lambda order: order.submitted_at)
             if query.get("status", "open") == "all" or order.is_open == (query.get("status", "open") == "open")
         ]
         if "after" in query:
@@ -239,6 +256,7 @@ class ScriptedExchange:
 def _handler(exchange: ScriptedExchange) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def _answer(self, method: str) -> None:
             length = int(self.headers.get("Content-Length") or 0)

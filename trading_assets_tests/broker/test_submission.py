@@ -57,7 +57,11 @@ def test_an_accepted_order_fills_and_opens_its_position(
     ],
 )
 def test_an_order_whose_answer_was_lost_is_found_and_adopted(
-    fault: Fault, engine: Engine, broker: AlpacaBroker, clock: SteppedClock, proxy: FaultProxy,
+    fault: Fault,
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: SteppedClock,
+    proxy: FaultProxy,
     exchange: ScriptedExchange,
 ) -> None:
     proxy.faults.append(fault)
@@ -75,13 +79,24 @@ def test_an_order_whose_answer_was_lost_is_found_and_adopted(
         pytest.param(Fault("POST", "/v2/orders", "answer", status=504), id="F04-504-before-acceptance"),
         pytest.param(Fault("POST", "/v2/orders", "answer", status=500, body=b'{"code":1}'), id="F07-500"),
         pytest.param(
-            Fault("POST", "/v2/orders", "answer", status=429, headers={"X-RateLimit-Reset": "1773154830"},
-                  body=b'{"code":42910000,"message":"rate limit exceeded"}'), id="F06-429-with-reset"
+            Fault(
+                "POST",
+                "/v2/orders",
+                "answer",
+                status=429,
+                headers={"X-RateLimit-Reset": "1773154830"},
+                body=b'{"code":42910000,"message":"rate limit exceeded"}',
+            ),
+            id="F06-429-with-reset",
         ),
     ],
 )
 def test_an_order_that_did_not_arrive_is_sent_exactly_once_more(
-    fault: Fault, engine: Engine, broker: AlpacaBroker, clock: SteppedClock, proxy: FaultProxy,
+    fault: Fault,
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: SteppedClock,
+    proxy: FaultProxy,
     exchange: ScriptedExchange,
 ) -> None:
     proxy.faults.append(fault)
@@ -95,9 +110,7 @@ def test_F06_a_rate_limit_is_waited_out_by_the_clock_before_the_second_try(
     engine: Engine, broker: AlpacaBroker, clock: SteppedClock, proxy: FaultProxy, exchange: ScriptedExchange
 ) -> None:
     reset = clock.now().timestamp() + 25
-    proxy.faults.append(
-        Fault("POST", "/v2/orders", "answer", status=429, headers={"X-RateLimit-Reset": str(reset)})
-    )
+    proxy.faults.append(Fault("POST", "/v2/orders", "answer", status=429, headers={"X-RateLimit-Reset": str(reset)}))
     buy(engine, broker, clock)
     (order,) = exchange.orders.values()
     assert order.submitted_at.timestamp() >= reset
@@ -169,8 +182,14 @@ def test_F05_another_order_under_the_same_id_is_not_adopted(
     engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange
 ) -> None:
     exchange.post_order(
-        {"symbol": desk.SYMBOL, "qty": 7, "side": "buy", "type": "limit", "limit_price": 2.5,
-         "client_order_id": f"ta-{desk.ACCOUNT}-en-s1-0-0"}
+        {
+            "symbol": desk.SYMBOL,
+            "qty": 7,
+            "side": "buy",
+            "type": "limit",
+            "limit_price": 2.5,
+            "client_order_id": f"ta-{desk.ACCOUNT}-en-s1-0-0",
+        }
     )
     assert buy(engine, broker, clock).state is LadderState.UNKNOWN
     intent = only_intent(engine)
@@ -189,7 +208,12 @@ def test_F05_another_order_under_the_same_id_is_not_adopted(
     ],
 )
 def test_F10_a_permanent_rejection_is_stored_in_the_brokers_words_without_a_retry(
-    status: int, code: int, message: str, engine: Engine, broker: AlpacaBroker, clock: SteppedClock,
+    status: int,
+    code: int,
+    message: str,
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: SteppedClock,
     exchange: ScriptedExchange,
 ) -> None:
     exchange.refusals[desk.SYMBOL] = (status, {"code": code, "message": message})
