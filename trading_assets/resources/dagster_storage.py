@@ -7,10 +7,8 @@ keeps one and checks it before use, which halves the time of a short run and sur
 
 from __future__ import annotations
 
-import atexit
 import os
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +20,14 @@ from dagster_postgres.utils import create_pg_engine
 from sqlalchemy.engine import make_url
 
 from trading_assets.domain.errors import ConfigurationError
-from trading_assets.world.paths import DEFAULT_WORLD, WORLD_VARIABLE, World, home_directory, write_private
-from trading_assets.world.postgres import ServerLease
+from trading_assets.world.lease import hold_lease
+from trading_assets.world.paths import DEFAULT_WORLD, WORLD_VARIABLE, World, home_directory
 
 URL_VARIABLE = "TRADING_ASSETS_DAGSTER_URL"
 DATABASE = "dagster"
 STATEMENT_TIMEOUT_MS = 60_000
 POOL_RECYCLE_SECONDS = 1800
 MAX_OVERFLOW = 20
-
-#: One lease per server directory and process, kept until the process ends.
-_leases: dict[Path, ServerLease] = {}
 
 
 class WorldStorage(DagsterPostgresStorage):
@@ -89,28 +84,8 @@ def resolve_url(config: Mapping[str, Any], env: Mapping[str, str] = os.environ) 
     home = Path(config["home"]) if config.get("home") else None
     world = World(home_directory(home, env), config.get("world") or env.get(WORLD_VARIABLE) or DEFAULT_WORLD)
     world.create()
+    hold_lease(world)
     server = world.server()
-    if server.directory not in _leases or not server.is_running():
-        lease = server.attach()
-        previous = _leases.pop(server.directory, None)
-        _leases[server.directory] = lease
-        if previous is None:
-            atexit.register(_leave, server.directory)
-        else:
-            previous.release()
-        server.ensure_database(DATABASE)
+    server.start()
+    server.ensure_database(DATABASE)
     return server.dagster_url(DATABASE)
-
-
-def _leave(directory: Path) -> None:
-    lease = _leases.pop(directory, None)
-    if lease is not None:
-        lease.release()
-
-
-def prepare_home(world: World) -> Path:
-    """Write the packaged ``dagster.yaml`` into the world's Dagster home and return that folder (for DAGSTER_HOME)."""
-    world.create()
-    text = (files("trading_assets.defaults") / "dagster.yaml").read_text()
-    write_private(world.dagster / "dagster.yaml", text)
-    return world.dagster

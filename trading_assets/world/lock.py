@@ -65,17 +65,6 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def try_exclusive(self) -> bool:
-        """Turn a held shared lock into an exclusive one; False (and still shared or lost) if others share it."""
-        if self._descriptor is None:
-            return False
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        self.shared = False
-        return True
-
     def __enter__(self) -> FileLock:
         self.acquire()
         return self

@@ -26,7 +26,7 @@ from psycopg import sql
 
 from trading_assets.domain.errors import ConfigurationError, TradingAssetsError
 from trading_assets.world import postgres_host as host
-from trading_assets.world.lock import FileLock, hold
+from trading_assets.world.lock import hold
 
 USER = "trading_assets"
 _SETTINGS: Mapping[str, str] = {
@@ -47,25 +47,6 @@ class DatabaseServerError(TradingAssetsError):
     """The embedded database did not start or stop."""
 
 
-class ServerLease:
-    """A client's share in a running server. The last client that leaves stops a server which a client had started;
-    one that a supervisor runs (``EmbeddedPostgres.start`` alone) is left to it."""
-
-    def __init__(self, server: EmbeddedPostgres, lock: FileLock) -> None:
-        self._server = server
-        self._lock = lock
-
-    def release(self) -> None:
-        """Leave; nothing happens the second time."""
-        if not self._lock.held:
-            return
-        try:
-            if self._server.client_mark.exists() and self._lock.try_exclusive():
-                self._server.stop()
-        finally:
-            self._lock.release()
-
-
 class EmbeddedPostgres:
     """One PostgreSQL 18 cluster in ``directory``.
 
@@ -79,8 +60,6 @@ class EmbeddedPostgres:
         self.directory = directory.absolute()
         self.data = self.directory / "data"
         self.log = self.directory / "server.log"
-        #: Exists while the running server belongs to its clients and not to a supervisor.
-        self.client_mark = self.directory / "started-by-client"
         self._own = own.absolute() if own is not None else self.directory
         self._settings = {**_SETTINGS, **(settings or {})}
         self._wait = wait
@@ -166,30 +145,13 @@ class EmbeddedPostgres:
 
     # --- start ------------------------------------------------------------------------------------------------------
 
-    def attach(self) -> ServerLease:
-        """Use the server as one client among others: start it if nobody has; it stops when the last client leaves."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(self.directory / "clients.lock", shared=True)
-        lock.acquire(wait=self._wait)
-        try:
-            self._start(supervised=False)
-        except BaseException:
-            lock.release()
-            raise
-        return ServerLease(self, lock)
-
     def start(self) -> bool:
         """Make sure that the server runs and answers; return True if this call started it, False if it attached.
 
         The server then runs until :meth:`stop`. Raises :class:`ConfigurationError` if the host does not allow it and
         :class:`DatabaseServerError`, with the end of the server's log, if it does not come up.
         """
-        return self._start(supervised=True)
-
-    def _start(self, *, supervised: bool) -> bool:
         if self.is_running():
-            if supervised:
-                self.client_mark.unlink(missing_ok=True)
             return False
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with hold(self.directory / "start.lock", wait=self._wait):
@@ -203,10 +165,6 @@ class EmbeddedPostgres:
             folder = host.socket_folder(self.directory)
             host.prepare_socket_folder(folder, user)
             self._launch(user, folder)
-            if supervised:
-                self.client_mark.unlink(missing_ok=True)
-            else:
-                self.client_mark.touch(0o600)
         return True
 
     def _initialise(self, user: host.ServerUser) -> None:
