@@ -129,22 +129,27 @@ def enter(
         entry_delta=entry.entry_delta,
     )
 
+    with engine.connect() as connection:
+        used = [i.step for i in orders.of_position(connection, position.position_id) if i.purpose is Purpose.ENTRY]
+    first_step = max(used, default=-1) + 1
+    started = False
+
     def prepare(connection: Connection) -> None:
+        nonlocal started
         _refuse_blocked(connection, entry.account, entry.symbol, entry.underlying)
         stored = positions.get_position(connection, position.position_id, lock=True)
         if stored is None:
             positions.insert_position(connection, position)
-        elif stored.state not in (PositionState.VOID, PositionState.OPENING, PositionState.OPEN):
-            raise SymbolBlocked(f"the signal's position is {stored.state} already", where=entry.symbol)
+        elif not started and (
+            stored.quantity_opened or stored.state not in (PositionState.VOID, PositionState.OPENING)
+        ):
+            raise SymbolBlocked("the signal was traded before", where=f"{entry.account} {entry.symbol}")
+        elif stored.state is PositionState.CLOSED:
+            raise SymbolBlocked("the position was closed meanwhile", where=f"{entry.account} {entry.symbol}")
         else:
             positions.update_position(connection, position.position_id, state=PositionState.OPENING.value)
+        started = True
 
-    with engine.connect() as connection:
-        used = [i.step for i in orders.of_position(connection, position.position_id) if i.purpose is Purpose.ENTRY]
-        if used:
-            stored = positions.get_position(connection, position.position_id)
-            if stored is not None and stored.quantity_opened:
-                raise SymbolBlocked("the signal was traded before", where=f"{entry.account} {entry.symbol}")
     climb = _Climb(
         engine,
         broker,
@@ -156,7 +161,7 @@ def enter(
         "entry",
         run_id,
         attempt=0,
-        first_step=max(used, default=-1) + 1,
+        first_step=first_step,
     )
     return climb.run(entry.quantity, prepare)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import Engine
 
@@ -235,4 +238,24 @@ def test_F13_the_same_signal_traded_once_is_refused_the_second_time(
     with pytest.raises(SymbolBlocked):
         buy(engine, broker, clock)
     assert exchange.posts == 1
+    assert_nothing_lost_or_doubled(engine, exchange)
+
+
+def test_F12_of_two_dispatchers_at_once_only_one_sends_the_order(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange
+) -> None:
+    start = threading.Barrier(2)
+
+    def dispatch(_: int) -> LadderState | None:
+        start.wait()
+        try:
+            return buy(engine, broker, clock).state
+        except SymbolBlocked:
+            return None
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(dispatch, range(2)))
+    assert sorted(outcomes, key=str) == [LadderState.FILLED, None]
+    assert exchange.posts == 1
+    assert exchange.holdings[desk.SYMBOL][0] == 2
     assert_nothing_lost_or_doubled(engine, exchange)
