@@ -1,0 +1,88 @@
+"""The strategy as one model: the numbers of every rule, each section defined beside the rule it belongs to."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from trading_assets.broker.config import BrokerConfig
+from trading_assets.market.config import ContextConfig, FeatureConfig
+from trading_assets.news.config import NewsConfig
+from trading_assets.strategy.config_trading import ContractConfig, ExitConfig, OrderConfig
+
+#: Large companies with liquid options that the practice exchange lists, too.
+_SECTORS = {
+    "AAPL": "Technology",
+    "AMD": "Semiconductors",
+    "AMZN": "Consumer",
+    "AVGO": "Semiconductors",
+    "BA": "Industrials",
+    "BAC": "Financials",
+    "C": "Financials",
+    "CRM": "Software",
+    "CVX": "Energy",
+    "DIS": "Communication",
+    "GOOGL": "Communication",
+    "INTC": "Semiconductors",
+    "JNJ": "Health",
+    "JPM": "Financials",
+    "KO": "Consumer",
+    "META": "Communication",
+    "MRK": "Health",
+    "MSFT": "Software",
+    "MU": "Semiconductors",
+    "NFLX": "Communication",
+    "NKE": "Consumer",
+    "NVDA": "Semiconductors",
+    "ORCL": "Software",
+    "PFE": "Health",
+    "PLTR": "Software",
+    "QCOM": "Semiconductors",
+    "TSLA": "Automobiles",
+    "UBER": "Technology",
+    "WFC": "Financials",
+    "WMT": "Consumer",
+    "XOM": "Energy",
+}
+_TICKER = r"^[A-Z][A-Z0-9.]{0,9}$"
+
+
+class UniverseConfig(BaseModel):
+    """Which tickers are followed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tickers: tuple[str, ...] = Field(
+        default=tuple(_SECTORS), min_length=1, max_length=8000, description="tickers that are followed"
+    )
+    sectors: dict[str, str] = Field(
+        default=_SECTORS, description="sector of a ticker; one that is not named here counts as a sector of its own"
+    )
+
+    @field_validator("tickers", mode="after")
+    @classmethod
+    def _well_formed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for ticker in value:
+            if not re.fullmatch(_TICKER, ticker):
+                raise ValueError(f"{ticker!r} is no ticker")
+        if len(set(value)) != len(value):
+            raise ValueError("a ticker stands twice")
+        return value
+
+
+class StrategyConfig(BaseModel):
+    """The whole of ``strategy.yaml``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    universe: UniverseConfig = Field(default=UniverseConfig(), description="Which tickers are followed")
+    features: FeatureConfig = Field(default_factory=lambda: FeatureConfig.model_validate({}), description="Features")
+    context: ContextConfig = Field(
+        default_factory=lambda: ContextConfig.model_validate({}), description="Index trend and volatility regime"
+    )
+    contracts: ContractConfig = Field(default=ContractConfig(), description="Which option contract is bought")
+    orders: OrderConfig = Field(default=OrderConfig(), description="Limit ladders")
+    exits: ExitConfig = Field(default=ExitConfig(), description="When a position is left")
+    news: NewsConfig = Field(default=NewsConfig(), description="News feeds, clusters and the scoring model")
+    broker: BrokerConfig = Field(default=BrokerConfig(), description="How patiently the broker is asked")
