@@ -1,0 +1,337 @@
+"""``SimulatedMarket``: one seeded trading session with its history, as the practice exchange sees it.
+
+The market knows the whole day; revealing only the past is the exchange's task. Equal arguments give an equal market in
+every process, and no answer depends on what was asked before.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trading_assets.domain.clock import require_utc
+from trading_assets.domain.values import OptionContract, Right
+from trading_assets.market.frames import INSTANT
+from trading_assets.market.options import parse_occ
+from trading_assets.market.sessions import Session, require_session
+from trading_assets.simulation.chains import Chain, OptionMarket, OptionQuote
+from trading_assets.simulation.contracts import expiries_on, list_contracts
+from trading_assets.simulation.headlines import Headline, write_headlines
+from trading_assets.simulation.paths import draw_paths
+from trading_assets.simulation.profile import MarketProfile, profile_of
+from trading_assets.simulation.surface import State
+from trading_assets.simulation.universe import BY_SYMBOL, INDEX, LISTINGS, SYMBOLS
+
+_NAMESPACE = uuid.UUID("6f1c9a52-2f0e-5d3b-9a7e-0d6b54c1a3e8")
+_LAST_KNOT = 59.0
+_BUMP_DECAY_MINUTES = 45.0
+_BUMP_PER_JUMP = 8.0
+_INDEX_FEAR = 4.0
+_HUNDRED = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedAsset:
+    """A listed underlying; ``id`` is derived from the symbol."""
+
+    id: uuid.UUID
+    symbol: str
+    name: str
+    exchange: str
+    sector: str
+    has_options: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StockQuote:
+    """Stock quote at ``at``: dollars in whole cents, sizes in shares."""
+
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    bid_size: int
+    ask_size: int
+    at: datetime
+
+
+class SimulatedMarket:
+    """A session, its minute history and its daily history, drawn from ``seed``.
+
+    ``session`` must be a trading day from 2018 on; ``scenario`` is ``normal``, ``quiet`` or ``adverse``, or hand in a
+    ``profile`` of your own; ``history_sessions`` sessions before today have minute bars, ``daily_sessions`` (at least
+    as many) daily bars. Raises ``ValueError`` for anything else.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        session: date,
+        scenario: str = "normal",
+        history_sessions: int = 10,
+        daily_sessions: int = 300,
+        profile: MarketProfile | None = None,
+    ) -> None:
+        if not 0 <= history_sessions <= daily_sessions:
+            raise ValueError(f"expected 0 <= history {history_sessions} <= daily sessions {daily_sessions}")
+        self.seed = seed
+        self.scenario = scenario
+        self.session: Session = require_session(session)
+        self.profile = profile if profile is not None else profile_of(scenario)
+        self._paths = draw_paths(
+            seed, session, self.profile, history_sessions=history_sessions, daily_sessions=daily_sessions
+        )
+        self._by_day: dict[date, int] = {m.session.day: i for i, m in enumerate(self._paths.minutes)}
+        self._row = {symbol: row for row, symbol in enumerate(SYMBOLS)}
+        self._chains: dict[str, Chain] = {}
+        self._sums: dict[int, NDArray[np.int64]] = {}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """All listed underlyings, sorted."""
+        return SYMBOLS
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """Sessions with minute bars, oldest first; the last is today."""
+        return tuple(minutes.session for minutes in self._paths.minutes)
+
+    def assets(self) -> tuple[ListedAsset, ...]:
+        """All listed underlyings."""
+        return tuple(
+            ListedAsset(uuid.uuid5(_NAMESPACE, li.symbol), li.symbol, li.name, li.exchange, li.sector)
+            for li in LISTINGS
+        )
+
+    # -- the underlying -----------------------------------------------------------------------------------------------
+
+    def minute_bars(self, symbol: str, session_day: date) -> pl.DataFrame:
+        """All minute bars of one session: ts (bar start, UTC), open, high, low, close, volume, trade_count, vwap.
+
+        Raises ``KeyError`` for an unlisted symbol or a session without minutes.
+        """
+        minutes, row = self._paths.minutes[self._by_day[session_day]], self._row[symbol]
+        starts = pl.datetime_range(
+            minutes.session.open, minutes.session.close, "1m", closed="left", time_unit="us", eager=True
+        )
+        return pl.DataFrame(
+            {
+                "ts": starts.cast(INSTANT),
+                "open": minutes.open[row] / 100.0,
+                "high": minutes.high[row] / 100.0,
+                "low": minutes.low[row] / 100.0,
+                "close": minutes.close[row] / 100.0,
+                "volume": minutes.volume[row],
+                "trade_count": minutes.trades[row],
+                "vwap": minutes.vwap[row],
+            }
+        )
+
+    def daily_bars(self, symbol: str) -> pl.DataFrame:
+        """Daily bars, oldest first: session, open, high, low, close, volume; the last row is the whole of today.
+
+        Sessions with minute bars are exactly the aggregates of their minutes.
+        """
+        row, days, minutes = self._row[symbol], self._paths.days, self._paths.minutes
+        recent: dict[str, list[int]] = {
+            "open": [int(m.open[row, 0]) for m in minutes],
+            "high": [int(m.high[row].max()) for m in minutes],
+            "low": [int(m.low[row].min()) for m in minutes],
+            "close": [int(m.close[row, -1]) for m in minutes],
+        }
+        old = {"open": days.open, "high": days.high, "low": days.low, "close": days.close}
+        prices = {name: np.concatenate([old[name][:, row], recent[name]]) / 100.0 for name in recent}
+        volume = np.concatenate([days.volume[:, row], [int(m.volume[row].sum()) for m in minutes]])
+        return pl.DataFrame(
+            {
+                "session": [s.day for s in days.sessions] + [m.session.day for m in minutes],
+                **prices,
+                "volume": volume.astype(np.int64),
+            }
+        )
+
+    def price_at(self, symbol: str, instant: datetime) -> float | None:
+        """The traded price in dollars: a broken line within each minute that visits its open, high, low and close.
+
+        Outside a session it is the last close; None before the first session with minutes.
+        """
+        row = self._row[symbol]
+        found = self._locate(instant)
+        return None if found is None else self._price(row, *found)
+
+    def quote_at(self, symbol: str, instant: datetime) -> StockQuote | None:
+        """The stock quote around ``price_at``, at least a cent wide; None where there is no price."""
+        price = self.price_at(symbol, instant)
+        if price is None:
+            return None
+        half = max(0.5, price * 100.0 * self.profile.stock_spread / 2.0)
+        bid = int(np.floor(round(price * 100.0 - half, 6)))
+        ask = max(int(np.ceil(round(price * 100.0 + half, 6))), bid + 1)
+        second = int(require_utc(instant).timestamp())
+        mix = (second * 2654435761 + self._row[symbol] * 40503 + self.seed * 97) & 0xFFFFFFFF
+        return StockQuote(
+            symbol,
+            Decimal(bid) / _HUNDRED,
+            Decimal(ask) / _HUNDRED,
+            100 * (1 + mix % 9),
+            100 * (1 + (mix >> 8) % 9),
+            require_utc(instant),
+        )
+
+    def index_vix(self, instant: datetime) -> float | None:
+        """Level of the volatility index in points: its level at the open, moved against the index's return since."""
+        found = self._locate(instant)
+        if found is None:
+            return None
+        number, minute, second = found
+        minutes = self._paths.minutes[number]
+        row = self._row[INDEX]
+        move = self._price(row, number, minute, second) / (int(minutes.open[row, 0]) / 100.0) - 1.0
+        level = self._paths.vix[minutes.session.day] * (1.0 - _INDEX_FEAR * move)
+        return round(max(9.0, level), 2)
+
+    # -- options ------------------------------------------------------------------------------------------------------
+
+    def expiries(self, underlying: str) -> tuple[date, ...]:
+        """Listed expiries, nearest first; today's included where it is one."""
+        return expiries_on(underlying, self.session.day)
+
+    def contracts(self, underlying: str) -> tuple[OptionContract, ...]:
+        """Listed contracts by expiry, strike, and call before put."""
+        return self._chain(underlying).contracts
+
+    def chain_at(
+        self,
+        underlying: str,
+        instant: datetime,
+        symbols: Sequence[str] | None = None,
+        *,
+        expiry_from: date | None = None,
+        expiry_to: date | None = None,
+        strike_from: float | None = None,
+        strike_to: float | None = None,
+        right: Right | None = None,
+    ) -> list[OptionMarket]:
+        """The markets of all listed contracts that pass the filters (bounds included), in listing order.
+
+        Expired contracts are left out from their 16:00 on; unknown symbols are left out; empty where there is no price.
+        Raises ``KeyError`` for an unlisted underlying.
+        """
+        chain = self._chain(underlying)
+        state = self._state(underlying, instant)
+        if state is None:
+            return []
+        rows = chain.select(symbols, expiry_from, expiry_to, strike_from, strike_to, right)
+        rows = rows[chain.terms.expiry_seconds[rows] > state.seconds]
+        return chain.markets(rows, state, require_utc(instant))
+
+    def option_quote(self, occ: str, instant: datetime) -> OptionQuote | None:
+        """Bid and ask of one contract, equal to the chain's; None if it is not listed, has expired or has no price.
+
+        Raises ``ValueError`` for a malformed symbol.
+        """
+        contract = parse_occ(occ)
+        if contract.underlying not in BY_SYMBOL:
+            return None
+        chain = self._chain(contract.underlying)
+        row = chain.row_of(occ)
+        state = self._state(contract.underlying, instant) if row is not None else None
+        if row is None or state is None or chain.terms.expiry_seconds[row] <= state.seconds:
+            return None
+        return chain.quote(row, state, require_utc(instant))
+
+    # -- news ---------------------------------------------------------------------------------------------------------
+
+    def headlines(self, session_day: date | None = None) -> tuple[Headline, ...]:
+        """All news items of today, or of another session with minutes, in order of publication."""
+        day = self.session.day if session_day is None else session_day
+        session = self._paths.minutes[self._by_day[day]].session
+        return write_headlines(self.seed, session, self._paths.events[day], self.profile)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _locate(self, instant: datetime) -> tuple[int, int, float] | None:
+        """Session number, minute and second within it; the end of the last minute outside sessions; None before all."""
+        at = require_utc(instant)
+        for number in range(len(self._paths.minutes) - 1, -1, -1):
+            session = self._paths.minutes[number].session
+            if at >= session.close:
+                return number, session.minutes - 1, 60.0
+            if at >= session.open:
+                minute, second = divmod((at - session.open).total_seconds(), 60.0)
+                return number, int(minute), second
+        return None
+
+    def _price(self, row: int, number: int, minute: int, second: float) -> float:
+        minutes = self._paths.minutes[number]
+        low, high = int(minutes.low[row, minute]), int(minutes.high[row, minute])
+        middle = (high, low) if minutes.high_first[row, minute] else (low, high)
+        knots = (
+            (0.0, int(minutes.open[row, minute])),
+            (float(minutes.kink[row, minute, 0]), middle[0]),
+            (float(minutes.kink[row, minute, 1]), middle[1]),
+            (_LAST_KNOT, int(minutes.close[row, minute])),
+        )
+        for (start, first), (end, last) in pairwise(knots):
+            if second <= end:
+                return (first + (last - first) * (second - start) / (end - start)) / 100.0
+        return knots[-1][1] / 100.0
+
+    def _chain(self, underlying: str) -> Chain:
+        chain = self._chains.get(underlying)
+        if chain is None:
+            row = self._row[underlying]
+            sessions = self._paths.minutes
+            low = min(int(m.low[row].min()) for m in sessions) / 100.0
+            high = max(int(m.high[row].max()) for m in sessions) / 100.0
+            previous = self._previous_close(row, len(sessions) - 1)
+            contracts = list_contracts(underlying, self.session.day, low, high, previous)
+            chain = Chain(BY_SYMBOL[underlying], contracts, self.session.day, previous, self.seed, self.profile)
+            self._chains[underlying] = chain
+        return chain
+
+    def _previous_close(self, row: int, number: int) -> float:
+        """Close before session ``number``; of the first known session, its own open."""
+        if number > 0:
+            return int(self._paths.minutes[number - 1].close[row, -1]) / 100.0
+        closes = self._paths.days.close
+        return int(closes[-1, row] if len(closes) else self._paths.minutes[0].open[row, 0]) / 100.0
+
+    def _state(self, underlying: str, instant: datetime) -> State | None:
+        found = self._locate(instant)
+        if found is None:
+            return None
+        number, minute, second = found
+        row = self._row[underlying]
+        minutes = self._paths.minutes[number]
+        elapsed = minute + second / 60.0
+        bump = 0.0
+        for event in self._paths.events[minutes.session.day]:
+            if event.row == row and elapsed > event.first_minute:
+                age = elapsed - event.first_minute
+                bump += _BUMP_PER_JUMP * event.jump * float(np.exp(-age / _BUMP_DECAY_MINUTES))
+        return State(
+            spot=self._price(row, number, minute, second),
+            previous_close=self._previous_close(row, number),
+            seconds=require_utc(instant).timestamp(),
+            bump=bump,
+            volume_share=self._volume_share(row, number, minute, second),
+            minutes_open=elapsed,
+        )
+
+    def _volume_share(self, row: int, number: int, minute: int, second: float) -> float:
+        """Volume so far as a share of a usual session's; before today's open the last session's whole volume."""
+        sums = self._sums.get(number)
+        minutes = self._paths.minutes[number]
+        if sums is None:
+            sums = self._sums[number] = np.cumsum(minutes.volume, axis=1)
+        volume = int(minutes.volume[row, minute])
+        so_far = int(sums[row, minute]) - volume + volume * min(second, 60.0) / 60.0
+        return so_far / LISTINGS[row].average_volume
