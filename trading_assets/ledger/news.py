@@ -1,0 +1,271 @@
+"""The news in the ledger: stories, their scores, and what is remembered of each feed. Queries only, no rules.
+
+Stories and scores are written once and never changed. Functions take an open connection, so that a caller decides what
+belongs into one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, func, literal, select
+from sqlalchemy.dialects.postgresql import insert
+
+from trading_assets.domain.clock import require_utc
+from trading_assets.ledger.tables import feed_state, inbound_events_classified, inbound_events_raw
+
+#: Key of the advisory lock that makes storing news one at a time ("news" in ASCII).
+_STORE_LOCK = 0x6E657773
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A stored article."""
+
+    event_uid: str
+    cluster_id: str
+    feed: str
+    source: str
+    title: str
+    link: str | None
+    summary: str | None
+    published_at: datetime | None
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """What is remembered of a feed. ``error_count`` counts consecutive failures."""
+
+    feed: str
+    url: str
+    etag: str | None
+    last_modified: str | None
+    last_attempt_at: datetime
+    last_success_at: datetime | None
+    error_count: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScore:
+    """A score of one story by one model version. ``tickers`` in the order in which the story names them."""
+
+    event_uid: str
+    model: str
+    revision: str
+    tickers: tuple[str, ...]
+    label: str
+    score: float
+    confidence: float
+    scored_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredStory:
+    """A story with its score."""
+
+    story: Story
+    score: StoredScore
+
+
+_STORY = (
+    inbound_events_raw.c.event_uid,
+    inbound_events_raw.c.cluster_id,
+    inbound_events_raw.c.feed,
+    inbound_events_raw.c.source,
+    inbound_events_raw.c.title,
+    inbound_events_raw.c.link,
+    inbound_events_raw.c.summary,
+    inbound_events_raw.c.published_at,
+    inbound_events_raw.c.fetched_at,
+)
+_SCORE = (
+    inbound_events_classified.c.event_uid,
+    inbound_events_classified.c.model,
+    inbound_events_classified.c.revision,
+    inbound_events_classified.c.tickers,
+    inbound_events_classified.c.sentiment_label,
+    inbound_events_classified.c.sentiment_score,
+    inbound_events_classified.c.confidence,
+    inbound_events_classified.c.scored_at,
+)
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    return None if instant is None else require_utc(instant)
+
+
+def _story(row: Sequence[object]) -> Story:
+    uid, cluster, feed, source, title, link, summary, published, fetched = row
+    return Story(uid, cluster, feed, source, title, link, summary, _utc(published), require_utc(fetched))  # type: ignore[arg-type]
+
+
+def _score(row: Sequence[object]) -> StoredScore:
+    uid, model, revision, tickers, label, score, confidence, scored_at = row
+    return StoredScore(uid, model, revision, tuple(tickers), label, score, confidence, require_utc(scored_at))  # type: ignore[arg-type]
+
+
+def lock_store(connection: Connection) -> None:
+    """Wait until no other transaction stores news, and keep others out until this one ends.
+
+    Clusters depend on the order of stories: two writers side by side would each open one for the same event.
+    """
+    connection.execute(select(func.pg_advisory_xact_lock(_STORE_LOCK)))
+
+
+def feed_states(connection: Connection) -> dict[str, FeedState]:
+    """Every remembered feed by name."""
+    rows = connection.execute(select(feed_state)).all()
+    return {
+        row.feed: FeedState(
+            feed=row.feed,
+            url=row.url,
+            etag=row.etag,
+            last_modified=row.last_modified,
+            last_attempt_at=require_utc(row.last_attempt_at),
+            last_success_at=_utc(row.last_success_at),
+            error_count=row.error_count,
+            last_error=row.last_error,
+        )
+        for row in rows
+    }
+
+
+def save_feed_state(connection: Connection, state: FeedState) -> None:
+    """Replace what is remembered of a feed."""
+    values = {
+        "url": state.url,
+        "etag": state.etag,
+        "last_modified": state.last_modified,
+        "last_attempt_at": state.last_attempt_at,
+        "last_success_at": state.last_success_at,
+        "error_count": state.error_count,
+        "last_error": state.last_error,
+    }
+    statement = insert(feed_state).values(feed=state.feed, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=[feed_state.c.feed], set_=values))
+
+
+def known_uids(connection: Connection, uids: Sequence[str]) -> frozenset[str]:
+    """Which of ``uids`` are stored already."""
+    if not uids:
+        return frozenset()
+    found = connection.scalars(
+        select(inbound_events_raw.c.event_uid).where(inbound_events_raw.c.event_uid.in_(list(uids)))
+    )
+    return frozenset(found)
+
+
+def stories_fetched_since(connection: Connection, since: datetime) -> list[Story]:
+    """Stories fetched at or after ``since``, the first received first."""
+    rows = connection.execute(
+        select(*_STORY)
+        .where(inbound_events_raw.c.fetched_at >= since)
+        .order_by(inbound_events_raw.c.fetched_at, inbound_events_raw.c.event_uid)
+    )
+    return [_story(tuple(row)) for row in rows]
+
+
+def add_stories(connection: Connection, stories: Sequence[Story]) -> int:
+    """Store stories; one that is stored already stays as it is. Returns how many were new."""
+    if not stories:
+        return 0
+    rows = [
+        {
+            "event_uid": story.event_uid,
+            "cluster_id": story.cluster_id,
+            "feed": story.feed,
+            "source": story.source,
+            "title": story.title,
+            "link": story.link,
+            "summary": story.summary,
+            "published_at": story.published_at,
+            "fetched_at": story.fetched_at,
+        }
+        for story in stories
+    ]
+    statement = insert(inbound_events_raw).on_conflict_do_nothing().returning(inbound_events_raw.c.event_uid)
+    return len(connection.execute(statement, rows).all())
+
+
+def unscored_stories(connection: Connection, model: str, revision: str, limit: int) -> list[Story]:
+    """Stories without a score of this model version, the newest first: old news is worth least when time is short."""
+    scored = (
+        select(literal(1))
+        .where(
+            and_(
+                inbound_events_classified.c.event_uid == inbound_events_raw.c.event_uid,
+                inbound_events_classified.c.model == model,
+                inbound_events_classified.c.revision == revision,
+            )
+        )
+        .exists()
+    )
+    rows = connection.execute(
+        select(*_STORY)
+        .where(~scored)
+        .order_by(inbound_events_raw.c.fetched_at.desc(), inbound_events_raw.c.event_uid)
+        .limit(limit)
+    )
+    return [_story(tuple(row)) for row in rows]
+
+
+def add_scores(connection: Connection, scores: Sequence[StoredScore]) -> int:
+    """Store scores; a story scored by the same model version keeps its first score. Returns how many were new."""
+    if not scores:
+        return 0
+    rows = [
+        {
+            "event_uid": score.event_uid,
+            "model": score.model,
+            "revision": score.revision,
+            "tickers": list(score.tickers),
+            "sentiment_label": score.label,
+            "sentiment_score": score.score,
+            "confidence": score.confidence,
+            "scored_at": score.scored_at,
+        }
+        for score in scores
+    ]
+    table = inbound_events_classified
+    statement = insert(table).on_conflict_do_nothing().returning(table.c.event_uid)
+    return len(connection.execute(statement, rows).all())
+
+
+def stories_between(connection: Connection, start: datetime, end: datetime, as_of: datetime) -> list[Story]:
+    """Stories fetched in [start, end) and not after ``as_of``, the first received first."""
+    rows = connection.execute(
+        select(*_STORY)
+        .where(
+            inbound_events_raw.c.fetched_at >= start,
+            inbound_events_raw.c.fetched_at < end,
+            inbound_events_raw.c.fetched_at <= as_of,
+        )
+        .order_by(inbound_events_raw.c.fetched_at, inbound_events_raw.c.event_uid)
+    )
+    return [_story(tuple(row)) for row in rows]
+
+
+def scored_between(
+    connection: Connection, start: datetime, end: datetime, model: str, revision: str, as_of: datetime
+) -> list[ScoredStory]:
+    """Stories fetched in [start, end) with this model version's score, both known at ``as_of``; first known first."""
+    raw, scored = inbound_events_raw.c, inbound_events_classified.c
+    rows = connection.execute(
+        select(*_STORY, *_SCORE)
+        .join(inbound_events_classified, scored.event_uid == raw.event_uid)
+        .where(
+            raw.fetched_at >= start,
+            raw.fetched_at < end,
+            raw.fetched_at <= as_of,
+            scored.scored_at <= as_of,
+            scored.model == model,
+            scored.revision == revision,
+        )
+        .order_by(func.greatest(raw.fetched_at, scored.scored_at), raw.event_uid)
+    )
+    width = len(_STORY)
+    return [ScoredStory(_story(tuple(row)[:width]), _score(tuple(row)[width:])) for row in rows]

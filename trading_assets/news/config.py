@@ -1,0 +1,128 @@
+"""What may be configured about news: feeds, fetch limits, clustering and the scoring model.
+
+Only typed, validated values belong here. Nothing is read from files or the environment.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from trading_assets.domain.errors import ConfigurationError
+
+#: The published commit of ``ProsusAI/finbert`` that scores are tied to.
+FINBERT_REVISION = "4556d13015211d73dccd3fdd39d39232506f3e43"
+
+_FEED_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+
+class ModelKind(StrEnum):
+    """Which scorer reads the stories."""
+
+    LEXICON = "lexicon"
+    FINBERT = "finbert"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FeedConfig(_Frozen):
+    """One RSS or Atom feed."""
+
+    name: str = Field(description="Short name, unique: lower-case letters, digits, '_', '.', '-', at most 64")
+    url: str = Field(description="http or https address, without user name or password", max_length=2000)
+    source: str = Field(description="Publisher shown beside a story, e.g. CNBC", min_length=1, max_length=100)
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_short(cls, value: str) -> str:
+        if not _FEED_NAME.fullmatch(value):
+            raise ValueError(f"feed name {value!r} must match {_FEED_NAME.pattern}")
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("a feed address must be http:// or https:// with a host")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("a feed address must not carry a user name or password")
+        if any(ord(letter) <= ord(" ") for letter in value):
+            raise ValueError("a feed address must not contain spaces or control characters")
+        return value
+
+
+class FetchConfig(_Frozen):
+    """Limits of one fetch. Times are wall seconds, sizes bytes."""
+
+    connect_timeout_s: float = Field(default=3.0, gt=0, le=30, description="Longest wait for a connection")
+    read_timeout_s: float = Field(default=5.0, gt=0, le=60, description="Longest silence while reading")
+    deadline_s: float = Field(default=15.0, gt=0, le=120, description="Longest time for one feed, redirects included")
+    max_bytes: int = Field(default=4 * 1024**2, ge=1024, le=64 * 1024**2, description="Largest body, also unpacked")
+    max_redirects: int = Field(default=3, ge=0, le=10, description="Redirects followed before the feed fails")
+    concurrency: int = Field(default=8, ge=1, le=64, description="Feeds fetched at the same time")
+    user_agent: str = Field(
+        default="trading-assets/0.1 (feed reader)",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x20-\x7e]+$",
+        description="User-Agent sent; SEC EDGAR asks for a name and a mail address here",
+    )
+
+
+class ClusterConfig(_Frozen):
+    """When two stories are the same event."""
+
+    window_hours: float = Field(
+        default=24.0, gt=0, le=168, description="Stories join a cluster only this near to its first one"
+    )
+    similarity: float = Field(default=0.6, gt=0, le=1, description="Least Jaccard similarity of the titles' word sets")
+    min_tokens: int = Field(default=4, ge=1, le=20, description="Titles with fewer words match only when equal")
+
+
+class ModelConfig(_Frozen):
+    """Which model scores stories, and how."""
+
+    kind: ModelKind = Field(default=ModelKind.LEXICON, description="lexicon (built in) or finbert (needs weights)")
+    name: str = Field(
+        default="ProsusAI/finbert", min_length=1, max_length=300, description="Hub name or local folder of finbert"
+    )
+    revision: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Commit of the weights. None: the pinned one, or a local folder's own digest",
+    )
+    batch_size: int = Field(default=16, ge=1, le=512, description="Stories per forward pass")
+    max_tokens: int = Field(default=512, ge=8, le=512, description="Tokens read of one story; the rest is cut off")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="Number format of weights")
+
+
+class NewsConfig(_Frozen):
+    """Everything about news. No feed is configured by default: silence is visible, an invented feed is not."""
+
+    feeds: tuple[FeedConfig, ...] = Field(default=(), max_length=500, description="Feeds to read")
+    fetch: FetchConfig = Field(default_factory=FetchConfig, description="Limits of a fetch")
+    clusters: ClusterConfig = Field(default_factory=ClusterConfig, description="Near-duplicate stories")
+    model: ModelConfig = Field(default_factory=ModelConfig, description="Scoring model")
+
+    @model_validator(mode="after")
+    def _feeds_are_unique(self) -> Self:
+        names = [feed.name for feed in self.feeds]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"feed names must be unique; doubled: {', '.join(doubled)}")
+        return self
+
+    def feed(self, name: str) -> FeedConfig:
+        """The feed called ``name``; raises ``ConfigurationError`` if there is none."""
+        for feed in self.feeds:
+            if feed.name == name:
+                return feed
+        raise ConfigurationError(f"no feed is called {name!r}", where="news.feeds", mend="Use a configured name.")
