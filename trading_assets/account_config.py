@@ -12,6 +12,7 @@ from trading_assets.broker.transport import check_address
 from trading_assets.domain.connections import BrokerConnection
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.domain.values import Strategy
+from trading_assets.risk.config import AccountLimits
 from trading_assets.world.paths import WorldKind
 
 #: Addresses of Alpaca by mode: trading and market data.
@@ -29,7 +30,9 @@ class AccountConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=_NAME, description="name of the account in this project")
-    strategies: tuple[Strategy, ...] = Field(min_length=1, description="strategies whose signals the account follows")
+    limits: AccountLimits = Field(
+        default=AccountLimits(), description="instruments, strategies and limits; they only tighten those of its tier"
+    )
     key_variable: str = Field(pattern=_VARIABLE, description="environment variable with the broker's key id")
     secret_variable: str = Field(pattern=_VARIABLE, description="environment variable with the broker's secret")
     broker_account_id: str | None = Field(
@@ -60,19 +63,17 @@ class AccountConfig(BaseModel):
             raise ValueError("this looks like a credential; write the name of an environment variable here")
         return value
 
-    @field_validator("strategies", mode="after")
-    @classmethod
-    def _once_each(cls, value: tuple[Strategy, ...]) -> tuple[Strategy, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("a strategy stands twice")
-        return value
-
     @model_validator(mode="after")
     def _addresses_given(self) -> Self:
         for name in ("trading_url", "data_url"):
             if getattr(self, name) == "":
                 raise ValueError(f"{name} is empty; remove it to get the mode's own address")
         return self
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """Strategies whose signals the account follows."""
+        return self.limits.strategies
 
     def with_credentials(self, mode: WorldKind, env: Mapping[str, str]) -> AccountConfig:
         """This account under ``mode`` with the credentials of ``env``; raises :class:`ConfigurationError` if address,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from trading_assets.domain.errors import ConfigurationError
@@ -120,9 +120,11 @@ def _finding(model: type[BaseModel], item: dict[str, Any], prefix: str) -> str:
         return f"{path}: unknown key ({hint})"
     field = _field_at(model, location)
     message = item["msg"].removeprefix("Value error, ")
-    seen = "" if field is None or _holds(field.annotation, SecretStr) or not location else f", saw {item['input']!r}"
+    # Text is never repeated: an address may carry a password, and a key may stand where a name belongs.
+    shown = field is not None and (item["input"] is None or isinstance(item["input"], bool | int | float))
+    seen = f", saw {item['input']!r}" if shown else ""
     allowed = allowed_range(field) if field is not None else ""
-    return f"{path or 'file'}: {message}{seen[:120]}" + (f" (allowed: {allowed})" if allowed else "")
+    return f"{path or 'file'}: {message}{seen}" + (f" (allowed: {allowed})" if allowed else "")
 
 
 def allowed_range(field: FieldInfo) -> str:
@@ -134,10 +136,6 @@ def allowed_range(field: FieldInfo) -> str:
             if value is not None:
                 found[name] = value
     return ", ".join(f"{words} {found[name]}" for name, words in _BOUNDS if name in found)
-
-
-def _holds(annotation: Any, wanted: type) -> bool:
-    return annotation is wanted or any(_holds(part, wanted) for part in typing.get_args(annotation))
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from trading_assets.broker.config import BrokerConfig
 from trading_assets.market.config import ContextConfig, FeatureConfig
 from trading_assets.news.config import NewsConfig
+from trading_assets.risk.config import GateConfig, SizingConfig
 from trading_assets.strategy.config_trading import ContractConfig, ExitConfig, OrderConfig
 
 #: Large companies with liquid options that the practice exchange lists, too.
@@ -84,5 +85,7 @@ class StrategyConfig(BaseModel):
     contracts: ContractConfig = Field(default=ContractConfig(), description="Which option contract is bought")
     orders: OrderConfig = Field(default=OrderConfig(), description="Limit ladders")
     exits: ExitConfig = Field(default=ExitConfig(), description="When a position is left")
+    gates: GateConfig = Field(default=GateConfig(), description="What denies an entry, the same for every account")
+    sizing: SizingConfig = Field(default=SizingConfig(), description="Tiers of accounts, and how much is bought")
     news: NewsConfig = Field(default=NewsConfig(), description="News feeds, clusters and the scoring model")
     broker: BrokerConfig = Field(default=BrokerConfig(), description="How patiently the broker is asked")

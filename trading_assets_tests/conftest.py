@@ -155,6 +155,7 @@ def ledger(database_url: str) -> Iterator[Engine]:
 def world_home(run_folder: Path) -> Iterator[Path]:
     """An empty folder for worlds. Unlike ``tmp_path`` an embedded server can run in it under root, too."""
     home = Path(tempfile.mkdtemp(prefix="home-", dir=run_folder))
+    home.chmod(0o711)
     yield home
     for log in home.glob("**/postgres/server.log"):
         EmbeddedPostgres(log.parent).stop()

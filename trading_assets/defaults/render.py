@@ -47,6 +47,12 @@ def _section(model: BaseModel, depth: int) -> Iterator[str]:
             yield f"{pad}{name}:"
             yield from _section(value, depth + 1)
         else:
+            if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+                for key, inner in type(value[0]).model_fields.items():
+                    allowed = allowed_range(inner)
+                    note = f"{key}: {inner.description}" + (f" ({allowed})" if allowed else "")
+                    for line in textwrap.wrap(note, _WIDTH - len(pad) - 4):
+                        yield f"{pad}#   {line}"
             plain = model.model_dump(mode="json", include={name})[name]
             yield from _value(name, _numbers(value, plain), pad)
 
@@ -67,6 +73,11 @@ def _value(name: str, plain: Any, pad: str) -> Iterator[str]:
     if isinstance(plain, dict):
         yield f"{pad}{name}:"
         for line in yaml.safe_dump(plain, default_flow_style=False, allow_unicode=True).splitlines():
+            yield f"{pad}  {line}"
+        return
+    if isinstance(plain, list) and plain and isinstance(plain[0], dict):
+        yield f"{pad}{name}:"
+        for line in yaml.safe_dump(plain, default_flow_style=False, sort_keys=False, allow_unicode=True).splitlines():
             yield f"{pad}  {line}"
         return
     if not isinstance(plain, list):
