@@ -157,8 +157,8 @@ def world_home(run_folder: Path) -> Iterator[Path]:
     home = Path(tempfile.mkdtemp(prefix="home-", dir=run_folder))
     home.chmod(0o711)
     yield home
-    for log in home.glob("**/postgres/server.log"):
-        EmbeddedPostgres(log.parent).stop()
+    for password in home.glob("**/postgres/password"):
+        EmbeddedPostgres(password.parent).stop()
     shutil.rmtree(home, ignore_errors=True)
 
 

@@ -296,20 +296,26 @@ class EmbeddedPostgres:
             process = self._server_process()
             if process is None:
                 self._reap()
+                self._remove_socket_folder()
                 return False
             for order in (signal.SIGINT, signal.SIGQUIT):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(order)
                 if self._gone(process):
-                    folder = host.socket_folder(self.directory)
-                    with contextlib.suppress(OSError):
-                        folder.rmdir()
+                    self._remove_socket_folder()
                     return True
             raise DatabaseServerError(
                 f"the embedded database (process {process.pid}) does not stop",
                 where=str(self.data),
                 mend="End that process with kill -QUIT; committed rows are safe.",
             )
+
+    def _remove_socket_folder(self) -> None:
+        folder = host.socket_folder(self.directory)
+        with contextlib.suppress(OSError):
+            for name in (host.SOCKET_NAME, host.SOCKET_NAME + ".lock"):
+                (folder / name).unlink(missing_ok=True)
+            folder.rmdir()
 
     def _gone(self, process: psutil.Process) -> bool:
         deadline = time.monotonic() + self._wait
