@@ -72,12 +72,26 @@ class UniverseConfig(BaseModel):
         return value
 
 
+class CollectionConfig(BaseModel):
+    """How far back data is collected and looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    history_sessions: int = Field(
+        default=10, ge=1, le=60, description="earlier sessions whose minute bars feed the features of a session"
+    )
+    daily_sessions: int = Field(
+        default=300, ge=60, le=2000, description="earlier sessions of daily bars: trend, correlation, volatility rank"
+    )
+
+
 class StrategyConfig(BaseModel):
     """The whole of ``strategy.yaml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     universe: UniverseConfig = Field(default=UniverseConfig(), description="Which tickers are followed")
+    collection: CollectionConfig = Field(default=CollectionConfig(), description="How far back data is collected")
     features: FeatureConfig = Field(default_factory=lambda: FeatureConfig.model_validate({}), description="Features")
     context: ContextConfig = Field(
         default_factory=lambda: ContextConfig.model_validate({}), description="Index trend and volatility regime"
