@@ -1,14 +1,14 @@
-"""News events: which names have news in a session, which way it goes, and what it does to price and volume.
+"""What moves single names within a session: news events, and large orders that are worked without any news.
 
-An event is published at an instant; in the next minute the price jumps, then drifts the same way in waves of volume
-that die down over 20 to 60 minutes. A false event turns after some minutes and gives back more than it brought. The
-words of the news are in ``headlines``.
+A news event is published at an instant; in the next minute the price jumps, then drifts the same way in waves of volume
+that die down within about an hour. A large order is the same over hours, without a jump and without a headline. A
+false event turns after some minutes and gives back more than it brought. The words of the news are in ``headlines``.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,14 @@ Array = NDArray[np.float64]
 
 _JUMP_SHAPE = (0.5, 0.3, 0.2)
 _WAVE_SHAPE = (1.0, 0.8)
+#: Share of the drift that comes in the waves, and the volume between them as a share of the burst.
 _WAVE_SHARE = 0.75
+_BETWEEN = 0.04
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One piece of news that moves a price.
+    """One piece of news, or one large order, that moves a price.
 
     ``row`` indexes the listing; ``second`` is the publication in seconds after the open; ``direction`` +1 or -1;
     ``jump`` and ``follow`` log returns without sign; ``duration`` minutes of the drift; ``burst`` the volume multiple;
@@ -37,6 +39,7 @@ class Event:
     """
 
     number: int
+    news: bool
     row: int
     second: float
     direction: int
@@ -60,44 +63,56 @@ class Event:
 
 
 def draw_events(seed: int, session: Session, trend: NDArray[np.int64], profile: MarketProfile) -> tuple[Event, ...]:
-    """The session's events in order of publication, at most one per name; the index has none.
+    """The session's events in order of publication: at most one piece of news and one large order per name.
 
-    ``trend`` is the daily trend state of every listing known at the open.
+    The index has none. ``trend`` is the daily trend of every listing known at the open, -2 to +2 (see ``levels``).
     """
-    rng = generator(seed, "events", session.day)
-    if profile.events_most == 0:
-        return ()
-    count = int(rng.integers(profile.events_least, profile.events_most + 1))
-    weights = np.where(trend == 0, 1.0, profile.trend_preference)
-    weights[INDEX_ROW] = 0.0
-    rows = rng.choice(len(LISTINGS), size=count, replace=False, p=weights / weights.sum())
-    latest = min(profile.last_event, session.minutes - 60)
-    seconds = np.sort(rng.uniform(profile.first_event, latest, count)) * 60.0
-    return tuple(
-        _draw(rng, number, int(row), float(second), int(trend[row]), profile)
-        for number, (row, second) in enumerate(zip(rows, seconds, strict=True))
-    )
+    drawn = []
+    for news, least, most in (
+        (True, profile.events_least, profile.events_most),
+        (False, profile.orders_least, profile.orders_most),
+    ):
+        rng = generator(seed, "news" if news else "orders", session.day)
+        count = int(rng.integers(least, most + 1))
+        weights = profile.trend_preference ** np.abs(trend).astype(np.float64)
+        weights[INDEX_ROW] = 0.0
+        rows = rng.choice(len(LISTINGS), size=count, replace=False, p=weights / weights.sum())
+        latest = min(profile.last_event, session.minutes - 60)
+        for row in rows.tolist():
+            second = float(math.floor(rng.uniform(profile.first_event, latest) * 60.0))
+            drawn.append(_draw(rng, news, row, second, int(trend[row]), profile))
+    drawn.sort(key=lambda event: (event.second, event.row))
+    return tuple(replace(event, number=number) for number, event in enumerate(drawn))
 
 
-def _draw(rng: np.random.Generator, number: int, row: int, second: float, trend: int, profile: MarketProfile) -> Event:
+def _draw(rng: np.random.Generator, news: bool, row: int, second: float, trend: int, profile: MarketProfile) -> Event:
     agrees = rng.random() < profile.trend_agreement
     coin = 1 if rng.random() < 0.5 else -1
-    direction = coin if trend == 0 else trend if agrees else -trend
+    with_trend = 1 if trend > 0 else -1
+    direction = coin if trend == 0 else with_trend if agrees else -with_trend
     scale = math.sqrt(LISTINGS[row].annual_volatility / profile.jump_reference_volatility)
     jump = profile.jump_median * scale * math.exp(profile.jump_deviation * rng.standard_normal())
     jump = min(max(jump, profile.jump_least), profile.jump_most)
     false = rng.random() < profile.false_share
+    follow = rng.uniform(profile.follow_least, profile.follow_most)
+    lasting = (
+        (profile.duration_least, profile.duration_most)
+        if news
+        else (profile.order_duration_least, profile.order_duration_most)
+    )
+    duration = rng.uniform(*lasting)
     return Event(
-        number=number,
+        number=0,
+        news=news,
         row=row,
-        second=math.floor(second),
+        second=second,
         direction=direction,
-        jump=jump,
-        follow=jump * rng.uniform(profile.follow_least, profile.follow_most),
-        duration=rng.uniform(profile.duration_least, profile.duration_most),
+        jump=jump if news else 0.0,
+        follow=jump * follow if news else scale * rng.uniform(profile.order_least, profile.order_most),
+        duration=duration,
         burst=rng.uniform(profile.burst_least, profile.burst_most),
         spacing=rng.uniform(profile.wave_spacing_least, profile.wave_spacing_most),
-        turn=rng.uniform(12.0, 30.0),
+        turn=duration * rng.uniform(profile.turn_least, profile.turn_most),
         reversal=rng.uniform(profile.reversal_least, profile.reversal_most) if false else 0.0,
     )
 
@@ -111,8 +126,8 @@ def effect(event: Event, minutes: int) -> tuple[Array, Array]:
     moves, volume = np.zeros(horizon), np.ones(horizon)
     age = np.arange(horizon, dtype=np.float64)
     fading = np.exp(-age / event.duration)
-    volume += 0.12 * (event.burst - 1.0) * fading
-    starts = np.arange(len(_JUMP_SHAPE), horizon, event.spacing).astype(np.int64)
+    volume += _BETWEEN * (event.burst - 1.0) * fading
+    starts = np.arange(len(_JUMP_SHAPE) if event.news else 0, horizon, event.spacing).astype(np.int64)
     for lag, share in enumerate(_WAVE_SHAPE):
         at = starts[starts + lag < horizon] + lag
         moves[at] += share * fading[at]
@@ -120,7 +135,7 @@ def effect(event: Event, minutes: int) -> tuple[Array, Array]:
     if moves.sum() > 0:
         moves *= _WAVE_SHARE * event.follow / moves.sum()
     moves += (1.0 - _WAVE_SHARE) * event.follow * fading / fading.sum()
-    for lag, share in enumerate(_JUMP_SHAPE):
+    for lag, share in enumerate(_JUMP_SHAPE if event.news else ()):
         moves[lag] += share * event.jump
         volume[lag] = max(volume[lag], 1.0 + (event.burst - 1.0) * (1.0 - 0.2 * lag))
     if event.reversal > 0.0:

@@ -167,6 +167,8 @@ def write_headlines(
     rng = generator(seed, "headlines", session.day)
     items: list[Headline] = []
     for event in events:
+        if not event.news:
+            continue
         items.extend(_event_items(seed, rng, session, event, profile))
     span = (session.close - session.open).total_seconds() + 7200.0
     count = int(rng.integers(profile.neutral_least, profile.neutral_most + 1))

@@ -25,7 +25,8 @@ Array = NDArray[np.float64]
 EPOCH = date(2016, 1, 4)
 _EARLIEST = date(2018, 1, 2)
 SESSIONS_PER_YEAR = 252.0
-_FAST, _SLOW = 20, 50
+#: Sessions of the fast and the slow mean of the far and the near daily trend.
+_FAR, _NEAR = (20, 50), (3, 7)
 _SECTORS = sorted({listing.sector for listing in LISTINGS})
 
 BASE: Array = np.array([listing.base_price for listing in LISTINGS])
@@ -72,7 +73,8 @@ class Levels:
     """Day-level paths; rows are ``sessions``, columns the listings in order.
 
     ``log_close`` is the logarithm of close over base without events; ``intraday`` the open-to-close log return without
-    events; ``trend`` +1 or -1 where the previous close lies beyond its 20- and 50-session means in order, else 0;
+    events; ``trend`` known at the open: +1 or -1 where the previous close lies beyond its 20- and 50-session means in
+    order, +2 or -2 where it also lies so beyond its 3- and 7-session means, else 0;
     ``day_volume`` the multiple of the average volume; ``vix`` the volatility index at the previous close.
     """
 
@@ -120,12 +122,18 @@ def draw_levels(seed: int, last: date, profile: MarketProfile) -> Levels:
 
 
 def _trend(log_close: Array) -> NDArray[np.int64]:
-    """The daily trend state known at each session's open."""
+    """The daily trend known at each session's open; 0 while there is too little history."""
+    far, near = _state(log_close, *_FAR), _state(log_close, *_NEAR)
+    return far + np.where(far == near, near, 0)
+
+
+def _state(log_close: Array, fast: int, slow: int) -> NDArray[np.int64]:
+    """+1 where the close before a session lies above its fast mean and that above its slow mean; -1 mirrored."""
     running = np.cumsum(np.vstack([np.zeros_like(log_close[:1]), log_close]), axis=0)
+    fast_mean = (running[slow:-1] - running[slow - fast : -1 - fast]) / fast
+    slow_mean = (running[slow:-1] - running[: -1 - slow]) / slow
+    close = log_close[slow - 1 : -1]
+    up, down = (close > fast_mean) & (fast_mean > slow_mean), (close < fast_mean) & (fast_mean < slow_mean)
     result = np.zeros(log_close.shape, dtype=np.int64)
-    fast = (running[_SLOW:-1] - running[_SLOW - _FAST : -1 - _FAST]) / _FAST
-    slow = (running[_SLOW:-1] - running[: -1 - _SLOW]) / _SLOW
-    close = log_close[_SLOW - 1 : -1]
-    up, down = (close > fast) & (fast > slow), (close < fast) & (fast < slow)
-    result[_SLOW:] = up.astype(np.int64) - down.astype(np.int64)
+    result[slow:] = up.astype(np.int64) - down.astype(np.int64)
     return result

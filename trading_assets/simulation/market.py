@@ -314,7 +314,7 @@ class SimulatedMarket:
         elapsed = minute + second / 60.0
         bump = 0.0
         for event in self._paths.events[minutes.session.day]:
-            if event.row == row and elapsed > event.first_minute:
+            if event.news and event.row == row and elapsed > event.first_minute:
                 age = elapsed - event.first_minute
                 bump += _BUMP_PER_JUMP * event.jump * float(np.exp(-age / _BUMP_DECAY_MINUTES))
         return State(

@@ -22,14 +22,14 @@ class MarketProfile:
     #: Degrees of freedom of the minute returns' Student distribution: smaller is fatter tailed.
     tail_degrees: float = 6.0
     #: Standard deviation of the slow intraday drift, in units of a minute's own deviation.
-    drift_strength: float = 0.12
+    drift_strength: float = 0.2
     #: Half-life of that drift.
-    drift_half_life: float = 45.0
+    drift_half_life: float = 120.0
     #: Pull of the price towards its base level per session; keeps decades of paths near their base.
-    level_pull: float = 0.02
+    level_pull: float = 0.03
     #: Standard deviation of the slow daily drift in units of a day's deviation, and its persistence per session.
-    daily_drift_strength: float = 0.15
-    daily_drift_persistence: float = 0.96
+    daily_drift_strength: float = 0.4
+    daily_drift_persistence: float = 0.93
     #: Deviation of the logarithm of a minute's volume around its usual shape, and of a day's total.
     volume_noise: float = 0.26
     day_volume_noise: float = 0.18
@@ -39,33 +39,43 @@ class MarketProfile:
     #: Bounds of the number of news events in a session.
     events_least: int = 10
     events_most: int = 20
+    #: Bounds of the number of large orders, which move a price without news, of their drift and its duration.
+    orders_least: int = 20
+    orders_most: int = 26
+    order_least: float = 0.01
+    order_most: float = 0.025
+    order_duration_least: float = 60.0
+    order_duration_most: float = 200.0
     #: Minutes after the open between which events happen.
     first_event: int = 8
     last_event: int = 320
     #: Probability that an event goes the way of a name's daily trend.
-    trend_agreement: float = 0.78
-    #: How much likelier a name in a daily trend is to have an event than one without.
-    trend_preference: float = 3.0
+    trend_agreement: float = 0.88
+    #: How much likelier a name is to have an event for each step of its daily trend (none, trending, strongly so).
+    trend_preference: float = 5.0
     #: Median and log-deviation of the first price jump, its bounds, and the reference volatility at which it applies.
-    jump_median: float = 0.0085
+    jump_median: float = 0.0062
     jump_deviation: float = 0.45
     jump_least: float = 0.005
     jump_most: float = 0.03
     jump_reference_volatility: float = 0.32
     #: Bounds of the drift that follows, as a multiple of the jump, and of its duration.
-    follow_least: float = 0.6
-    follow_most: float = 2.2
-    duration_least: float = 20.0
-    duration_most: float = 60.0
+    follow_least: float = 1.0
+    follow_most: float = 3.0
+    duration_least: float = 30.0
+    duration_most: float = 70.0
     #: Probability that an event is false: after some minutes it gives back more than it brought.
-    false_share: float = 0.34
+    false_share: float = 0.42
     reversal_least: float = 1.2
     reversal_most: float = 2.4
+    #: Bounds of the instant at which a false event turns, as a share of its duration.
+    turn_least: float = 0.3
+    turn_most: float = 0.9
     #: Volume multiple at the head of an event's waves, and how many minutes lie between the waves.
-    burst_least: float = 3.0
+    burst_least: float = 4.0
     burst_most: float = 8.0
-    wave_spacing_least: float = 5.0
-    wave_spacing_most: float = 11.0
+    wave_spacing_least: float = 8.0
+    wave_spacing_most: float = 14.0
     #: Sessions over which an event's net effect leaves the price again.
     memory_sessions: int = 10
 
@@ -95,6 +105,8 @@ SCENARIOS: dict[str, MarketProfile] = {
         _NORMAL,
         events_least=0,
         events_most=0,
+        orders_least=0,
+        orders_most=0,
         intraday_scale=0.35,
         drift_strength=0.0,
         volume_noise=0.10,
