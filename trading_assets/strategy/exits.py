@@ -1,0 +1,166 @@
+"""When a position is left: every exit rule for one position at one instant, in order of precedence.
+
+What belongs here: which rule decides, and what is missing. What does not: the rules (``strategy.exit_rules``), prices
+of exit orders (``strategy.orders``), which positions may stay overnight (``strategy.overnight``), submission.
+Time, expiry and flatten exits need no quote. Price rules need a fresh executable quote; on a missing, stale or crossed
+one a model value stands in for the stop and the underlying's price still counts, with an alert. Where an input is
+missing a rule holds and an alert says so.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from trading_assets.domain.values import OpenPosition, PositionState, Priority, Strategy
+from trading_assets.market.sessions import Session
+from trading_assets.strategy.config_trading import ExitConfig
+from trading_assets.strategy.exit_rules import RULES, View
+from trading_assets.strategy.exit_values import (
+    AccountFacts,
+    ExitAlert,
+    ExitDecision,
+    ExitMarket,
+    ExitOutcome,
+    OvernightDecision,
+    OvernightPosition,
+    numbers,
+    obey_kill_switch,
+)
+from trading_assets.strategy.overnight import overnight_decisions
+from trading_assets.strategy.quoting import age_seconds, executable_bid, finite
+
+__all__ = [
+    "RULES",
+    "AccountFacts",
+    "ExitAlert",
+    "ExitDecision",
+    "ExitMarket",
+    "ExitOutcome",
+    "OvernightDecision",
+    "OvernightPosition",
+    "describe_exits",
+    "evaluate_exit",
+    "fresh_bid",
+    "overnight_decisions",
+]
+
+
+def describe_exits() -> tuple[tuple[str, str, str], ...]:
+    """Id, priority and one-line description of each rule in order of precedence; ``overnight`` judges the rest."""
+    rows = tuple((rule.id, rule.priority.value, rule.description) for rule in RULES)
+    return (*rows, ("overnight", Priority.HIGH.value, "a swing that may not stay overnight"))
+
+
+def fresh_bid(market: ExitMarket, symbol: str, as_of: datetime, config: ExitConfig) -> Decimal | None:
+    """The executable price of ``symbol`` now: a fresh, uncrossed quote's bid (0 is a price), else None."""
+    if market.quote is None or market.quote.symbol != symbol:
+        return None
+    age = age_seconds(market.quote.at, as_of, config.clock_skew_s)
+    if age is None or age > config.max_quote_age_s:
+        return None
+    return executable_bid(market.quote)
+
+
+def _view(
+    position: OpenPosition,
+    market: ExitMarket,
+    session: Session,
+    as_of: datetime,
+    facts: AccountFacts,
+    config: ExitConfig,
+) -> View:
+    bid = fresh_bid(market, position.symbol, as_of, config)
+    age = age_seconds(market.underlying_at, as_of, config.clock_skew_s)
+    underlying = finite(market.underlying_price) if age is not None and age <= config.max_underlying_age_s else None
+    if underlying is not None and underlying <= 0:
+        underlying = None
+    stand_in: Decimal | None = None
+    if underlying is not None:
+        stand_in = underlying if position.right is None else finite(market.model_price)
+    entry, peak, atr = finite(position.entry_price), finite(position.high_water), finite(market.atr)
+    if bid is not None:
+        peak = bid if peak is None else max(peak, bid)
+    return View(
+        position=position,
+        session=session,
+        as_of=as_of,
+        facts=facts,
+        config=config,
+        entry=entry if entry is not None and entry > 0 else None,
+        bid=bid,
+        stop_price=bid if bid is not None else stand_in,
+        underlying=underlying,
+        atr=atr if atr is not None and atr > 0 else None,
+        peak=peak,
+    )
+
+
+def _alerts(view: View, market: ExitMarket) -> list[ExitAlert]:
+    """What is missing, and which rules hold because of it."""
+    position, alerts = view.position, list[ExitAlert]()
+
+    def alert(rule: str, priority: Priority, reason: str, action: str, **values: Decimal | datetime | None) -> None:
+        alerts.append(ExitAlert(position.position_id, rule, priority, reason, numbers(**values), action))
+
+    if view.bid is None:
+        quote = market.quote
+        seen = {"bid": quote.bid, "ask": quote.ask, "quote_at": quote.at} if quote is not None else {}
+        if view.stop_price is not None:
+            said = f"No executable quote: the model value {view.stop_price} serves the stop, other price rules hold."
+            alert("quote", Priority.MEDIUM, said, "Check the quote feed.", model_price=view.stop_price, **seen)
+        else:
+            said = "No executable quote and no model value: the stop and every other price rule hold."
+            alert("quote", Priority.HIGH, said, "Check the quote feed, and close by hand if in doubt.", **seen)
+    if view.underlying is None and position.strategy is not Strategy.STOCK:
+        said = "No fresh price of the underlying: its rule holds."
+        alert("underlying_move", Priority.MEDIUM, said, "Check the bar feed.", underlying_at=market.underlying_at)
+    if view.entry is None:
+        said = "The entry price is unknown: every rule on profit or loss holds."
+        alert(
+            "entry_price",
+            Priority.HIGH,
+            said,
+            "Reconcile the account, or close by hand.",
+            entry_price=position.entry_price,
+        )
+    if position.strategy is Strategy.STOCK and view.atr is None:
+        alert("stop", Priority.HIGH, "The average true range is unknown: the stop holds.", "Check the bar feed.")
+    if position.opened_at is None and position.strategy is not Strategy.STOCK:
+        alert(
+            "max_hold", Priority.MEDIUM, "The entry's time is unknown: the longest hold is not checked.", "Reconcile."
+        )
+    if view.is_day and view.facts.daily_loss_reached is None:
+        said = "Today's result of the account is unknown: the daily loss limit closes nothing."
+        alert("daily_loss", Priority.HIGH, said, "Check the account's connection to the broker.")
+    return alerts
+
+
+def evaluate_exit(
+    position: OpenPosition,
+    market: ExitMarket,
+    *,
+    session: Session,
+    as_of: datetime,
+    account: AccountFacts,
+    config: ExitConfig,
+) -> ExitOutcome:
+    """Judge one position: the exit to order now if any, its new high-water mark, its stage after that exit, alerts.
+
+    ``session`` is the current one: cut-offs count back from its own close, so a half day needs no numbers of its own. A
+    position that holds nothing (not filled yet, or closed) gives no decision. The overnight rule is not among these:
+    it weighs the positions of an account against each other.
+    """
+    stored = finite(position.high_water)
+    if position.quantity <= 0 or position.state in (PositionState.CLOSED, PositionState.VOID):
+        return ExitOutcome(None, stored, position.stage, ())
+    view = _view(position, market, session, as_of, account, config)
+    due: list[ExitDecision] = []
+    for rule in RULES:
+        found = rule.due(view)
+        if found is not None:
+            quantity = position.quantity if found.quantity is None else found.quantity
+            due.append(ExitDecision(rule.id, rule.priority, quantity, rule.market_at_once, found.reason, found.numbers))
+    decision, forbidden = obey_kill_switch(position, due, account.kill_mode)
+    stage = 1 if decision is not None and decision.rule == "target" else position.stage
+    return ExitOutcome(decision, view.peak, stage, (*forbidden, *_alerts(view, market)))
