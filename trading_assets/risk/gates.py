@@ -1,0 +1,45 @@
+"""All gates of an entry, in order, and their evaluation: every gate answers, none is skipped, nothing fails open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trading_assets.domain.values import GateReport
+from trading_assets.risk import account_gates, trade_gates
+from trading_assets.risk.gate import Gate, GateContext
+
+__all__ = ["DEFAULT_GATES", "Gate", "GateContext", "describe_gates", "evaluate"]
+
+#: The order in which the gates are recorded. The first denial names the reason of a skipped signal.
+DEFAULT_GATES: tuple[Gate, ...] = (
+    account_gates.KILL_SWITCH,
+    account_gates.DAILY_LOSS_LIMIT,
+    account_gates.VOLATILITY_REGIME,
+    account_gates.TRADING_HOURS,
+    account_gates.ACCOUNT_READY,
+    account_gates.DUPLICATE_POSITION,
+    trade_gates.BAR_FRESHNESS,
+    trade_gates.FEATURE_FRESHNESS,
+    trade_gates.QUOTE_FRESHNESS,
+    trade_gates.SIGNAL_FRESHNESS,
+    account_gates.MAX_POSITIONS,
+    account_gates.MAX_EXPOSURE,
+    account_gates.TRADES_PER_DAY,
+    account_gates.TICKER_DAILY_LIMIT,
+    account_gates.TICKER_COOLDOWN,
+    account_gates.ENTRIES_PER_HOUR,
+    account_gates.CONFIDENCE,
+    account_gates.ACTION_ALLOWED,
+    trade_gates.CONTRACT,
+    trade_gates.SIZING,
+)
+
+
+def evaluate(context: GateContext, gates: Sequence[Gate] = DEFAULT_GATES) -> GateReport:
+    """Every gate's answer in order. The report passes only if all passed, and there was at least one."""
+    return GateReport(tuple(gate.check(context) for gate in gates))
+
+
+def describe_gates(gates: Sequence[Gate] = DEFAULT_GATES) -> tuple[tuple[str, str], ...]:
+    """Id and one-line description of each gate, in order."""
+    return tuple((gate.id, gate.description) for gate in gates)

@@ -1,0 +1,241 @@
+"""How many contracts or shares: a budget, one floor at the end, and the smallest of all limits.
+
+What belongs here: the size of one entry with every factor and constraint that led to it. What does not: whether the
+entry is allowed at all (``risk.gates``). Zero means no trade, and ``binding`` names the constraint that says so. An
+unknown input makes its constraint unknown, which is zero and binds first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading_assets.domain.values import AccountSnapshot, Regime, Strategy
+from trading_assets.risk.config import AccountLimits, SizingConfig, TierConfig
+from trading_assets.risk.exposure import (
+    daily_loss_limit,
+    day_result,
+    exposure,
+    exposure_limit,
+    finite,
+    finite_float,
+    in_flight_cost,
+    tier_for,
+)
+from trading_assets.risk.kelly import StrategyOutcomes, kelly_scale
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """One limit on the quantity; ``limit`` is None where it cannot be told, which allows nothing."""
+
+    name: str
+    limit: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SizingDecision:
+    """The size of one entry.
+
+    ``budget`` is the premium (or, for stock, the loss at the stop) that may be at risk, dollars; ``unit_cost`` the most
+    one contract or share may cost; ``factors`` what the budget was made of, None where unknown; ``binding`` the
+    constraint that set ``quantity``.
+    """
+
+    quantity: int
+    budget: Decimal | None
+    unit_cost: Decimal | None
+    factors: Mapping[str, Decimal | None]
+    constraints: tuple[Constraint, ...]
+    binding: str
+    reason: str
+
+
+def volatility_scale(current: float | None, median: float | None, config: SizingConfig) -> Decimal | None:
+    """Median daily ATR % of 60 sessions over the current one, held within 0.5 to 1; None if either is unknown."""
+    now, usual = finite_float(current), finite_float(median)
+    if now is None or usual is None or now <= 0 or usual <= 0:
+        return None
+    scale = Decimal(str(usual)) / Decimal(str(now))
+    return min(config.volatility_scale_max, max(config.volatility_scale_min, scale))
+
+
+def half_limit_scale(account: AccountSnapshot, config: SizingConfig) -> Decimal | None:
+    """0.5 once today's loss reaches half of the daily loss limit, else 1; None if the result or limit is unknown."""
+    result, limit = day_result(account), daily_loss_limit(account, config)
+    if result is None or limit is None:
+        return None
+    return config.half_limit_factor if result <= -limit * config.half_limit_at else Decimal(1)
+
+
+def _whole(room: Decimal | None, unit: Decimal | None) -> int | None:
+    """How many whole units fit into ``room``: at least 0, None if either is unknown."""
+    if room is None or unit is None:
+        return None
+    return max(0, int(room // unit))
+
+
+def _fits(name: str, room: Decimal | None, unit: Decimal | None, what: str) -> Constraint:
+    limit = _whole(room, unit)
+    if limit is None:
+        return Constraint(name, None, f"unknown {what}")
+    return Constraint(name, limit, f"{what} of {room:.2f} at {unit:.2f} each")
+
+
+def _minus(whole: Decimal | None, part: Decimal | None) -> Decimal | None:
+    return None if whole is None or part is None else whole - part
+
+
+def _product(factors: Mapping[str, Decimal | None]) -> Decimal | None:
+    result = Decimal(1)
+    for factor in factors.values():
+        if factor is None:
+            return None
+        result *= factor
+    return result
+
+
+def _decide(
+    budget: Decimal | None,
+    unit: Decimal | None,
+    factors: Mapping[str, Decimal | None],
+    constraints: tuple[Constraint, ...],
+) -> SizingDecision:
+    """The smallest constraint wins; an unknown one counts as the smallest; of equals the first is named."""
+    tightest = min(constraints, key=lambda item: -1 if item.limit is None else item.limit)
+    quantity = tightest.limit or 0
+    said = f"{quantity} by {tightest.name}: {tightest.reason}"
+    return SizingDecision(quantity, budget, unit, dict(factors), constraints, tightest.name, said)
+
+
+def _rooms(
+    account: AccountSnapshot,
+    tier: TierConfig | None,
+    unit: Decimal | None,
+    config: SizingConfig,
+    limits: AccountLimits,
+) -> tuple[Constraint, Constraint]:
+    """Room under the exposure limit and under the trading part of the capital."""
+    equity, used = finite(account.equity), exposure(account)
+    cap = exposure_limit(equity, tier, limits)
+    capital = None if equity is None else equity * config.trading_capital
+    return (
+        _fits("max_exposure", _minus(cap, used), unit, "room under the exposure limit"),
+        _fits("capital_split", _minus(capital, used), unit, "room in the capital for day and swing trades"),
+    )
+
+
+def _tier_cap(tier: TierConfig | None, limits: AccountLimits) -> Constraint:
+    if tier is None:
+        return Constraint("tier_cap", None, "unknown equity, hence unknown tier")
+    cap = tier.max_contracts if limits.max_contracts is None else min(tier.max_contracts, limits.max_contracts)
+    return Constraint("tier_cap", cap, f"at most {cap} contracts in tier {tier.name}")
+
+
+def size_option(
+    *,
+    account: AccountSnapshot,
+    strategy: Strategy,
+    price: Decimal | None,
+    regime: Regime | None,
+    daily_atr_pct: float | None,
+    daily_atr_pct_median60: float | None,
+    rank_factor: Decimal | None,
+    config: SizingConfig,
+    limits: AccountLimits,
+    outcomes: StrategyOutcomes | None = None,
+    multiplier: int = 100,
+) -> SizingDecision:
+    """Contracts to buy at ``price``, the highest permitted one per share: the whole premium is at risk.
+
+    budget = equity x tier % x volatility scaling x regime x Kelly x half-limit x volatility-rank factor; then one floor
+    and the minimum with tier cap, buying power and room. In the elevated regime (or an unknown one) a single contract
+    is allowed if it fits equity x tier %. ``ValueError`` for stocks.
+    """
+    if strategy is Strategy.STOCK:
+        raise ValueError("size_option sizes options, use size_stock")
+    equity, tier, paid = finite(account.equity), tier_for(account.equity, config), finite(price)
+    unit = paid * multiplier if paid is not None and paid > 0 else None
+    fraction = None if tier is None else tier.risk_day if strategy is Strategy.DAY_TRADE else tier.risk_swing
+    factors: dict[str, Decimal | None] = {
+        "tier": fraction,
+        "volatility": volatility_scale(daily_atr_pct, daily_atr_pct_median60, config),
+        "regime": config.regime.of(regime),
+        "kelly": None if fraction is None else kelly_scale(outcomes, fraction, config.kelly),
+        "half_limit": half_limit_scale(account, config),
+        "volatility_rank": finite(rank_factor),
+    }
+    product = _product(factors)
+    budget = None if equity is None or product is None else max(Decimal(0), equity * product)
+    constraints = (
+        _budget_constraint(equity, factors, budget, unit, regime, config),
+        _tier_cap(tier, limits),
+        _fits(
+            "options_buying_power",
+            _minus(finite(account.options_buying_power), in_flight_cost(account)),
+            unit,
+            "options buying power after orders in flight",
+        ),
+        *_rooms(account, tier, unit, config, limits),
+    )
+    return _decide(budget, unit, factors, constraints)
+
+
+def _budget_constraint(
+    equity: Decimal | None,
+    factors: Mapping[str, Decimal | None],
+    budget: Decimal | None,
+    unit: Decimal | None,
+    regime: Regime | None,
+    config: SizingConfig,
+) -> Constraint:
+    unknown = [name for name, factor in factors.items() if factor is None]
+    if equity is None:
+        return Constraint("budget", None, "unknown equity")
+    if unknown:
+        return Constraint("budget", None, f"unknown factor {', '.join(unknown)}")
+    if unit is None:
+        return Constraint("budget", None, "unknown price")
+    fitting, fraction = _fits("budget", budget, unit, "budget"), factors["tier"]
+    elevated = (regime or Regime.ELEVATED) is Regime.ELEVATED and config.single_contract_when_elevated
+    if fitting.limit == 0 and elevated and budget is not None and budget > 0 and fraction is not None:
+        unscaled = equity * fraction
+        if unit <= unscaled:
+            return Constraint("budget", 1, f"one contract at {unit:.2f} fits the unscaled budget of {unscaled:.2f}")
+    return fitting
+
+
+def size_stock(
+    *,
+    account: AccountSnapshot,
+    price: Decimal | None,
+    atr: Decimal | None,
+    regime: Regime | None,
+    config: SizingConfig,
+    limits: AccountLimits,
+) -> SizingDecision:
+    """Shares to buy at ``price``, the highest permitted one.
+
+    1 % of equity over twice the 14-bar ATR of 5-minute bars (dollars), at most 25 % of equity, and within cash and the
+    room under the limits. The budget shrinks in a tense regime and at half the daily loss limit, like that of options.
+    """
+    equity, tier, paid, range_ = finite(account.equity), tier_for(account.equity, config), finite(price), finite(atr)
+    unit = paid if paid is not None and paid > 0 else None
+    distance = range_ * config.stock_stop_atr if range_ is not None and range_ > 0 else None
+    factors: dict[str, Decimal | None] = {
+        "risk": config.stock_risk,
+        "regime": config.regime.of(regime),
+        "half_limit": half_limit_scale(account, config),
+    }
+    product = _product(factors)
+    budget = None if equity is None or product is None else max(Decimal(0), equity * product)
+    largest = None if equity is None else equity * config.stock_max
+    constraints = (
+        _fits("budget", budget, distance, "budget at the distance of the stop"),
+        _fits("stock_max", largest, unit, "largest position in one stock"),
+        _fits("cash", _minus(finite(account.cash), in_flight_cost(account)), unit, "cash after orders in flight"),
+        *_rooms(account, tier, unit, config, limits),
+    )
+    return _decide(budget, unit, factors, constraints)
