@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
@@ -16,7 +17,7 @@ CONFIG = ContractConfig()
 
 
 def rank(
-    history: list[float | None], now: float | None, realised: float | None = 0.6, sessions: int | None = 40
+    history: Sequence[float | None], now: float | None, realised: float | None = 0.6, sessions: int | None = 40
 ) -> VolatilityRank:
     return volatility_rank(history, now, realised_rank=realised, realised_sessions=sessions, config=CONFIG)
 
@@ -29,7 +30,7 @@ def test_sixty_observations_give_an_iv_rank_with_its_percentile() -> None:
 
 
 def test_fewer_observations_let_the_realised_rank_stand_in_at_half_size() -> None:
-    found = rank([0.2, 0.4] * 29 + [None, float("nan")], 0.30)
+    found = rank([*[0.2, 0.4] * 29, None, float("nan")], 0.30)
     assert found == VolatilityRank(0.6, "realised", 40)
     assert rank_size_factor(found, CONFIG) == Decimal("0.5") and rank_refusal(found, CONFIG) is None
 
