@@ -26,7 +26,7 @@ class MarketProfile:
     #: Half-life of that drift.
     drift_half_life: float = 120.0
     #: Pull of the price towards its base level per session; keeps decades of paths near their base.
-    level_pull: float = 0.03
+    level_pull: float = 0.05
     #: Standard deviation of the slow daily drift in units of a day's deviation, and its persistence per session.
     daily_drift_strength: float = 0.4
     daily_drift_persistence: float = 0.93
