@@ -10,6 +10,7 @@ from trading_assets.broker.config import BrokerConfig
 from trading_assets.market.config import ContextConfig, FeatureConfig
 from trading_assets.news.config import NewsConfig
 from trading_assets.risk.config import GateConfig, SizingConfig
+from trading_assets.strategy.config_signals import NewsViewConfig, SignalConfig, WatchlistConfig
 from trading_assets.strategy.config_trading import ContractConfig, ExitConfig, OrderConfig
 
 #: Large companies with liquid options that the practice exchange lists, too.
@@ -96,6 +97,9 @@ class StrategyConfig(BaseModel):
     context: ContextConfig = Field(
         default_factory=lambda: ContextConfig.model_validate({}), description="Index trend and volatility regime"
     )
+    news_view: NewsViewConfig = Field(default=NewsViewConfig(), description="Which stories count at an instant")
+    watchlist: WatchlistConfig = Field(default=WatchlistConfig(), description="Scores and members of the watchlist")
+    signals: SignalConfig = Field(default=SignalConfig(), description="Direction, confidence and instrument")
     contracts: ContractConfig = Field(default=ContractConfig(), description="Which option contract is bought")
     orders: OrderConfig = Field(default=OrderConfig(), description="Limit ladders")
     exits: ExitConfig = Field(default=ExitConfig(), description="When a position is left")
