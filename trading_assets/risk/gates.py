@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from trading_assets.domain.values import GateReport
 from trading_assets.risk import account_gates, trade_gates
+from trading_assets.risk.exposure import daily_loss_reached
 from trading_assets.risk.gate import Gate, GateContext
 
-__all__ = ["DEFAULT_GATES", "Gate", "GateContext", "describe_gates", "evaluate"]
+__all__ = ["DEFAULT_GATES", "Gate", "GateContext", "daily_loss_reached", "describe_gates", "evaluate"]
 
 #: The order in which the gates are recorded. The first denial names the reason of a skipped signal.
 DEFAULT_GATES: tuple[Gate, ...] = (

@@ -25,6 +25,17 @@ from trading_assets.risk.exposure import (
 )
 from trading_assets.risk.kelly import StrategyOutcomes, kelly_scale
 
+__all__ = [
+    "Constraint",
+    "SizingDecision",
+    "StrategyOutcomes",
+    "half_limit_scale",
+    "size_option",
+    "size_stock",
+    "tier_for",
+    "volatility_scale",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
