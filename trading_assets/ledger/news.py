@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, literal, select
+from sqlalchemy import ColumnElement, Connection, and_, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from trading_assets.domain.clock import require_utc
@@ -134,6 +134,16 @@ def feed_states(connection: Connection) -> dict[str, FeedState]:
     }
 
 
+def failing_feeds(connection: Connection) -> list[FeedState]:
+    """Feeds that failed in the latest round, by name. One that is no longer configured took no part in it."""
+    latest = select(func.max(feed_state.c.last_attempt_at)).scalar_subquery()
+    names = connection.scalars(
+        select(feed_state.c.feed).where(feed_state.c.error_count > 0, feed_state.c.last_attempt_at == latest)
+    ).all()
+    states = feed_states(connection)
+    return [states[name] for name in sorted(names)]
+
+
 def save_feed_state(connection: Connection, state: FeedState) -> None:
     """Replace what is remembered of a feed."""
     values = {
@@ -191,9 +201,8 @@ def add_stories(connection: Connection, stories: Sequence[Story]) -> int:
     return len(connection.execute(statement, rows).all())
 
 
-def unscored_stories(connection: Connection, model: str, revision: str, limit: int) -> list[Story]:
-    """Stories without a score of this model version, the newest first: old news is worth least when time is short."""
-    scored = (
+def _unscored(model: str, revision: str) -> ColumnElement[bool]:
+    return ~(
         select(literal(1))
         .where(
             and_(
@@ -204,9 +213,19 @@ def unscored_stories(connection: Connection, model: str, revision: str, limit: i
         )
         .exists()
     )
+
+
+def unscored_count(connection: Connection, model: str, revision: str) -> int:
+    """How many stories wait for a score of this model version."""
+    counted = select(func.count()).select_from(inbound_events_raw).where(_unscored(model, revision))
+    return connection.scalar(counted) or 0
+
+
+def unscored_stories(connection: Connection, model: str, revision: str, limit: int) -> list[Story]:
+    """Stories without a score of this model version, the newest first: old news is worth least when time is short."""
     rows = connection.execute(
         select(*_STORY)
-        .where(~scored)
+        .where(_unscored(model, revision))
         .order_by(inbound_events_raw.c.fetched_at.desc(), inbound_events_raw.c.event_uid)
         .limit(limit)
     )

@@ -14,6 +14,8 @@ from trading_assets.ledger.news import StoredScore, Story
 from trading_assets.news.sentiment import Score, ScoringError, SentimentModel
 from trading_assets.news.tickers import TickerExtractor
 
+#: Stories scored in one round unless the caller says otherwise.
+LIMIT = 500
 #: Stories scored and stored together: a crash loses at most this much work.
 CHUNK = 64
 
@@ -56,7 +58,7 @@ def article_text(title: str, summary: str | None) -> str:
 
 
 def classify_pending(
-    engine: Engine, model: SentimentModel, extractor: TickerExtractor, clock: Clock, limit: int
+    engine: Engine, model: SentimentModel, extractor: TickerExtractor, clock: Clock, limit: int = LIMIT
 ) -> ClassifyReport:
     """Score up to ``limit`` stories that this model version has not scored, the newest first.
 

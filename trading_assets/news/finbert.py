@@ -34,6 +34,7 @@ class FinbertModel:
 
     def __init__(self, config: ModelConfig) -> None:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         self._torch = torch
@@ -50,7 +51,7 @@ class FinbertModel:
             self._model, loading = AutoModelForSequenceClassification.from_pretrained(
                 source, dtype=getattr(torch, config.dtype), output_loading_info=True, **options
             )
-        except (OSError, ValueError, ImportError, KeyError, RuntimeError) as problem:
+        except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as problem:
             # The libraries report a missing file, a damaged one and an unknown architecture in all of these.
             first_line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
             raise ModelUnavailable(f"the model cannot be loaded: {first_line}", where=source, mend=_MEND) from problem

@@ -9,9 +9,8 @@ from __future__ import annotations
 import calendar
 import io
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from trading_assets.domain.errors import TradingAssetsError
@@ -22,6 +21,7 @@ SUMMARY_LIMIT = 8000
 LINK_LIMIT = 2000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_ELEMENT = re.compile(rb"<[A-Za-z_:]")
+_ISO_DAY = re.compile(r"\s*(\d{4})-(\d{2})-(\d{2})(?!\d)")
 _ENTITY = re.compile(rb"<!\s*ENTITY", re.IGNORECASE)
 _END = re.compile(rb"</\s*(?:[\w.-]+:)?(?:rss|feed|rdf)\s*>[^<]*(?:<!--.*?-->\s*)*\Z", re.IGNORECASE | re.DOTALL)
 #: What feedparser and the parsers under it raise on input they cannot follow.
@@ -68,10 +68,23 @@ def _refuse_entities(body: bytes, where: str) -> None:
         )
 
 
-def _instant(entry: Mapping[str, Any]) -> datetime | None:
-    for key in ("published_parsed", "updated_parsed", "created_parsed"):
-        parsed = entry.get(key)
-        if parsed is None:
+def _in_calendar(written: object) -> bool:
+    """False for "2026-13-45", from which feedparser makes a day of the next year."""
+    found = _ISO_DAY.match(written) if isinstance(written, str) else None
+    if found is None:
+        return True
+    try:
+        date(*map(int, found.groups()))
+    except ValueError:
+        return False
+    return True
+
+
+def _instant(entry: dict[str, Any]) -> datetime | None:
+    for key in ("published", "updated", "created"):
+        # The plain look-up: feedparser's own would answer one date for another, with a warning.
+        parsed = dict.get(entry, f"{key}_parsed")
+        if parsed is None or not _in_calendar(dict.get(entry, key)):
             continue
         try:
             return _EPOCH + timedelta(seconds=calendar.timegm(parsed))
@@ -84,7 +97,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _story(entry: Mapping[str, Any]) -> ParsedStory | None:
+def _story(entry: dict[str, Any]) -> ParsedStory | None:
     title = plain(_text(entry.get("title")) or "", TITLE_LIMIT)
     summary = plain(_text(entry.get("summary")) or "", SUMMARY_LIMIT) or None
     guid = _text(entry.get("id"))

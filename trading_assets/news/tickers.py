@@ -42,6 +42,10 @@ _COMPANY_AFTER = re.compile(
 _NEVER_BEFORE = re.compile(
     r"(?:price|profit|revenue|growth|inflation|the|a|an|new|sales|earnings|to|and)\s+$", re.IGNORECASE
 )
+_COMPOUND = re.compile(
+    r"-(?:backed|owned|led|based|listed|related|parent|made|maker|supplier|rival|linked|branded|funded|controlled|"
+    r"affiliated|operated|run|designed|built|friendly|heavy|style|like)\b|-(?!Analys)[A-Z]"
+)
 _CURRENCIES = frozenset({"USD", "US", "EUR", "CAD", "AUD", "NZ", "HK", "SGD", "M", "B", "K", "MN", "BN", "MM"})
 #: More than this share of words in capitals, and capitals say nothing about a word.
 _SHOUTING = 0.6
@@ -149,7 +153,11 @@ class TickerExtractor:
     def extract(self, text: str) -> tuple[TickerMention, ...]:
         """The tickers ``text`` names, in the order of their first appearance."""
         best: dict[str, tuple[int, TickerMention]] = {}
-        for position, mention in (*self._tags(text), *self._named(text), *self._bare(text)):
+        named = list(self._named(text))
+        spans = [(start, start + len(mention.matched)) for start, mention in named]
+        # The first word of "GE Vernova" is not the symbol GE.
+        bare = [each for each in self._bare(text) if not any(start <= each[0] < stop for start, stop in spans)]
+        for position, mention in (*self._tags(text), *named, *bare):
             first, known = best.get(mention.symbol, (position, mention))
             best[mention.symbol] = (min(first, position), min(known, mention, key=lambda each: each.how))
         ordered = sorted(best.values(), key=lambda each: (each[0], each[1].symbol))
@@ -194,7 +202,7 @@ class TickerExtractor:
         hits: list[tuple[int, int, _Name]] = []
         for end, name in self._automaton.iter(folded):
             start = end - name.length + 1
-            if _bounded(folded, start, end + 1):
+            if _bounded(text, start, end + 1):
                 hits.append((start, end + 1, name))
         taken = 0
         for start, stop, name in sorted(hits, key=lambda hit: (hit[0], -hit[1])):
@@ -229,4 +237,7 @@ def _fold(text: str) -> str:
 def _bounded(text: str, start: int, stop: int) -> bool:
     before = text[start - 1] if start else " "
     after = text[stop] if stop < len(text) else " "
-    return not (before.isalnum() or before in "_$@#") and not (after.isalnum() or after == "_")
+    if before.isalnum() or before in "_$@#" or after.isalnum() or after == "_":
+        return False
+    # "Tesla-backed" speaks of Tesla, "meta-analysis" not of Meta.
+    return after != "-" or not text[stop + 1 : stop + 2].isalpha() or _COMPOUND.match(text, stop) is not None
