@@ -1,0 +1,147 @@
+"""Reading feeds: real ones, untidy ones, and bodies that only pretend."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from trading_assets.news.parse import FeedUnreadable, parse_feed
+from trading_assets_tests.news.feed_server import item, rss
+
+ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title>Filings</title>
+<entry><title>8-K - APPLE INC</title><id>urn:tag:1</id><link href="https://sec.example/1"/>
+<updated>2026-03-12T09:30:00-04:00</updated>
+<summary type="html">&lt;b&gt;Filed:&lt;/b&gt; 2026-03-12</summary></entry></feed>"""
+LAUGHS = """<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">
+<!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">]>
+<rss version="2.0"><channel><item><title>&c;</title></item></channel></rss>"""
+
+
+def test_an_rss_item_becomes_a_story_in_plain_text() -> None:
+    feed = parse_feed(
+        rss(
+            item(
+                "AT&amp;T &lt;b&gt;beats&lt;/b&gt; estimates",
+                guid="g-1",
+                link="https://example.com/1",
+                date="Thu, 12 Mar 2026 09:30:00 EST",
+                summary="<![CDATA[<p>First.</p><p>Second &amp; last.</p><script>alert(1)</script><img src='x'/>]]>",
+            )
+        ).encode()
+    )
+    (story,) = feed.stories
+    assert story.title == "AT&T beats estimates"
+    assert story.summary == "First. Second & last."
+    assert (story.guid, story.link) == ("g-1", "https://example.com/1")
+    assert story.published_at == datetime(2026, 3, 12, 14, 30, tzinfo=UTC)
+    assert (feed.version, feed.complete, feed.complaint) == ("rss20", True, None)
+
+
+def test_an_atom_entry_with_only_an_update_time_is_dated_by_it() -> None:
+    (story,) = parse_feed(ATOM.encode()).stories
+    assert story.published_at == datetime(2026, 3, 12, 13, 30, tzinfo=UTC)
+    assert story.summary == "Filed: 2026-03-12"
+    assert story.guid == "urn:tag:1"
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Thu, 99 Foo 2026 99:99:99 GMT", "2026-13-45", "0"])
+def test_F39_a_story_without_a_usable_date_has_none(date: str | None) -> None:
+    (story,) = parse_feed(rss(item("Nvidia beats", guid="1", date=date)).encode()).stories
+    assert story.published_at is None
+
+
+def test_F39_a_date_in_the_future_is_kept_as_it_is() -> None:
+    (story,) = parse_feed(rss(item("x", guid="1", date="Fri, 01 Jan 2100 00:00:00 GMT")).encode()).stories
+    assert story.published_at == datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def test_F39_html_instead_of_xml_is_a_failure_and_not_an_empty_feed() -> None:
+    page = b"<!DOCTYPE html><html><head><title>Please log in</title></head><body>Sorry</body></html>"
+    with pytest.raises(FeedUnreadable, match="not an RSS or Atom feed"):
+        parse_feed(page, content_type="text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"   \n", b'{"items": []}', b"\x89PNG\r\n\x1a\n", b"/etc/passwd", b"http://127.0.0.1/"]
+)
+def test_F39_a_body_that_is_no_feed_is_refused(body: bytes) -> None:
+    with pytest.raises(FeedUnreadable):
+        parse_feed(body)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
+def test_F39_billion_laughs_is_refused_in_every_encoding(encoding: str) -> None:
+    with pytest.raises(FeedUnreadable, match="entities"):
+        parse_feed(LAUGHS.encode(encoding))
+
+
+def test_F39_an_entity_that_names_a_file_is_refused() -> None:
+    evil = '<?xml version="1.0"?><!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]>' + rss(
+        item("&x;", guid="1"), declaration=""
+    )
+    with pytest.raises(FeedUnreadable, match="entities"):
+        parse_feed(evil.encode())
+
+
+def test_a_story_about_entities_is_no_attack() -> None:
+    (story,) = parse_feed(rss(item("<![CDATA[How <!ENTITY works]]>", guid="1")).encode()).stories
+    assert story.guid == "1"
+
+
+def test_F39_broken_xml_gives_the_stories_that_can_be_read_and_complains() -> None:
+    broken = rss(item("Nvidia & friends rally", guid="1"), item("Second", guid="2"))
+    feed = parse_feed(broken.encode())
+    assert [story.title for story in feed.stories] == ["Nvidia & friends rally", "Second"]
+    assert feed.complete
+    assert feed.complaint is not None
+
+
+def test_F39_a_document_that_breaks_off_loses_its_last_story_and_is_not_complete() -> None:
+    whole = rss(item("First story is whole", guid="1"), item("Second story is cut in two", guid="2"))
+    feed = parse_feed(whole[: whole.index("cut in two")].encode())
+    assert [story.title for story in feed.stories] == ["First story is whole"]
+    assert not feed.complete
+
+
+def test_F39_a_document_that_breaks_off_before_its_first_story_ends_is_a_failure() -> None:
+    whole = rss(item("Only story", guid="1"))
+    with pytest.raises(FeedUnreadable, match="no readable story"):
+        parse_feed(whole[: whole.index("story")].encode())
+
+
+def test_an_empty_but_sound_feed_is_no_failure() -> None:
+    assert parse_feed(rss().encode()).stories == ()
+
+
+def test_F39_a_wrong_charset_label_does_not_lose_the_feed() -> None:
+    latin = rss(item("Estée Lauder rises", guid="1"), declaration='<?xml version="1.0" encoding="utf-8"?>')
+    feed = parse_feed(latin.encode("latin-1"), content_type="application/rss+xml; charset=utf-8")
+    assert [story.title for story in feed.stories] == ["Estée Lauder rises"]
+
+
+def test_F39_the_charset_of_the_document_is_followed() -> None:
+    declared = rss(item("Nestlé – prices up", guid="1"), declaration='<?xml version="1.0" encoding="windows-1252"?>')
+    (story,) = parse_feed(declared.encode("windows-1252")).stories
+    assert story.title == "Nestlé – prices up"
+
+
+def test_F39_an_unknown_charset_is_no_crash() -> None:
+    feed = parse_feed(rss(item("Plain", guid="1")).encode(), content_type="application/xml; charset=klingon")
+    assert [story.title for story in feed.stories] == ["Plain"]
+
+
+def test_entries_without_text_are_counted_and_left_out() -> None:
+    feed = parse_feed(rss("<item><guid>1</guid></item>", item("Real", guid="2")).encode())
+    assert [story.title for story in feed.stories] == ["Real"]
+    assert feed.unusable == 1
+
+
+def test_characters_that_cannot_be_stored_or_mislead_are_dropped() -> None:
+    (story,) = parse_feed(rss(item("Pro&#8238;fit&#8203; &#127;up&#9;now", guid="1")).encode()).stories
+    assert story.title == "Profit up now"
+
+
+def test_long_texts_are_cut() -> None:
+    (story,) = parse_feed(rss(item("t" * 5000, guid="1", summary="s" * 50_000)).encode()).stories
+    assert (len(story.title), len(story.summary or "")) == (1000, 8000)
