@@ -93,6 +93,11 @@ class Settings:
         return content_hash(self.strategy.model_dump(mode="json"))
 
     @property
+    def ticking(self) -> bool:
+        """Whether schedules and sensors run by themselves: in practice worlds; elsewhere a person starts them."""
+        return self.mode is WorldKind.PRACTICE
+
+    @property
     def feeds(self) -> tuple[FeedConfig, ...]:
         """The configured news feeds."""
         return self.strategy.news.feeds

@@ -34,6 +34,7 @@ __all__ = [
     "pending_work",
     "publish",
     "record_decision",
+    "release",
     "renew",
     "settle",
     "status_of",
@@ -266,6 +267,22 @@ def _signal(row: RowMapping) -> Signal:
 def renew(connection: Connection, signal_id: str, account: str, run_id: str, now: datetime, lease: timedelta) -> None:
     """Extend the claim of ``run_id`` to ``now + lease``; raises :class:`ClaimLost` if it is no longer its own."""
     _as_claimant(connection, signal_id, account, run_id, lease_until=now + lease, updated_at=now)
+
+
+def release(connection: Connection, run_ids: Collection[str], now: datetime) -> list[tuple[str, str]]:
+    """End the leases of runs that are gone; returns the (signal id, account) that can be claimed again.
+
+    They stay PROCESSING: whoever claims them next learns the run that held them, whose order may exist.
+    """
+    if not run_ids:
+        return []
+    statement = (
+        update(dispatch_status)
+        .where(dispatch_status.c.run_id.in_(list(run_ids)), dispatch_status.c.status == SignalStatus.PROCESSING.value)
+        .values(lease_until=now, updated_at=now)
+        .returning(*_ID_COLUMNS)
+    )
+    return [(row.signal_id, row.account) for row in connection.execute(statement)]
 
 
 def settle(

@@ -86,6 +86,12 @@ def of_account(connection: Connection, account: str) -> tuple[Execution, ...]:
     return _records(connection, select(dispatch_executions).where(dispatch_executions.c.account == account))
 
 
+def count(connection: Connection, account: str) -> int:
+    """How many fills of the account are booked."""
+    statement = select(func.count()).where(dispatch_executions.c.account == account)
+    return int(connection.execute(statement).scalar_one())
+
+
 def booked_ids(connection: Connection, execution_ids: Iterable[str]) -> frozenset[str]:
     """Which of these execution ids are booked already."""
     wanted = list(execution_ids)

@@ -14,8 +14,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, insert, select, update
 
-from trading_assets.domain.values import Direction, OpenPosition, PositionState, Right, Strategy
-from trading_assets.ledger.tables import active_positions, position_events
+from trading_assets.domain.values import LIVE_STATES, Direction, OpenPosition, PositionState, Right, Strategy
+from trading_assets.ledger.tables import active_positions, order_intents, position_events
 
 LIVE_POSITION_STATES = (PositionState.OPENING, PositionState.OPEN, PositionState.CLOSING)
 _LIVE = tuple(state.value for state in LIVE_POSITION_STATES)
@@ -191,3 +191,10 @@ def events_of(connection: Connection, position_id: str) -> tuple[tuple[datetime,
         .order_by(position_events.c.event_id)
     )
     return tuple((at, kind, details) for at, kind, details in rows)
+
+
+def accounts_with_open_work(connection: Connection) -> frozenset[str]:
+    """Accounts that hold something, or have an order that may still fill or whose fate is not known."""
+    held = select(active_positions.c.account).where(active_positions.c.state.in_(_LIVE))
+    working = select(order_intents.c.account).where(order_intents.c.state.in_(sorted(s.value for s in LIVE_STATES)))
+    return frozenset(connection.execute(held.union(working)).scalars())

@@ -47,6 +47,12 @@ def ticket_of(connection: Connection, run_id: str) -> str | None:
     ).scalar_one_or_none()
 
 
+def get(connection: Connection, run_id: str) -> ActingRun | None:
+    """The acting run of that id, or None if it never claimed a ticket."""
+    row = connection.execute(select(dispatcher_runs).where(dispatcher_runs.c.run_id == run_id)).mappings().one_or_none()
+    return None if row is None else ActingRun(**dict(row))
+
+
 def finish(connection: Connection, run_id: str, at: datetime, outcome: Mapping[str, Any]) -> None:
     """Store what the run did. A run that never claimed a ticket raises ``LookupError``."""
     result = connection.execute(

@@ -209,9 +209,7 @@ dispatch_status = Table(
     Column("lease_until", Instant),
     Column("updated_at", Instant, nullable=False),
     _one_of("status", SignalStatus),
-    CheckConstraint(
-        "(status = 'PROCESSING') = (lease_until IS NOT NULL)", name="lease_while_processing"
-    ),
+    CheckConstraint("(status = 'PROCESSING') = (lease_until IS NOT NULL)", name="lease_while_processing"),
     CheckConstraint("status NOT IN ('SKIPPED', 'FAILED') OR reason IS NOT NULL", name="reason_given"),
     Index("ix_dispatch_status_open", "account", postgresql_where=text("status IN ('PENDING', 'PROCESSING')")),
 )
@@ -239,9 +237,7 @@ decisions = Table(
     Column("selection", JSONB, comment="contract candidates with their scores and refusals"),
     Column("sizing", JSONB, comment="budget, constraints and which one binds"),
     Column("inputs", JSONB, nullable=False, comment="kind -> input_hash"),
-    ForeignKeyConstraint(
-        ["signal_id", "account"], ["dispatch_status.signal_id", "dispatch_status.account"]
-    ),
+    ForeignKeyConstraint(["signal_id", "account"], ["dispatch_status.signal_id", "dispatch_status.account"]),
     CheckConstraint("outcome IN ('ENTER', 'SKIP', 'EXPIRE')", name="outcome_known"),
     Index("ix_decisions_signal_id_account", "signal_id", "account"),
 )

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from trading_assets.domain.errors import ConfigurationError
+from trading_assets.domain.errors import BrokerUnavailable, ConfigurationError
 from trading_assets.world.clocks import TOKEN_HEADER, ExchangeClock, require_loopback
 from trading_assets.world.paths import write_private
 from trading_assets.world.processes import Children, ProcessError
@@ -159,6 +159,20 @@ def start(
                 where=str(log),
             )
         time.sleep(0.02)
+
+
+def feeds(exchange: PracticeExchange) -> dict[str, str]:
+    """The news feeds that the exchange serves: name to address."""
+    try:
+        response = httpx.get(f"{exchange.url}/rss/", timeout=10.0, trust_env=False)
+        response.raise_for_status()
+        names = sorted(row["name"] for row in response.json()["feeds"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise BrokerUnavailable(
+            f"the practice exchange's list of feeds makes no sense: {type(error).__name__}: {error}",
+            where=f"{exchange.url}/rss/",
+        ) from None
+    return {name: f"{exchange.url}/rss/{name}.xml" for name in names}
 
 
 def running(directory: Path) -> PracticeExchange | None:

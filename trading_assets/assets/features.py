@@ -1,0 +1,84 @@
+"""``features``: technical features per ticker and deciding bar, by session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import polars as pl
+
+from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
+from trading_assets.assets.history import instants, minute_bars, window
+from trading_assets.assets.scope import Scope
+from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
+from trading_assets.automation.partitions import SESSIONS
+from trading_assets.market.features import compute_features
+from trading_assets.market.sessions import require_session
+from trading_assets.resources.desk import Desk
+
+
+def _observe(desk: Desk, scope: Scope) -> Observed:
+    as_of = desk.clock.now()
+    return Observed(_compute(desk, scope, [as_of]), as_of)
+
+
+def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
+    return Observed(_compute(desk, scope, instants(require_session(scope.day), as_ofs)), scope.now)
+
+
+def _compute(desk: Desk, scope: Scope, as_ofs: Sequence[datetime]) -> pl.DataFrame:
+    sessions = window(desk, scope.day)
+    return compute_features(
+        minute_bars(desk, sessions),
+        desk.frames.read("daily_bars", [scope.key]),
+        sessions=sessions,
+        as_ofs=as_ofs,
+        config=desk.settings.strategy.features,
+    )
+
+
+def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
+    doubled = rows.height - rows.select("ticker", "as_of").n_unique()
+    yield Finding("features_unique", doubled == 0, f"{doubled} rows repeat a ticker and instant")
+    numeric = [column for column, dtype in rows.schema.items() if dtype == pl.Float64]
+    unreal = rows.select(pl.sum_horizontal((~pl.col(c).is_finite()).sum() for c in numeric)).item() if numeric else 0
+    odd = rows.filter(~pl.col("rsi14").is_between(0, 100) | (pl.col("atr14") < 0)).height
+    yield Finding(
+        "features_in_range",
+        unreal == 0 and odd == 0,
+        f"{unreal} values are NaN or infinite; {odd} rows have an impossible RSI or ATR",
+    )
+
+
+features = frame_asset(
+    Product(
+        name="features",
+        group="analysis",
+        description=(
+            "Technical features per ticker and deciding minute: moving averages, RSI, ATR, MACD, Bollinger and Donchian "
+            "bands, relative volume, volatility and the trend on five timeframes. A window with too few bars is null."
+        ),
+        kinds=frozenset({"polars", "parquet"}),
+        code_version="1",
+        partitions=SESSIONS,
+        job=MINUTE_JOB,
+        tick=MINUTE_TICK,
+        observe=_observe,
+        rebuild=_rebuild,
+        deps=["bars", "daily_bars"],
+        checks={
+            "features_unique": "One row per ticker and instant.",
+            "features_in_range": "No NaN or infinity; RSI in 0..100, ATR not negative.",
+        },
+        check=_check,
+        numbers=lambda rows: {"tickers": rows["ticker"].n_unique(), "instants": rows["as_of"].n_unique()},
+        as_of_column="as_of",
+        column_notes={
+            "ts": "start of the deciding bar",
+            "as_of": "instant of the run that computed the row",
+            "volume_ratio": "bar volume over the mean of the 20 bars before it",
+            "vol_ratio": "return_vol_30 over return_vol_120",
+            "mtf_alignment": "weighted mean of the trend states, -1 to 1",
+        },
+    )
+)

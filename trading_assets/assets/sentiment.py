@@ -1,0 +1,83 @@
+"""``sentiment``: signed scores of the articles, one row per story and ticker, by New York calendar day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import polars as pl
+
+from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
+from trading_assets.assets.scope import Scope
+from trading_assets.automation.names import NEWS_JOB, NEWS_TICK
+from trading_assets.automation.partitions import DAYS
+from trading_assets.resources.desk import Desk
+
+
+def _observe(desk: Desk, scope: Scope) -> Observed:
+    from trading_assets.news.classify import classify_pending
+
+    classify_pending(desk.ledger, desk.model, desk.tickers, desk.clock)
+    seen = desk.frames.read("sentiment", [scope.key]).select("event_uid").unique()
+    now = desk.clock.now()
+    return Observed(_stored(desk, scope).join(seen, on="event_uid", how="anti"), now)
+
+
+def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
+    return Observed(_stored(desk, scope), scope.now)
+
+
+def _stored(desk: Desk, scope: Scope) -> pl.DataFrame:
+    from trading_assets.news.frames import sentiment_frame
+
+    return sentiment_frame(desk.ledger, scope.day, desk.model.name, desk.model.revision, desk.clock.now())
+
+
+def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
+    odd = rows.filter(~pl.col("score").is_between(-1, 1) | ~pl.col("confidence").is_between(0, 1)).height
+    yield Finding(
+        "sentiment_in_range", odd == 0, f"{odd} scores lie outside [-1, 1] or their confidence outside [0, 1]"
+    )
+    from trading_assets.ledger.news import unscored_count
+
+    with desk.ledger.connect() as connection:
+        waiting = unscored_count(connection, desk.model.name, desk.model.revision)
+    yield Finding(
+        "every_article_scored", waiting == 0, f"{waiting} articles still wait for a score", {"waiting": waiting}, True
+    )
+
+
+sentiment = frame_asset(
+    Product(
+        name="sentiment",
+        group="news",
+        description=(
+            "Signed sentiment of each story, P(positive) - P(negative) in [-1, 1], with the model and revision that "
+            "scored it, once per ticker the story names. An article that could not be scored stays unscored and is "
+            "tried again; it is never stored as neutral."
+        ),
+        kinds=frozenset({"huggingface", "parquet"}),
+        code_version="1",
+        partitions=DAYS,
+        job=NEWS_JOB,
+        tick=NEWS_TICK,
+        observe=_observe,
+        rebuild=_rebuild,
+        deps=["news"],
+        checks={
+            "sentiment_in_range": "Scores lie in [-1, 1], confidences in [0, 1].",
+            "every_article_scored": "No article waits for a score (a warning, never a block).",
+        },
+        check=_check,
+        numbers=lambda rows: {
+            "tickers": rows["ticker"].drop_nulls().n_unique(),
+            **({"mean_score": rows["score"].mean()} if rows.height else {}),
+        },
+        column_notes={
+            "ticker": "null for a story that names no followed company",
+            "known_at": "the later of fetch and scoring: no decision before it may use the row",
+            "score": "P(positive) - P(negative)",
+            "confidence": "largest class probability",
+        },
+    )
+)

@@ -1,0 +1,100 @@
+"""``signals``: one decision per watchlist ticker and deciding minute, HOLD included, by session.
+
+The asset writes its frame and nothing else. Publishing a signal to the accounts is the first step of the dispatcher
+job, which takes only rows that a minute run decided in the current session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import polars as pl
+
+from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
+from trading_assets.assets.history import instants
+from trading_assets.assets.scope import Scope
+from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
+from trading_assets.automation.partitions import SESSIONS, same_day_news
+from trading_assets.market.sessions import require_session
+from trading_assets.resources.desk import Desk
+from trading_assets.strategy.signals import RULE_SET, decide
+
+
+def _observe(desk: Desk, scope: Scope) -> Observed:
+    as_of = desk.frames.last_as_of("features", scope.key) or desk.clock.now()
+    recent = desk.frames.read("signals", [scope.key])
+    return Observed(_compute(desk, scope, [as_of], recent, live=True), as_of)
+
+
+def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
+    return Observed(_compute(desk, scope, instants(require_session(scope.day), as_ofs), None, live=False), scope.now)
+
+
+def _compute(
+    desk: Desk, scope: Scope, as_ofs: Sequence[datetime], recent: pl.DataFrame | None, *, live: bool
+) -> pl.DataFrame:
+    read = desk.frames.read
+    return decide(
+        read("features", [scope.key]),
+        read("watchlist", [scope.key]),
+        read("sentiment", [scope.key]),
+        read("market_context", [scope.key]),
+        as_ofs=as_ofs,
+        recent=recent,
+        config=desk.settings.strategy.signals,
+        news=desk.settings.strategy.news_view,
+        rule_set=RULE_SET,
+        config_hash=desk.settings.config_hash,
+        live=live,
+    )
+
+
+def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
+    acting = rows.filter(pl.col("action") != "HOLD")
+    doubled = acting.height - acting["signal_id"].n_unique()
+    yield Finding("signals_unique", doubled == 0, f"{doubled} signals share an identity")
+    odd = rows.filter(~pl.col("confidence").is_between(0, 1)).height
+    silent = rows.filter(pl.col("reason").is_null() | (pl.col("reason") == "")).height
+    yield Finding(
+        "signals_explained",
+        odd == 0 and silent == 0,
+        f"{odd} confidences lie outside [0, 1]; {silent} decisions carry no reason",
+    )
+
+
+def _numbers(rows: pl.DataFrame) -> dict[str, object]:
+    acting = rows.filter(pl.col("action") != "HOLD")
+    return {"signals": acting.height, "holds": rows.height - acting.height}
+
+
+signals = frame_asset(
+    Product(
+        name="signals",
+        group="decisions",
+        description=(
+            "Decisions for every watchlist ticker: action, strategy, direction, confidence with all its factors, and "
+            "the reason. A backfill writes this frame and can never reach an order."
+        ),
+        kinds=frozenset({"polars", "parquet"}),
+        code_version="1",
+        partitions=SESSIONS,
+        job=MINUTE_JOB,
+        tick=MINUTE_TICK,
+        observe=_observe,
+        rebuild=_rebuild,
+        deps=["features", "watchlist", "market_context", same_day_news("sentiment")],
+        checks={
+            "signals_unique": "Every signal has an identity of its own.",
+            "signals_explained": "Confidences lie in [0, 1] and every decision carries its reason.",
+        },
+        check=_check,
+        numbers=_numbers,
+        as_of_column="as_of",
+        column_notes={
+            "action": "BUY_CALL, BUY_PUT, BUY_STOCK or HOLD",
+            "live": "decided by the minute run of its own session: only such rows may be published",
+            "reason": "which rule held, or what the signal rests on",
+        },
+    )
+)

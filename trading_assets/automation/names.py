@@ -1,0 +1,12 @@
+"""Names that jobs, sensors, tickets and tags share. Renaming one here renames it everywhere."""
+
+NEWS_JOB = "news_minute"
+NEWS_TICK = "news_schedule"
+MINUTE_JOB = "session_minute"
+MINUTE_TICK = "minute_schedule"
+DISPATCHER_JOB = "dispatcher"
+DISPATCHER_TICK = "dispatcher_sensor"
+POSITION_MANAGER_JOB = "position_manager"
+POSITION_MANAGER_TICK = "position_manager_sensor"
+CLOSING_JOB = "end_of_session"
+CLOSING_TICK = "end_of_session_schedule"

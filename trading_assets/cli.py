@@ -1,0 +1,180 @@
+"""``trading-assets``: the command line. Each command has ``--help`` and ``--json``.
+
+What belongs here: arguments, output, exit codes. A refusal (``TradingAssetsError``) prints one sentence and exits with
+2; a day that did not end consistent exits with 1.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trading_assets import __version__
+from trading_assets.domain.errors import TradingAssetsError
+
+app = typer.Typer(
+    name="trading-assets",
+    help="Self-hosted, news-driven stock and options trading on Dagster. Paper and practice by default.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data_app = typer.Typer(help="Look at what was decided and done.", no_args_is_help=True)
+config_app = typer.Typer(help="Look at the configuration in force.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(config_app, name="config")
+
+WorldOption = Annotated[str | None, typer.Option("--world", help="Name of the world; default: the default world.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected a date as YYYY-MM-DD, saw {text!r}") from None
+
+
+SessionOption = Annotated[date, typer.Option("--session", parser=_day, metavar="DATE", help="Session, YYYY-MM-DD.")]
+
+
+def _print(value: Any, as_json: bool, as_text: Callable[[], str]) -> None:
+    typer.echo(json.dumps(value, indent=2, default=str) if as_json else as_text())
+
+
+@app.command()
+def demo(
+    session: Annotated[
+        date | None, typer.Option("--session", parser=_day, metavar="DATE", help="Session to play, YYYY-MM-DD.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated market; equal seeds give equal days.")] = 1,
+    scenario: Annotated[str, typer.Option(help="Kind of day: normal, quiet or adverse.")] = "normal",
+    step: Annotated[int, typer.Option(min=1, max=30, help="Minutes between decisions; 1 is full fidelity.")] = 5,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="PATH", help="Also write the summary to this file ('-': stdout).")
+    ] = None,
+    world: Annotated[str, typer.Option("--world", help="Name of the demo's world.")] = "demo",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Discard an unfinished demo of the same name.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Trade one complete session in accelerated time against the practice exchange, and say what came of it.
+
+    Needs no key and no network. Killed in the middle, the same command resumes; a finished demo is replaced.
+    Exit code 0 only if ledger and exchange agree at the end.
+    """
+    from trading_assets.demo.driver import DEFAULT_SESSION, DemoArguments, run_demo
+    from trading_assets.demo.screen import show_summary
+
+    arguments = DemoArguments(session=session or DEFAULT_SESSION, seed=seed, scenario=scenario, step_minutes=step)
+    to_stdout = json_path is not None and str(json_path) == "-"
+    summary = run_demo(world, arguments, fresh=fresh, show_progress=not quiet)
+    text = json.dumps(summary, indent=2, sort_keys=True)
+    if to_stdout:
+        typer.echo(text)
+    else:
+        if json_path is not None:
+            json_path.write_text(text + "\n")
+        show_summary(summary, world)
+    if not summary["consistent"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def up(
+    world: WorldOption = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the Dagster UI; 0 takes a free one.")] = 3000,
+) -> None:
+    """Open a world: database, practice exchange where it has one, Dagster UI and daemon. Ctrl-C stops it in order."""
+    from trading_assets.world.service import serve
+
+    serve(world, port)
+
+
+@app.command()
+def down(world: WorldOption = None, as_json: JsonOption = False) -> None:
+    """Stop whatever a killed command left running in a world. Loses nothing; safe to repeat."""
+    from trading_assets.world.service import stop
+
+    ended = stop(world)
+    _print({"stopped": ended}, as_json, lambda: "stopped " + ", ".join(ended) if ended else "nothing was running")
+
+
+@data_app.command("executions")
+def data_executions(session: SessionOption, world: WorldOption = None, as_json: JsonOption = False) -> None:
+    """Fills of a session: when, account, symbol, side, quantity, price, reason."""
+    _table("executions", session, world, as_json)
+
+
+@data_app.command("positions")
+def data_positions(session: SessionOption, world: WorldOption = None, as_json: JsonOption = False) -> None:
+    """Positions opened or closed in a session, with entry, exit reason and realised P&L."""
+    _table("positions", session, world, as_json)
+
+
+@data_app.command("signals")
+def data_signals(session: SessionOption, world: WorldOption = None, as_json: JsonOption = False) -> None:
+    """Published signals of a session, with what became of them in each account and why."""
+    _table("signals", session, world, as_json)
+
+
+def _table(kind: str, session: date, world: str | None, as_json: bool) -> None:
+    from trading_assets.demo.screen import as_text
+    from trading_assets.ledger.listings import LISTINGS
+    from trading_assets.world.service import reading
+
+    with reading(world) as engine, engine.connect() as connection:
+        rows = LISTINGS[kind](connection, session)
+    _print(rows, as_json, lambda: as_text(rows))
+
+
+@config_app.command("check")
+def config_check(world: WorldOption = None, as_json: JsonOption = False) -> None:
+    """Validate strategy.yaml and accounts.yaml. Exit code 2 with file, key and permitted range if something is off."""
+    from trading_assets.settings import load_settings
+
+    settings = load_settings(world=world)
+    result = {
+        "mode": settings.mode,
+        "world": str(settings.world.home),
+        "accounts": [account.name for account in settings.accounts],
+        "config_hash": settings.config_hash,
+    }
+    _print(
+        result, as_json, lambda: f"configuration is valid ({result['mode']}, accounts: {', '.join(result['accounts'])})"
+    )
+
+
+@config_app.command("show")
+def config_show(world: WorldOption = None, as_json: JsonOption = False) -> None:
+    """Print the strategy in force: defaults with your overrides."""
+    import yaml
+
+    from trading_assets.settings import load_settings
+
+    values = load_settings(world=world).strategy.model_dump(mode="json")
+    _print(values, as_json, lambda: yaml.safe_dump(values, sort_keys=False).rstrip())
+
+
+@app.command()
+def version(as_json: JsonOption = False) -> None:
+    """Print the version."""
+    _print({"version": __version__}, as_json, lambda: __version__)
+
+
+def main() -> None:
+    """Entry point: refusals become one sentence on standard error and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except TradingAssetsError as error:
+        typer.echo(f"trading-assets: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The project on one page: which assets, jobs, schedules, sensors and resources make up the code location.
+
+``build_definitions`` serves production, the command line, the demo and the tests alike. Loading this module opens
+nothing and imports no heavy library.
+"""
+
+from __future__ import annotations
+
+from dagster import (
+    AssetSelection,
+    DefaultScheduleStatus,
+    DefaultSensorStatus,
+    Definitions,
+    define_asset_job,
+    definitions,
+    in_process_executor,
+)
+
+from trading_assets.assets.bars import bars
+from trading_assets.assets.daily_bars import daily_bars
+from trading_assets.assets.external import executions, positions
+from trading_assets.assets.features import features
+from trading_assets.assets.market_context import market_context
+from trading_assets.assets.news import news
+from trading_assets.assets.option_chains import option_chains
+from trading_assets.assets.sentiment import sentiment
+from trading_assets.assets.signals import signals
+from trading_assets.assets.watchlist import watchlist
+from trading_assets.automation.names import MINUTE_JOB, NEWS_JOB
+from trading_assets.automation.schedules import minute_schedules
+from trading_assets.automation.sensors import acting_sensors
+from trading_assets.jobs.dispatcher import dispatcher
+from trading_assets.jobs.end_of_session import end_of_session
+from trading_assets.jobs.position_manager import position_manager
+from trading_assets.resources.desk import Desk
+
+NEWS_ASSETS = (news, sentiment)
+SESSION_ASSETS = (daily_bars, bars, option_chains, features, market_context, watchlist, signals)
+
+
+def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:
+    """Everything Dagster needs to know. ``ticking`` starts schedules and sensors by default (practice worlds)."""
+    news_minute = define_asset_job(
+        NEWS_JOB,
+        selection=AssetSelection.assets(*(asset.key for asset in NEWS_ASSETS)),
+        description="Fetches and scores the news of the day.",
+        executor_def=in_process_executor,
+    )
+    session_minute = define_asset_job(
+        MINUTE_JOB,
+        selection=AssetSelection.assets(*(asset.key for asset in SESSION_ASSETS)),
+        description="One minute of the session: bars, features, context, watchlist, signals. Sends no order.",
+        executor_def=in_process_executor,
+    )
+    return Definitions(
+        assets=[*NEWS_ASSETS, *SESSION_ASSETS, executions, positions],
+        jobs=[news_minute, session_minute, dispatcher, position_manager, end_of_session],
+        schedules=list(minute_schedules(DefaultScheduleStatus.RUNNING if ticking else DefaultScheduleStatus.STOPPED)),
+        sensors=list(acting_sensors(DefaultSensorStatus.RUNNING if ticking else DefaultSensorStatus.STOPPED)),
+        resources={"desk": desk},
+        executor=in_process_executor,
+    )
+
+
+@definitions
+def defs() -> Definitions:
+    """The code location of the world that the environment names; Dagster calls this when it loads the module."""
+    from trading_assets.settings import load_settings
+    from trading_assets.world.runtime import open_world
+
+    settings = load_settings()
+    return build_definitions(Desk(lambda: settings, open_world), ticking=settings.ticking)

@@ -1,0 +1,109 @@
+"""What a person sees while the demo runs, and at its end. Progress goes to standard error, the summary to output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from trading_assets.domain.clock import NEW_YORK
+from trading_assets.market.sessions import Session
+
+
+class Screen:
+    """A progress bar with the day's figures; silent if not enabled."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self._enabled = enabled
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not enabled,
+        )
+        self._task: Any = None
+
+    def __enter__(self) -> Screen:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """One line."""
+        if self._enabled:
+            self._console.print(text)
+
+    def begin(self, session: Session, steps: int) -> None:
+        """The day starts."""
+        self._task = self._progress.add_task(session.key, total=steps, figures="")
+
+    def advance(self, instant: datetime, figures: Callable[[], Mapping[str, int]]) -> None:
+        """One step is done. ``figures`` is only asked when somebody watches."""
+        if not self._enabled:
+            return
+        text = "  ".join(f"{count} {name}" for name, count in figures().items())
+        clock = f"{instant.astimezone(NEW_YORK):%H:%M}"
+        self._progress.update(self._task, advance=1, description=clock, figures=text)
+
+
+def show_summary(summary: Mapping[str, Any], world: str) -> None:
+    """The day in one table, and how to look further."""
+    console = Console()
+    wall = summary["wall_clock"]["seconds"]
+    console.print(
+        f"\n[bold]Session {summary['session']}[/bold], seed {summary['seed']}, {summary['source']} market, "
+        f"{summary['scenario']} day, in {wall:.0f} s"
+    )
+    console.print(f"{summary['articles']} articles, {summary['signals']} signals\n")
+    for name, account in summary["accounts"].items():
+        table = Table(title=f"account {name}", show_header=False, title_justify="left")
+        table.add_row("entries", str(account["entries"]))
+        table.add_row("exits", _counts(account["exits"]))
+        table.add_row("denials by gate", _counts(account["denials"]))
+        table.add_row("signals ended as", _counts(account["statuses"]))
+        table.add_row("orders / fills", f"{account['orders']} / {account['fills']}")
+        table.add_row("open positions", str(account["open_positions"]))
+        table.add_row("P&L", "unknown" if account["pnl"] is None else f"${account['pnl']}")
+        console.print(table)
+        for difference in account["differences"]:
+            console.print(f"[red]{difference}[/red]")
+    if summary["failed_runs"]:
+        console.print(f"[yellow]failed runs: {_counts(summary['failed_runs'])}[/yellow]")
+    verdict = "[green]agree[/green]" if summary["consistent"] else "[red]DISAGREE[/red]"
+    console.print(f"ledger and exchange {verdict}\n")
+    console.print("Look further:")
+    console.print(f"  trading-assets up --world {world}        the Dagster UI on this day")
+    console.print(f"  trading-assets data executions --session {summary['session']} --world {world}")
+    console.print(f"  trading-assets data signals --session {summary['session']} --world {world}")
+
+
+def _counts(values: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in values.items()) or "none"
+
+
+def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a plain table; identities are left to the JSON form."""
+    if not rows:
+        return "nothing was found for this session"
+    columns = [column for column in rows[0] if not column.endswith("_id")]
+    cells = [columns, *([_cell(row[column]) for column in columns] for row in rows)]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in cells)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,99 @@
+"""What the day came to: one summary from the ledger, for a person and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from trading_assets.domain.values import Purpose
+from trading_assets.ledger.tables import (
+    accounts,
+    active_positions,
+    decisions,
+    dispatch_executions,
+    dispatch_recommendations,
+    dispatch_status,
+    inbound_events_raw,
+    order_intents,
+)
+
+
+def account_summary(connection: Connection, account: str, session: date, equity: Decimal | None) -> dict[str, Any]:
+    """Entries, exits by reason, denials by gate, orders, fills and P&L of one account on one session.
+
+    ``pnl`` is equity less opening cash (open positions at the broker's mark); null if the equity is not known.
+    """
+    position = active_positions.c
+    entries = connection.execute(
+        select(func.count()).where(position.account == account, position.quantity_opened > 0)
+    ).scalar_one()
+    exits = connection.execute(
+        select(order_intents.c.reason, func.count(func.distinct(order_intents.c.position_id)))
+        .where(
+            order_intents.c.account == account,
+            order_intents.c.purpose == Purpose.EXIT.value,
+            order_intents.c.filled_quantity > 0,
+        )
+        .group_by(order_intents.c.reason)
+    )
+    opening = connection.execute(select(accounts.c.opening_cash).where(accounts.c.account == account)).scalar_one()
+    realized = connection.execute(
+        select(func.coalesce(func.sum(position.realized_pnl), 0)).where(position.account == account)
+    ).scalar_one()
+    return {
+        "entries": entries,
+        "exits": dict(sorted((reason, count) for reason, count in exits)),
+        "denials": _denials(connection, account, session),
+        "statuses": _statuses(connection, account, session),
+        "orders": _count(connection, order_intents, account),
+        "fills": _count(connection, dispatch_executions, account),
+        "open_positions": connection.execute(
+            select(func.count()).where(
+                position.account == account, position.state.in_(("OPENING", "OPEN", "CLOSING")), position.quantity > 0
+            )
+        ).scalar_one(),
+        "realized_pnl": _amount(realized),
+        "pnl": None if equity is None or opening is None else _amount(equity - opening),
+    }
+
+
+def day_summary(connection: Connection, session: date) -> dict[str, Any]:
+    """Articles and signals of the session."""
+    return {
+        "articles": connection.execute(select(func.count()).select_from(inbound_events_raw)).scalar_one(),
+        "signals": connection.execute(
+            select(func.count()).where(dispatch_recommendations.c.session == session)
+        ).scalar_one(),
+    }
+
+
+def _denials(connection: Connection, account: str, session: date) -> dict[str, int]:
+    rows = connection.execute(
+        select(decisions.c.gates)
+        .join(dispatch_recommendations, dispatch_recommendations.c.signal_id == decisions.c.signal_id)
+        .where(decisions.c.account == account, dispatch_recommendations.c.session == session)
+    ).scalars()
+    counts = Counter(gate["gate"] for gates in rows for gate in gates if not gate["passed"])
+    return dict(sorted(counts.items()))
+
+
+def _statuses(connection: Connection, account: str, session: date) -> dict[str, int]:
+    rows = connection.execute(
+        select(dispatch_status.c.status, func.count())
+        .join(dispatch_recommendations, dispatch_recommendations.c.signal_id == dispatch_status.c.signal_id)
+        .where(dispatch_status.c.account == account, dispatch_recommendations.c.session == session)
+        .group_by(dispatch_status.c.status)
+    )
+    return dict(sorted((status, count) for status, count in rows))
+
+
+def _count(connection: Connection, table: Any, account: str) -> int:
+    return int(connection.execute(select(func.count()).where(table.c.account == account)).scalar_one())
+
+
+def _amount(value: Decimal) -> str:
+    return str(value.quantize(Decimal("0.01")))

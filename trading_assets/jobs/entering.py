@@ -1,0 +1,184 @@
+"""One account's open signals, decided once: claim, look, judge, and buy or say why not. The logic of the dispatcher."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from trading_assets.broker.errors import BrokerUnavailable, SymbolBlocked
+from trading_assets.broker.ladder import Entry, LadderPlan, LadderResult, LadderState, enter
+from trading_assets.broker.reconciliation import reconcile
+from trading_assets.domain.identities import position_id
+from trading_assets.domain.values import SignalStatus
+from trading_assets.jobs.weighing import Weighed, weigh
+from trading_assets.ledger import dispatch, executions, orders, positions
+from trading_assets.ledger.account_lock import account_lock
+from trading_assets.ledger.dispatch import ClaimedSignal
+from trading_assets.market.sessions import Session, open_session
+from trading_assets.resources.desk import Desk
+
+Log = logging.Logger | Any
+#: A claim lasts this long by the clock and is renewed before every order.
+LEASE = timedelta(seconds=120)
+
+
+@dataclass(slots=True)
+class DispatchReport:
+    """What one dispatch did."""
+
+    account: str
+    session: str
+    claimed: int = 0
+    entered: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    expired: int = 0
+    fills: int = 0
+    alerts: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def dispatch_account(desk: Desk, account: str, run_id: str, log: Log) -> DispatchReport:
+    """Decide every open signal of the account, best first, under the account's lock.
+
+    The account is reconciled first, so that what an earlier run left half done is known. Raises ``AccountBusy`` if
+    another run works on the account, ``BrokerUnavailable`` if the broker cannot be read; the claims then expire and
+    a later run takes over.
+    """
+    now = desk.clock.now()
+    session = open_session(now)
+    report = DispatchReport(account, session.key if session is not None else now.date().isoformat())
+    if session is None:
+        log.info("the market is closed: nothing is dispatched")
+        return report
+    max_age = timedelta(seconds=desk.settings.strategy.gates.max_signal_age_s)
+    with account_lock(desk.runtime.ledger_url, account) as lock:
+        before = _fills(desk, account)
+        reconciliation = reconcile(desk.ledger, desk.broker(account), desk.clock, account, desk.start_id, run_id=run_id)
+        report.alerts += reconciliation.alerts
+        with desk.ledger.begin() as connection:
+            now = desk.clock.now()
+            report.expired = len(dispatch.expire_stale(connection, now, max_age))
+            claimed = dispatch.claim(connection, account, run_id, now, LEASE, max_age=max_age)
+        report.claimed = len(claimed)
+        for signal in claimed:
+            lock.verify()
+            with desk.ledger.begin() as connection:
+                dispatch.renew(connection, signal.signal.signal_id, account, run_id, desk.clock.now(), LEASE)
+            _decide(desk, account, signal, session, run_id, report, log)
+        report.fills = _fills(desk, account) - before
+    return report
+
+
+def _decide(
+    desk: Desk, account: str, claimed: ClaimedSignal, session: Session, run_id: str, report: DispatchReport, log: Log
+) -> None:
+    signal = claimed.signal
+    if claimed.previous_run is not None and _left_behind(desk, account, claimed, run_id, report, log):
+        return
+    try:
+        weighed = weigh(desk, account, signal, session)
+    except BrokerUnavailable as error:
+        _settle(desk, claimed, run_id, SignalStatus.SKIPPED, f"the broker gave no usable answer: {error}", report, log)
+        return
+    _record(desk, account, claimed, run_id, weighed)
+    if weighed.entry is None or weighed.plan is None:
+        _settle(desk, claimed, run_id, SignalStatus.SKIPPED, weighed.reason, report, log)
+        return
+    status, reason = _buy(desk, weighed.entry, weighed.plan, run_id, log)
+    _settle(desk, claimed, run_id, status, reason, report, log)
+
+
+def _buy(desk: Desk, entry: Entry, plan: LadderPlan, run_id: str, log: Log) -> tuple[SignalStatus, str]:
+    try:
+        result = enter(desk.ledger, desk.broker(entry.account), desk.clock, entry, plan, run_id=run_id)
+    except SymbolBlocked as error:
+        return SignalStatus.SKIPPED, f"the entry was not sent: {error}"
+    return _outcome(result)
+
+
+def _outcome(result: LadderResult) -> tuple[SignalStatus, str]:
+    if result.filled_quantity > 0:
+        return SignalStatus.EXECUTED, f"bought {result.filled_quantity} at {result.avg_price} ({result.state.value})"
+    if result.state is LadderState.REJECTED:
+        return SignalStatus.FAILED, f"the broker refused: {result.error}"
+    if result.state is LadderState.UNKNOWN:
+        return SignalStatus.FAILED, f"the fate of the order is unknown, its symbol is blocked: {result.error}"
+    return SignalStatus.SKIPPED, "the limit ladder ended without a fill"
+
+
+def _left_behind(
+    desk: Desk, account: str, claimed: ClaimedSignal, run_id: str, report: DispatchReport, log: Log
+) -> bool:
+    """Settle a signal that an earlier run had begun to trade; True if it had. Reconciliation has asked the broker."""
+    signal = claimed.signal
+    with desk.ledger.connect() as connection:
+        position = positions.get_position(connection, position_id(account, signal.signal_id))
+        intents = [] if position is None else orders.of_position(connection, position.position_id)
+    if position is None:
+        return False
+    if position.quantity_opened > 0:
+        reason = f"bought {position.quantity_opened} by run {claimed.previous_run}, which ended before saying so"
+        _settle(desk, claimed, run_id, SignalStatus.EXECUTED, reason, report, log)
+        return True
+    unclear = [intent.client_order_id for intent in intents if intent.is_live]
+    reason = (
+        f"run {claimed.previous_run} ended and the fate of {', '.join(unclear)} is unknown"
+        if unclear
+        else f"run {claimed.previous_run} ended during the entry; nothing was bought"
+    )
+    _settle(desk, claimed, run_id, SignalStatus.FAILED if unclear else SignalStatus.SKIPPED, reason, report, log)
+    return True
+
+
+def _record(desk: Desk, account: str, claimed: ClaimedSignal, run_id: str, weighed: Weighed) -> None:
+    now = desk.clock.now()
+    with desk.ledger.begin() as connection:
+        inputs = {
+            kind: dispatch.store_input(connection, kind, payload, now) for kind, payload in weighed.inputs.items()
+        }
+        dispatch.record_decision(
+            connection,
+            signal_id=claimed.signal.signal_id,
+            account=account,
+            run_id=run_id,
+            decided_at=now,
+            outcome="SKIP" if weighed.entry is None else "ENTER",
+            reason=weighed.reason,
+            gates=[asdict(result) for result in weighed.gates.results],
+            selection=weighed.selection,
+            sizing=weighed.sizing,
+            inputs=inputs,
+        )
+
+
+def _settle(
+    desk: Desk,
+    claimed: ClaimedSignal,
+    run_id: str,
+    status: SignalStatus,
+    reason: str,
+    report: DispatchReport,
+    log: Log,
+) -> None:
+    signal = claimed.signal
+    with desk.ledger.begin() as connection:
+        dispatch.settle(connection, signal.signal_id, claimed.account, run_id, status, reason, desk.clock.now())
+    name = f"{signal.ticker} {signal.action.value} {signal.strategy.value}"
+    if status is SignalStatus.EXECUTED:
+        report.entered.append(signal.signal_id)
+    elif status is SignalStatus.FAILED:
+        report.failed[signal.signal_id] = reason
+    else:
+        report.skipped[signal.signal_id] = reason
+    log.info(f"{name} (signal {signal.signal_id}, account {claimed.account}): {status.value}: {reason}")
+
+
+def _fills(desk: Desk, account: str) -> int:
+    with desk.ledger.connect() as connection:
+        return executions.count(connection, account)

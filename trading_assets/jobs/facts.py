@@ -1,0 +1,23 @@
+"""What acting jobs read from the decided frames of the current session: newest features, regime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from trading_assets.domain.values import Regime
+from trading_assets.market.sessions import Session
+from trading_assets.resources.desk import Desk
+
+
+def latest_features(desk: Desk, session: Session) -> dict[str, dict[str, Any]]:
+    """The newest feature row of each ticker in the session so far; a ticker without one is absent."""
+    rows = desk.frames.read("features", [session.key]).sort("as_of")
+    return {row["ticker"]: row for row in rows.unique("ticker", keep="last", maintain_order=True).to_dicts()}
+
+
+def regime_at(desk: Desk, session: Session) -> Regime | None:
+    """The volatility regime of the newest decision, or None if none was made in this session."""
+    rows = desk.frames.read("market_context", [session.key]).sort("as_of").filter(pl.col("regime").is_not_null())
+    return Regime(rows["regime"][-1]) if rows.height else None

@@ -1,0 +1,258 @@
+"""One account's positions, managed once: reconcile, mark, judge, leave. The logic behind the position manager job."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from trading_assets.broker.errors import BrokerUnavailable, SymbolBlocked
+from trading_assets.broker.ladder import Exit, LadderPlan, LadderResult, LadderState, Rung, leave
+from trading_assets.broker.reconciliation import reconcile
+from trading_assets.broker.snapshot import account_snapshot
+from trading_assets.domain.money import CENT, option_tick
+from trading_assets.domain.values import AccountSnapshot, OpenPosition, Quote, Strategy
+from trading_assets.jobs.facts import latest_features, regime_at
+from trading_assets.ledger import accounts, executions, positions
+from trading_assets.ledger.account_lock import account_lock
+from trading_assets.market.sessions import Session, session_of
+from trading_assets.resources.desk import Desk
+from trading_assets.risk.exposure import daily_loss_reached, may_hold_overnight
+from trading_assets.strategy.exit_values import (
+    AccountFacts,
+    ExitAlert,
+    ExitDecision,
+    ExitMarket,
+    OvernightPosition,
+)
+from trading_assets.strategy.exits import evaluate_exit, fresh_bid
+from trading_assets.strategy.orders import exit_ladder
+from trading_assets.strategy.overnight import overnight_decisions
+
+Log = logging.Logger | Any
+
+
+@dataclass(slots=True)
+class ManagementReport:
+    """What one cycle found and did."""
+
+    account: str
+    session: str
+    positions: int = 0
+    fills: int = 0
+    exits: dict[str, str] = field(default_factory=dict)
+    alerts: list[str] = field(default_factory=list)
+    reconciled: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def manage_account(desk: Desk, account: str, run_id: str, log: Log) -> ManagementReport:
+    """Reconcile the account and work every exit that is due, the most urgent first.
+
+    Raises ``AccountBusy`` if another run works on the account, ``BrokerUnavailable`` if the broker cannot be read:
+    then nothing was decided on what is not known.
+    """
+    now = desk.clock.now()
+    session = session_of(now)
+    if session is None:
+        raise BrokerUnavailable("there is no session today", where="position manager")
+    report = ManagementReport(account, session.key)
+    with account_lock(desk.runtime.ledger_url, account):
+        broker = desk.broker(account)
+        before = _fill_count(desk, account)
+        reconciliation = reconcile(desk.ledger, broker, desk.clock, account, desk.start_id, run_id=run_id)
+        report.reconciled = reconciliation.clean
+        report.alerts += reconciliation.alerts
+        if session.contains(desk.clock.now()):
+            _work_exits(desk, account, session, run_id, report, log)
+        report.fills = _fill_count(desk, account) - before
+    return report
+
+
+def _work_exits(desk: Desk, account: str, session: Session, run_id: str, report: ManagementReport, log: Log) -> None:
+    with desk.ledger.connect() as connection:
+        kill_mode = accounts.kill_mode(connection, account)
+    broker = desk.broker(account)
+    snapshot = account_snapshot(desk.ledger, broker, desk.clock, account, kill_mode=kill_mode, start_id=desk.start_id)
+    held = [position for position in snapshot.positions if position.quantity > 0]
+    report.positions = len(held)
+    if not held:
+        return
+    as_of = desk.clock.now()
+    markets = _markets(desk, account, held, session)
+    facts = AccountFacts(kill_mode, daily_loss_reached(snapshot, desk.settings.strategy.sizing))
+    config = desk.settings.strategy.exits
+    due: list[tuple[OpenPosition, ExitDecision, int]] = []
+    judged: dict[str, Decimal | None] = {}
+    for position in held:
+        outcome = evaluate_exit(
+            position, markets[position.position_id], session=session, as_of=as_of, account=facts, config=config
+        )
+        if outcome.high_water != position.high_water:
+            with desk.ledger.begin() as connection:
+                positions.update_position(connection, position.position_id, high_water=outcome.high_water)
+        _tell(report, log, position, outcome.alerts)
+        judged[position.position_id] = fresh_bid(markets[position.position_id], position.symbol, as_of, config)
+        if outcome.decision is not None:
+            due.append((position, outcome.decision, outcome.stage))
+    due += _overnight(desk, snapshot, held, due, judged, session, as_of, report, log)
+    for position, decision, stage in sorted(due, key=lambda item: (_URGENCY[item[1].priority.value], item[0].symbol)):
+        _leave(desk, account, position, decision, stage, markets[position.position_id], run_id, report, log)
+
+
+_URGENCY: Mapping[str, int] = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2}
+
+
+def _overnight(
+    desk: Desk,
+    snapshot: AccountSnapshot,
+    held: list[OpenPosition],
+    due: list[tuple[OpenPosition, ExitDecision, int]],
+    prices: Mapping[str, Decimal | None],
+    session: Session,
+    as_of: datetime,
+    report: ManagementReport,
+    log: Log,
+) -> list[tuple[OpenPosition, ExitDecision, int]]:
+    """Swings that may not stay. Positions that leave anyway are not weighed."""
+    leaving = {position.position_id for position, decision, _ in due if decision.quantity == position.quantity}
+    staying = [
+        position
+        for position in held
+        if position.position_id not in leaving and position.strategy is not Strategy.DAY_TRADE
+    ]
+    decisions = overnight_decisions(
+        [OvernightPosition(position, prices[position.position_id]) for position in staying],
+        session=session,
+        as_of=as_of,
+        equity=snapshot.equity,
+        regime=regime_at(desk, session),
+        may_hold=may_hold_overnight(snapshot, desk.settings.strategy.sizing),
+        kill_mode=snapshot.kill_mode,
+        config=desk.settings.strategy.exits,
+    )
+    found = []
+    for position, decision in zip(staying, decisions, strict=False):
+        _tell(report, log, position, decision.alerts)
+        if decision.decision is not None:
+            found.append((position, decision.decision, position.stage))
+    return found
+
+
+def _markets(desk: Desk, account: str, held: list[OpenPosition], session: Session) -> dict[str, ExitMarket]:
+    """Fresh quotes of what is held and of the underlyings; what the broker does not answer stays unknown."""
+    broker = desk.broker(account)
+    options = sorted({position.symbol for position in held if position.right is not None})
+    stocks = sorted({position.underlying for position in held})
+    quotes: dict[str, Quote] = {}
+    for ask, symbols in ((broker.option_quotes, options), (broker.quotes, stocks)):
+        if not symbols:
+            continue
+        try:
+            quotes |= ask(symbols)
+        except BrokerUnavailable as error:
+            logging.getLogger(__name__).error("account %s: quotes of %s: %s", account, ", ".join(symbols), error)
+    features = latest_features(desk, session)
+    result = {}
+    for position in held:
+        underlying = quotes.get(position.underlying)
+        atr = features.get(position.underlying, {}).get("atr14_5m")
+        result[position.position_id] = ExitMarket(
+            quote=quotes.get(position.symbol),
+            underlying_price=None if underlying is None else underlying.mid,
+            underlying_at=None if underlying is None else underlying.at,
+            atr=None if atr is None or position.right is not None else Decimal(str(atr)),
+        )
+    return result
+
+
+def _leave(
+    desk: Desk,
+    account: str,
+    position: OpenPosition,
+    decision: ExitDecision,
+    stage: int,
+    market: ExitMarket,
+    run_id: str,
+    report: ManagementReport,
+    log: Log,
+) -> None:
+    config = desk.settings.strategy
+    fresh = fresh_bid(market, position.symbol, desk.clock.now(), config.exits)
+
+    def tick(price: Decimal) -> Decimal:
+        return CENT if position.right is None else option_tick(position.underlying, price)
+
+    rungs = exit_ladder(
+        market.quote if fresh is not None else None, tick, decision.priority, decision.market_at_once, config.orders
+    )
+    _decided(desk, position, decision, run_id)
+    if not rungs:
+        report.alerts.append(f"{position.symbol}: {decision.rule} is due and there is no price to sell at")
+        return
+    plan = LadderPlan(tuple(Rung(rung.limit, rung.seconds) for rung in rungs))
+    try:
+        result = leave(
+            desk.ledger,
+            desk.broker(account),
+            desk.clock,
+            Exit(position.position_id, decision.quantity, decision.rule),
+            plan,
+            run_id=run_id,
+        )
+    except SymbolBlocked as error:
+        report.alerts.append(f"{position.symbol}: {decision.rule} is due and cannot be ordered: {error}")
+        log.warning(report.alerts[-1])
+        return
+    _book_stage(desk, position, stage, result)
+    report.exits[position.symbol] = f"{decision.rule}: {result.state.value} {result.filled_quantity}"
+    log.info(
+        f"{position.symbol}: {decision.reason} Sold {result.filled_quantity} of {decision.quantity} at "
+        f"{result.avg_price} ({result.state.value})"
+    )
+
+
+def _decided(desk: Desk, position: OpenPosition, decision: ExitDecision, run_id: str) -> None:
+    with desk.ledger.begin() as connection:
+        positions.add_event(
+            connection,
+            position.position_id,
+            desk.clock.now(),
+            "exit_decided",
+            run_id,
+            {
+                "rule": decision.rule,
+                "priority": decision.priority.value,
+                "quantity": decision.quantity,
+                "reason": decision.reason,
+                "numbers": dict(decision.numbers),
+            },
+        )
+
+
+def _book_stage(desk: Desk, position: OpenPosition, stage: int, result: LadderResult) -> None:
+    """The half counts as taken once some of it is sold; an unfilled half is tried again."""
+    if stage == position.stage or result.state in (LadderState.UNFILLED, LadderState.REJECTED):
+        return
+    if result.filled_quantity == 0:
+        return
+    with desk.ledger.begin() as connection:
+        positions.update_position(connection, position.position_id, stage=stage)
+
+
+def _tell(report: ManagementReport, log: Log, position: OpenPosition, alerts: tuple[ExitAlert, ...]) -> None:
+    for alert in alerts:
+        text = f"{position.symbol} {alert.priority.value} {alert.rule}: {alert.reason} {alert.recommended_action}"
+        report.alerts.append(text)
+        log.warning(text)
+
+
+def _fill_count(desk: Desk, account: str) -> int:
+    with desk.ledger.connect() as connection:
+        return executions.count(connection, account)

@@ -1,0 +1,189 @@
+"""Weighing one signal for one account: fetch what the decision needs, judge it, and say what to buy or why not.
+
+Everything the judgement looked at comes back with it, to be stored by hash with the decision. Nothing is sent here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from trading_assets.broker.ladder import Entry, LadderPlan, Rung
+from trading_assets.broker.snapshot import account_snapshot
+from trading_assets.domain.money import CENT, option_tick
+from trading_assets.domain.values import AccountSnapshot, ContractSnapshot, GateReport, Quote, Right, Signal, Strategy
+from trading_assets.jobs.facts import regime_at
+from trading_assets.ledger import accounts
+from trading_assets.market.sessions import MINUTE, Session
+from trading_assets.resources.desk import Desk
+from trading_assets.risk.gates import GateContext, evaluate
+from trading_assets.risk.sizing import SizingDecision, size_option, size_stock
+from trading_assets.strategy.contracts import ContractSelection, chain_query, select_contract
+from trading_assets.strategy.orders import entry_ladder, highest_permitted_price
+from trading_assets.strategy.volatility_rank import rank_size_factor, volatility_rank
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The judgement. ``entry`` and ``plan`` are None where nothing is bought; ``reason`` then names what denied."""
+
+    gates: GateReport
+    selection: ContractSelection | None
+    sizing: SizingDecision | None
+    entry: Entry | None
+    plan: LadderPlan | None
+    reason: str
+    inputs: Mapping[str, Any]
+
+
+def weigh(desk: Desk, account: str, signal: Signal, session: Session) -> Weighed:
+    """Judge ``signal`` for ``account`` now.
+
+    Raises ``BrokerUnavailable`` if quotes or chain cannot be read: then there is nothing to judge.
+    """
+    snapshot = _snapshot(desk, account)
+    spot = desk.broker(account).quotes([signal.ticker]).get(signal.ticker)
+    if signal.strategy is Strategy.STOCK:
+        return _weigh_stock(desk, account, signal, session, snapshot, spot)
+    return _weigh_option(desk, account, signal, session, snapshot, spot)
+
+
+def _snapshot(desk: Desk, account: str) -> AccountSnapshot:
+    with desk.ledger.connect() as connection:
+        kill_mode = accounts.kill_mode(connection, account)
+    return account_snapshot(
+        desk.ledger, desk.broker(account), desk.clock, account, kill_mode=kill_mode, start_id=desk.start_id
+    )
+
+
+def _weigh_option(
+    desk: Desk, account: str, signal: Signal, session: Session, snapshot: AccountSnapshot, spot: Quote | None
+) -> Weighed:
+    config = desk.settings.strategy
+    price = None if spot is None else spot.mid
+    chain: list[ContractSnapshot] = []
+    if price is not None and price > 0:
+        query = chain_query(signal.direction, signal.strategy, price, session.day, config.contracts)
+        chain = desk.broker(account).option_chain(
+            signal.ticker,
+            query.min_expiry,
+            query.max_expiry,
+            low_strike=query.min_strike,
+            high_strike=query.max_strike,
+            right=query.right,
+        )
+    as_of = desk.clock.now()
+    rank = volatility_rank(
+        (),
+        None,
+        realised_rank=signal.features.get("rv_rank"),
+        realised_sessions=signal.features.get("rv_rank_sessions"),
+        config=config.contracts,
+    )
+    selection = select_contract(
+        chain,
+        spot=price if price is not None else Decimal(0),
+        direction=signal.direction,
+        strategy=signal.strategy,
+        session=session,
+        as_of=as_of,
+        iv_rank=rank,
+        config=config.contracts,
+    )
+    chosen = selection.chosen
+
+    def tick(amount: Decimal) -> Decimal:
+        return option_tick(signal.ticker, amount)
+
+    quote = None if chosen is None else chosen.quote
+    sizing = size_option(
+        account=snapshot,
+        strategy=signal.strategy,
+        price=highest_permitted_price(quote, tick, config.orders),
+        regime=regime_at(desk, session),
+        daily_atr_pct=signal.features.get("daily_atr_pct"),
+        daily_atr_pct_median60=signal.features.get("daily_atr_pct_median60"),
+        rank_factor=rank_size_factor(rank, config.contracts),
+        config=config.sizing,
+        limits=desk.account(account).limits,
+    )
+    report = _judge(desk, account, signal, session, snapshot, selection, sizing, quote)
+    inputs = {"account": snapshot, "chain": chain, "quote": spot}
+    rungs = tuple(Rung(rung.limit, rung.seconds) for rung in entry_ladder(quote, tick, config.orders))
+    if not report.passed or chosen is None or not rungs:
+        return Weighed(report, selection, sizing, None, None, _denied(report), inputs)
+    entry = Entry(
+        account=account,
+        signal_id=signal.signal_id,
+        symbol=chosen.contract.symbol,
+        underlying=signal.ticker,
+        strategy=signal.strategy,
+        direction=signal.direction,
+        quantity=sizing.quantity,
+        multiplier=chosen.contract.multiplier,
+        right=Right(chosen.contract.right),
+        strike=chosen.contract.strike,
+        expiry=chosen.contract.expiry,
+        entry_underlying=price,
+        entry_delta=chosen.delta,
+    )
+    return Weighed(report, selection, sizing, entry, LadderPlan(rungs), f"{selection.reason}; {sizing.reason}", inputs)
+
+
+def _weigh_stock(
+    desk: Desk, account: str, signal: Signal, session: Session, snapshot: AccountSnapshot, spot: Quote | None
+) -> Weighed:
+    """A stock signal is sized and judged, and then refused: its bracket entry is not offered yet."""
+    config = desk.settings.strategy
+    atr = signal.features.get("atr14_5m")
+    sizing = size_stock(
+        account=snapshot,
+        price=highest_permitted_price(spot, lambda _: CENT, config.orders),
+        atr=None if atr is None else Decimal(str(atr)),
+        regime=regime_at(desk, session),
+        config=config.sizing,
+        limits=desk.account(account).limits,
+    )
+    report = _judge(desk, account, signal, session, snapshot, None, sizing, spot)
+    reason = _denied(report) if not report.passed else "stock entries need a bracket order, which is not offered yet"
+    return Weighed(report, None, sizing, None, None, reason, {"account": snapshot, "quote": spot})
+
+
+def _judge(
+    desk: Desk,
+    account: str,
+    signal: Signal,
+    session: Session,
+    snapshot: AccountSnapshot,
+    selection: ContractSelection | None,
+    sizing: SizingDecision,
+    quote: Quote | None,
+) -> GateReport:
+    config = desk.settings.strategy
+    return evaluate(
+        GateContext(
+            signal=signal,
+            account=snapshot,
+            session=session,
+            as_of=desk.clock.now(),
+            regime=regime_at(desk, session),
+            bar_end=signal.bar_start + MINUTE,
+            feature_at=signal.bar_start + timedelta(minutes=1),
+            quote_at=None if quote is None else quote.at,
+            signal_known_at=signal.known_at,
+            selection=selection,
+            sizing=sizing,
+            gates=config.gates,
+            sizing_config=config.sizing,
+            limits=desk.account(account).limits,
+        )
+    )
+
+
+def _denied(report: GateReport) -> str:
+    """Every denial in order, the first naming the reason."""
+    said = [f"{result.gate}: {result.reason}" for result in report.results if not result.passed]
+    return "; ".join(said) or "no price to buy at"

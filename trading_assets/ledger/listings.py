@@ -1,0 +1,123 @@
+"""Lists for people and programs: what was published, done and held in a session. JSON-ready rows, oldest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, or_, select
+
+from trading_assets.domain.clock import NEW_YORK
+from trading_assets.ledger.tables import (
+    active_positions,
+    dispatch_executions,
+    dispatch_recommendations,
+    dispatch_status,
+)
+
+Rows = list[dict[str, Any]]
+
+
+def executions(connection: Connection, session: date) -> Rows:
+    """Fills of the session's New York day: ``executed_at`` (UTC, ISO 8601), account, symbol, side, quantity, price
+    per share, reason, and the identities that lead to the order and the signal."""
+    table = dispatch_executions.c
+    first, last = _day(session)
+    query = (
+        select(
+            table.executed_at,
+            table.account,
+            table.symbol,
+            table.side,
+            table.quantity,
+            table.price,
+            table.reason,
+            table.client_order_id,
+            table.position_id,
+        )
+        .where(table.executed_at >= first, table.executed_at < last)
+        .order_by(table.executed_at, table.execution_id)
+    )
+    return _rows(connection, query)
+
+
+def positions(connection: Connection, session: date) -> Rows:
+    """Positions opened or closed on the session's day, or still held; prices per share, P&L in dollars."""
+    table = active_positions.c
+    first, last = _day(session)
+    query = (
+        select(
+            table.opened_at,
+            table.closed_at,
+            table.account,
+            table.symbol,
+            table.strategy,
+            table.state,
+            table.quantity_opened,
+            table.quantity,
+            table.entry_price,
+            table.exit_reason,
+            table.realized_pnl,
+            table.signal_id,
+            table.position_id,
+        )
+        .where(
+            table.quantity_opened > 0,
+            table.opened_at < last,
+            or_(table.closed_at.is_(None), table.closed_at >= first),
+        )
+        .order_by(table.opened_at, table.position_id)
+    )
+    return _rows(connection, query)
+
+
+def signals(connection: Connection, session: date) -> Rows:
+    """Published signals with their status and reason in each account."""
+    recommendation, status = dispatch_recommendations.c, dispatch_status.c
+    query = (
+        select(
+            recommendation.known_at,
+            recommendation.ticker,
+            recommendation.action,
+            recommendation.strategy,
+            recommendation.confidence,
+            status.account,
+            status.status,
+            status.reason,
+            recommendation.signal_id,
+        )
+        .join(dispatch_status, status.signal_id == recommendation.signal_id)
+        .where(recommendation.session == session)
+        .order_by(recommendation.known_at, recommendation.ticker, status.account)
+    )
+    return _rows(connection, query)
+
+
+LISTINGS: dict[str, Callable[[Connection, date], Rows]] = {
+    "executions": executions,
+    "positions": positions,
+    "signals": signals,
+}
+
+
+def _day(session: date) -> tuple[datetime, datetime]:
+    first = datetime.combine(session, time(), NEW_YORK)
+    return first.astimezone(UTC), datetime.combine(session + timedelta(days=1), time(), NEW_YORK).astimezone(UTC)
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Rows:
+    return [_plain(row) for row in connection.execute(query).mappings()]
+
+
+def _plain(row: RowMapping) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, datetime):
+            plain[key] = value.astimezone(UTC).isoformat()
+        elif isinstance(value, Decimal):
+            plain[key] = format(value.normalize(), "f")
+        else:
+            plain[key] = value
+    return plain

@@ -1,0 +1,275 @@
+"""Features per ticker and minute, from minute bars of this and earlier sessions and from daily bars.
+
+One function, ``compute_features``. A feature at an instant sees only what was known at that instant: late and revised
+bars enter from the first decision after they became known, and never sign a decision that is past. What does not
+belong here: scores, directions, anything that decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from trading_assets.domain.clock import require_utc
+from trading_assets.market import indicators as ind
+from trading_assets.market.bars import MINUTE_US, instants, latest_versions, locate, usable
+from trading_assets.market.config import FeatureConfig
+from trading_assets.market.frames import FEATURES, conform, empty
+from trading_assets.market.sessions import MINUTE, Session
+from trading_assets.market.timeframes import (
+    INTRADAY,
+    completed_at,
+    completed_slots,
+    mtf_alignment,
+    resample,
+    slots_before,
+    trend_of,
+)
+from trading_assets.market.volatility import daily_state
+
+# These lengths are part of stored column names and therefore no settings.
+SMA_SHORT, SMA_LONG, RSI_WINDOW, ATR_WINDOW, DONCHIAN_WINDOW, PERFORMANCE_WINDOW = 20, 50, 14, 14, 20, 60
+VOL_SHORT, VOL_LONG = 30, 120
+#: A standard deviation of returns below this is rounding of a price that did not move.
+_FLAT = 1e-9
+
+
+def floor_minute(instant: datetime) -> datetime:
+    """``instant`` without its seconds, in UTC."""
+    return require_utc(instant).replace(second=0, microsecond=0)
+
+
+def deciding_bar(as_of: datetime) -> datetime:
+    """Start of the only bar that decides at ``as_of``: the one that started a minute before ``as_of``'s minute."""
+    return floor_minute(as_of) - MINUTE
+
+
+def compute_features(
+    bars: pl.DataFrame,
+    daily_bars: pl.DataFrame,
+    *,
+    sessions: Sequence[Session],
+    as_ofs: Sequence[datetime],
+    config: FeatureConfig,
+) -> pl.DataFrame:
+    """``FEATURES`` rows of the decisions at ``as_ofs``, sorted by ``as_of`` and ticker.
+
+    ``bars`` (``frames.BARS``) hold the minutes of ``sessions``, the last of which is the session that decides; ten
+    earlier ones warm up every window. Rows outside them or unusable (see ``bars.usable``) are ignored. ``as_ofs`` are
+    instants of that last session in rising order. Per ``as_of`` each ticker whose bar ``deciding_bar(as_of)`` was
+    known has one row; a bar that came later gives none, though it enters the windows of later decisions.
+
+    Units: prices in dollars, ``distance_*``, ``gap``, ``return_60``, volatilities and ``daily_atr_pct`` as fractions.
+    A value is null if its window has too few bars or spans more than ``config.span_factor`` times its length of
+    session time (20 bars: 60 minutes), and never NaN. ``volume_ratio`` is also null if its window mixes feeds.
+    Session VWAP weighs each bar's own VWAP (its (high + low + close) / 3 where the feed gives none) by volume.
+    The values for one instant are the same whether it is computed alone or with others, given the same first session.
+    Raises ``ValueError`` on naive, unordered or foreign instants.
+    """
+    if not sessions:
+        raise ValueError("at least the deciding session is needed")
+    moments = [require_utc(moment) for moment in as_ofs]
+    if any(later <= earlier for earlier, later in zip(moments, moments[1:], strict=False)):
+        raise ValueError("as_ofs must rise strictly")
+    today = sessions[-1]
+    if moments and not (today.open <= moments[0] and moments[-1] < today.open + timedelta(days=1)):
+        raise ValueError(f"as_ofs must lie in the session {today.key}, saw {moments[0]} to {moments[-1]}")
+    if not moments or bars.is_empty():
+        return empty(FEATURES)
+
+    seen_at = instants(moments).to_physical()
+    material = _when_seen(locate(bars.filter(usable()), sessions), seen_at)
+    daily = daily_bars.with_columns(_index_seen(seen_at, daily_bars.get_column("known_at")).alias("seen")).filter(
+        pl.col("seen") < len(moments)
+    )
+    late = pl.concat(
+        [
+            material.filter(pl.col("seen") > pl.col("due")).select("ticker", "seen"),
+            daily.filter(pl.col("seen") > 0).select("ticker", "seen"),
+        ]
+    ).unique()
+    disturbed = late.get_column("ticker").unique()
+    parts = []
+    calm = material.filter(~pl.col("ticker").is_in(disturbed.implode())) if len(disturbed) else material
+    if not calm.is_empty():
+        calm_daily = daily.filter(~pl.col("ticker").is_in(disturbed.implode()))
+        parts.append(_pass(calm, calm_daily, sessions, moments, config))
+    if len(disturbed):
+        # Between two instants at which something late became visible, every instant sees the same past: one pass.
+        shaken = material.filter(pl.col("ticker").is_in(disturbed.implode()))
+        shaken_daily = daily.filter(pl.col("ticker").is_in(disturbed.implode()))
+        edges = sorted({0, *late.get_column("seen").to_list(), len(moments)})
+        for start, stop in zip(edges, edges[1:], strict=False):
+            view = shaken.filter((pl.col("seen") < stop) & (pl.col("due") < stop))
+            if not view.is_empty():
+                view_daily = shaken_daily.filter(pl.col("seen") < stop)
+                parts.append(_pass(view, view_daily, sessions, moments[start:stop], config))
+    if not parts:
+        return empty(FEATURES)
+    return conform(pl.concat(parts).sort("as_of", "ticker"), FEATURES, "features")
+
+
+def _index_seen(seen_at: pl.Series, known_at: pl.Series) -> pl.Series:
+    """Index of the first decision at or after each knowledge time; the number of decisions if there is none."""
+    return seen_at.search_sorted(known_at.to_physical(), side="left").cast(pl.Int64)
+
+
+def _when_seen(located: pl.DataFrame, seen_at: pl.Series) -> pl.DataFrame:
+    """Rows some decision can see, with ``due`` (first decision at or after the bar's end) and ``seen`` (first one that
+    knows it): ``seen`` > ``due`` is a late or revised bar."""
+    ends = located.get_column("ts").to_physical() + MINUTE_US
+    due = seen_at.search_sorted(ends, side="left").cast(pl.Int64).alias("due")
+    known = _index_seen(seen_at, located.get_column("known_at")).alias("seen")
+    return (
+        located.with_columns(due, known)
+        .with_columns(pl.max_horizontal("seen", "due").alias("seen"))
+        .filter(pl.col("seen") < len(seen_at))
+    )
+
+
+def _pass(
+    material: pl.DataFrame,
+    daily: pl.DataFrame,
+    sessions: Sequence[Session],
+    moments: Sequence[datetime],
+    config: FeatureConfig,
+) -> pl.DataFrame:
+    """Features of ``moments``, all of which see the same versions of the bars before them."""
+    bars = latest_versions(material)
+    tickers = pl.Enum(bars.get_column("ticker").unique().sort())
+    bars = bars.with_columns(pl.col("ticker").cast(tickers), pl.col("volume").cast(pl.Float64))
+    decisions = pl.DataFrame({"as_of": instants(moments), "ts": instants([deciding_bar(m) for m in moments])})
+    minute = _minute_features(bars, sessions, config).join(decisions, on="ts", how="inner", maintain_order="left")
+    minute = minute.with_columns((pl.col("ts") + MINUTE).alias("end"))
+    frame = _with_timeframes(minute, bars, sessions, config)
+    state = daily_state(daily, sessions[-1].day, config).with_columns(pl.col("ticker").cast(tickers, strict=False))
+    frame = frame.join(state.drop_nulls("ticker"), on="ticker", how="left")
+    gap = pl.col("session_open") / pl.col("previous_close") - 1
+    return (
+        frame.with_columns(pl.col("rv_rank_sessions").fill_null(0), gap.alias("gap"))
+        .with_columns(mtf_alignment(config.timeframe_weights).alias("mtf_alignment"))
+        .with_columns(pl.col("ticker").cast(pl.String()))
+        .select(list(FEATURES))
+    )
+
+
+def _minute_features(bars: pl.DataFrame, sessions: Sequence[Session], config: FeatureConfig) -> pl.DataFrame:
+    """One row per bar of the last session, with everything that minute bars alone tell."""
+    close, volume, ordinal = pl.col("close"), pl.col("volume"), pl.col("ordinal")
+    high, low = pl.col("high"), pl.col("low")
+    restart = (pl.col("session_no") != pl.col("session_no").shift(1)).fill_null(True)
+
+    def within(value: pl.Expr, window: int) -> pl.Expr:
+        return pl.when(ind.span_within(ordinal, window, config.span_factor)).then(value)
+
+    def before(value: pl.Expr, window: int) -> pl.Expr:
+        # The window ends one bar earlier, and the gap to the deciding bar counts into its span.
+        reach = ordinal - ordinal.shift(window) <= config.span_factor * window
+        return pl.when(reach).then(value.shift(1))
+
+    returns = pl.when(~restart).then(close / close.shift(1) - 1)
+
+    def return_vol(window: int) -> pl.Expr:
+        known = returns.drop_nulls()
+        deviation = ind.over_known(returns, known.rolling_std(window))
+        oldest = ind.over_known(returns, ordinal.filter(returns.is_not_null()).shift(window - 1))
+        cleaned = pl.when(deviation > _FLAT).then(deviation).when(deviation.is_not_null()).then(0.0)
+        return pl.when(ordinal - oldest < config.span_factor * window).then(cleaned)
+
+    line = ind.macd(close, config.macd_fast, config.macd_slow)
+    upper, lower = ind.bollinger(close, config.bollinger_window, config.bollinger_width)
+    mean_before = before(volume.rolling_mean(config.volume_window), config.volume_window)
+    macd_bars = config.macd_slow + config.macd_signal - 1
+    expressions = {
+        "sma20": within(ind.sma(close, SMA_SHORT), SMA_SHORT),
+        "sma50": within(ind.sma(close, SMA_LONG), SMA_LONG),
+        "rsi14": within(ind.rsi(close, RSI_WINDOW), RSI_WINDOW + 1),
+        "atr14": within(ind.atr(ind.true_range(high, low, close, restart=restart), ATR_WINDOW), ATR_WINDOW),
+        "macd": within(line, config.macd_slow),
+        "macd_signal": within(ind.ema(line, config.macd_signal), macd_bars),
+        "bollinger_upper": within(upper, config.bollinger_window),
+        "bollinger_lower": within(lower, config.bollinger_window),
+        "mean_volume": mean_before,
+        "return_vol_30": return_vol(VOL_SHORT),
+        "return_vol_120": return_vol(VOL_LONG),
+        "return_60": within(close / close.shift(PERFORMANCE_WINDOW) - 1, PERFORMANCE_WINDOW + 1),
+        "donchian_high20": before(high.rolling_max(DONCHIAN_WINDOW), DONCHIAN_WINDOW),
+        "donchian_low20": before(low.rolling_min(DONCHIAN_WINDOW), DONCHIAN_WINDOW),
+    }
+    if bars.get_column("feed").n_unique() > 1:
+        changes = pl.col("feed").ne_missing(pl.col("feed").shift(1)).cast(pl.Int64).cum_sum()
+        unmixed = changes == changes.shift(config.volume_window)
+        expressions["mean_volume"] = pl.when(unmixed).then(mean_before)
+    frame = bars.select(
+        "ticker",
+        "ts",
+        "session_no",
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        pl.col("vwap").alias("bar_vwap"),
+        *(expression.over("ticker").alias(name) for name, expression in expressions.items()),
+    ).filter(pl.col("session_no") == len(sessions) - 1)
+    return frame.with_columns(*_session_features()).with_columns(*_derived())
+
+
+def _session_features() -> list[pl.Expr]:
+    """Session VWAP and open, on a frame of one session's bars per ticker."""
+    own = pl.col("bar_vwap")
+    typical = (pl.col("high") + pl.col("low") + pl.col("close")) / 3
+    price = pl.when(own.is_finite() & (own > 0)).then(own).otherwise(typical)
+    traded = pl.col("volume").cum_sum()
+    vwap = pl.when(traded > 0).then((price * pl.col("volume")).cum_sum() / traded)
+    return [vwap.over("ticker").alias("vwap"), pl.col("open").first().over("ticker").alias("session_open")]
+
+
+def _derived() -> list[pl.Expr]:
+    """Features that follow from others of the same row. A divisor of zero gives null."""
+    close = pl.col("close")
+    return [
+        pl.col("volume").cast(pl.Int64),
+        ((close - pl.col("sma20")) / pl.col("sma20")).alias("distance_sma20"),
+        ((close - pl.col("sma50")) / pl.col("sma50")).alias("distance_sma50"),
+        (pl.col("macd") - pl.col("macd_signal")).alias("macd_histogram"),
+        pl.when(pl.col("mean_volume") > 0).then(pl.col("volume") / pl.col("mean_volume")).alias("volume_ratio"),
+        pl.when(pl.col("return_vol_120") > 0)
+        .then(pl.col("return_vol_30") / pl.col("return_vol_120"))
+        .alias("vol_ratio"),
+        ind.trend_state(close, pl.col("sma20"), pl.col("sma50")).alias("trend_state"),
+    ]
+
+
+def _with_timeframes(
+    rows: pl.DataFrame, bars: pl.DataFrame, sessions: Sequence[Session], config: FeatureConfig
+) -> pl.DataFrame:
+    """``rows`` with the trends of the completed longer bars and the five-minute average true range."""
+    today = sessions[-1]
+    longer, frame = bars, rows
+    for column, minutes in INTRADAY.items():
+        longer = resample(longer, sessions, minutes)
+        trends = trend_of(longer, "slot", config.span_factor)
+        values = ["trend", "trend_until"]
+        if minutes == 5:
+            restart = (pl.col("session_no") != pl.col("session_no").shift(1)).fill_null(True)
+            ranges = ind.true_range(pl.col("high"), pl.col("low"), pl.col("close"), restart=restart)
+            average = ind.atr(ranges, ATR_WINDOW)
+            reach = pl.col("slot").shift(ATR_WINDOW - 1) + int(config.span_factor * ATR_WINDOW) - 1
+            trends = trends.with_columns(average.over("ticker").alias("atr"), reach.over("ticker").alias("atr_until"))
+            values += ["atr", "atr_until"]
+        frame = completed_at(frame, trends, values)
+        earlier = slots_before(sessions, minutes)[-1]
+        ends = [int((end - today.open) / MINUTE) for end in frame.get_column("end").to_list()]
+        newest = pl.Series("newest", [earlier + completed_slots(today, minutes, end) - 1 for end in ends], pl.Int64())
+        frame = frame.with_columns(newest).with_columns(
+            pl.when(pl.col("trend_until") >= pl.col("newest")).then(pl.col("trend")).alias(column)
+        )
+        if minutes == 5:
+            frame = frame.with_columns(
+                pl.when(pl.col("atr_until") >= pl.col("newest")).then(pl.col("atr")).alias("atr14_5m")
+            )
+        frame = frame.drop("trend", "trend_until", "newest")
+    return frame

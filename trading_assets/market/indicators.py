@@ -1,0 +1,105 @@
+"""Classic indicators as polars expressions over one series of bars in time order.
+
+Every function takes and returns an expression without any ``over``: the caller groups (``expr.over("ticker")``).
+Fewer bars than a window needs give null, never a shorter window. Inputs must be free of NaN; leading nulls are
+skipped by the recursive indicators. Each value depends on the bars up to its own alone.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+
+def _seeded(values: pl.Expr, window: int, alpha: float) -> pl.Expr:
+    """Exponential mean that starts, at the ``window``-th known value, from the plain mean of the first ``window``."""
+    count = values.is_not_null().cum_sum()
+    seed = values.drop_nulls().head(window).mean()
+    started = pl.when(count < window).then(None).when(count == window).then(seed).otherwise(values)
+    return started.ewm_mean(alpha=alpha, adjust=False, ignore_nulls=True)
+
+
+def wilder(values: pl.Expr, window: int) -> pl.Expr:
+    """Wilder's smoothing: the mean of the first ``window`` values, then previous + (value - previous) / window."""
+    return _seeded(values, window, 1 / window)
+
+
+def ema(values: pl.Expr, window: int) -> pl.Expr:
+    """Exponential mean with alpha 2 / (window + 1), started from the plain mean of the first ``window`` values."""
+    return _seeded(values, window, 2 / (window + 1))
+
+
+def sma(values: pl.Expr, window: int) -> pl.Expr:
+    """Plain mean of the last ``window`` values."""
+    return values.rolling_mean(window)
+
+
+def rsi(close: pl.Expr, window: int) -> pl.Expr:
+    """Wilder's relative strength index in [0, 100]; null for the first ``window`` bars and where nothing moved."""
+    change = close.diff()
+    gain = wilder(change.clip(lower_bound=0.0), window)
+    loss = wilder((-change).clip(lower_bound=0.0), window)
+    moved = gain + loss
+    return pl.when(moved > 0).then(100 * gain / moved)
+
+
+def true_range(high: pl.Expr, low: pl.Expr, close: pl.Expr, *, restart: pl.Expr | None = None) -> pl.Expr:
+    """Wilder's true range in price units: the largest of high - low and the distances to the previous close.
+
+    Where ``restart`` is true the previous close does not count and the true range is high - low. Without ``restart``
+    the first bar has none (null).
+    """
+    previous = close.shift(1)
+    full = pl.max_horizontal(high - low, (high - previous).abs(), (low - previous).abs())
+    if restart is None:
+        return pl.when(previous.is_not_null()).then(full)
+    return pl.when(restart).then(high - low).otherwise(full)
+
+
+def atr(ranges: pl.Expr, window: int) -> pl.Expr:
+    """Wilder's average true range, in price units, from a series of true ranges."""
+    return wilder(ranges, window)
+
+
+def macd(close: pl.Expr, fast: int, slow: int) -> pl.Expr:
+    """Fast minus slow exponential mean, in price units; null before the slow one starts."""
+    return ema(close, fast) - ema(close, slow)
+
+
+def bollinger(close: pl.Expr, window: int, width: float) -> tuple[pl.Expr, pl.Expr]:
+    """Upper and lower band: plain mean +- ``width`` population standard deviations of the last ``window`` closes."""
+    middle = sma(close, window)
+    offset = width * close.rolling_std(window, ddof=0)
+    return middle + offset, middle - offset
+
+
+def over_known(values: pl.Expr, calculated: pl.Expr) -> pl.Expr:
+    """Spread ``calculated``, which has one entry per non-null entry of ``values``, back over all rows.
+
+    A row whose own value is null sees the entry of the last known one before it, or null if there is none.
+    """
+    known = values.is_not_null().cum_sum().cast(pl.Int64)
+    return calculated.gather(pl.when(known > 0).then(known - 1))
+
+
+def span_within(ordinal: pl.Expr, bars: int, factor: float, *, now: pl.Expr | None = None) -> pl.Expr:
+    """Whether the last ``bars`` bars lie within ``factor`` x ``bars`` slots of session time, counted up to ``now``.
+
+    ``ordinal`` numbers the slots (minutes, five minutes, sessions) of session time; ``now`` is the slot from which to
+    look back, the bar's own by default. Null where there are fewer bars. The rule keeps a thin name's window from
+    reaching back over hours: 20 one-minute bars may span 60 session minutes.
+    """
+    return (ordinal if now is None else now) - ordinal.shift(bars - 1) < factor * bars
+
+
+def trend_state(close: pl.Expr, short: pl.Expr, long: pl.Expr) -> pl.Expr:
+    """+1 if close > short mean > long mean, -1 if close < short < long, else 0; null if any of them is null."""
+    return (
+        pl.when(close.is_null() | short.is_null() | long.is_null())
+        .then(None)
+        .when((close > short) & (short > long))
+        .then(1)
+        .when((close < short) & (short < long))
+        .then(-1)
+        .otherwise(0)
+        .cast(pl.Int64)
+    )

@@ -1,0 +1,158 @@
+"""The desk: everything a run works with, opened when first used and once per process.
+
+A Dagster resource (passed as ``ResourceParam[Desk]``). Loading the definitions builds a desk but opens nothing: no
+database, no broker, no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from trading_assets.automation.tickets import NotPermitted
+from trading_assets.domain.clock import Clock
+from trading_assets.world.frames import FrameStore
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from trading_assets.account_config import AccountConfig
+    from trading_assets.broker.alpaca import AlpacaBroker
+    from trading_assets.news.config import NewsConfig
+    from trading_assets.news.sentiment import SentimentModel
+    from trading_assets.news.tickers import TickerExtractor
+    from trading_assets.settings import Settings
+    from trading_assets.world.runtime import Runtime
+
+
+class Desk:
+    """Adapters of one world. ``open_runtime`` returns the world's addresses, starting what is missing."""
+
+    def __init__(self, load: Callable[[], Settings], open_runtime: Callable[[Settings], Runtime]) -> None:
+        self._load = load
+        self._open_runtime = open_runtime
+        self._brokers: dict[str, AlpacaBroker] = {}
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The validated configuration of this world."""
+        return self._load()
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """Addresses and secrets of the running world."""
+        return self._open_runtime(self.settings)
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The exchange's clock in a practice world, else the system's."""
+        return self.runtime.clock()
+
+    @cached_property
+    def ledger(self) -> Engine:
+        """The ledger's engine; refuses a schema it does not know."""
+        from trading_assets.ledger.engine import open_ledger
+        from trading_assets.ledger.schema import require_current
+
+        engine = open_ledger(self.runtime.ledger_url)
+        require_current(engine)
+        return engine
+
+    @cached_property
+    def frames(self) -> FrameStore:
+        """The store of Parquet frames."""
+        return FrameStore(self.settings.world.frames)
+
+    @property
+    def secret(self) -> bytes:
+        """The key that signs tickets."""
+        return self.runtime.ticket_secret
+
+    @property
+    def start_id(self) -> str:
+        """Identity of the world's current start: an account counts as reconciled only under it."""
+        return self.runtime.start_id
+
+    @property
+    def accounts(self) -> tuple[AccountConfig, ...]:
+        """The configured accounts, in order."""
+        return self.settings.accounts
+
+    def account(self, name: str) -> AccountConfig:
+        """One account's configuration; ``KeyError`` if there is none of that name."""
+        return next(account for account in self.accounts if account.name == name)
+
+    def broker(self, account: str) -> AlpacaBroker:
+        """The broker connection of one account."""
+        if account not in self._brokers:
+            from trading_assets.broker.alpaca import AlpacaBroker
+
+            self._brokers[account] = AlpacaBroker(self.runtime.connection(self.account(account)), self.clock)
+        return self._brokers[account]
+
+    @property
+    def data(self) -> AlpacaBroker:
+        """The connection used for market data: the first account's."""
+        return self.broker(self.accounts[0].name)
+
+    @cached_property
+    def universe(self) -> tuple[str, ...]:
+        """Tickers that are followed: the configured ones; the index is always among them."""
+        tickers = self.settings.strategy.universe.tickers
+        index = self.settings.strategy.context.index
+        return tuple(sorted({*tickers, index}))
+
+    @cached_property
+    def model(self) -> SentimentModel:
+        """The configured sentiment model, loaded once per process."""
+        from trading_assets.news.sentiment import load_model
+
+        return load_model(self.settings.strategy.news.model)
+
+    @cached_property
+    def wall(self) -> Clock:
+        """The machine's clock: when a tick was due, never what the market's time is."""
+        from trading_assets.world.clocks import SystemClock
+
+        return SystemClock()
+
+    @cached_property
+    def news(self) -> NewsConfig:
+        """What is read. A practice world without feeds of its own reads the practice exchange's."""
+        from trading_assets.news.config import FeedConfig
+
+        config = self.settings.strategy.news
+        if self.runtime.exchange is None or config.feeds:
+            return config
+        feeds = tuple(
+            FeedConfig(name=name, url=url, source=f"practice {name}")
+            for name, url in self.runtime.practice_feeds().items()
+        )
+        return config.model_copy(update={"feeds": feeds})
+
+    @cached_property
+    def tickers(self) -> TickerExtractor:
+        """Finds followed companies in texts."""
+        from trading_assets.news.tickers import TickerExtractor, universe_of
+
+        return TickerExtractor(universe_of(self.universe))
+
+    # --- tickets ----------------------------------------------------------------------------------------------------
+
+    def acting_ticket(self, run_id: str) -> str | None:
+        """The ticket this run has already claimed, or None."""
+        from trading_assets.ledger import runs
+
+        with self.ledger.connect() as connection:
+            return runs.ticket_of(connection, run_id)
+
+    def claim_ticket(self, run_id: str, *, job: str, account: str | None, ticket: str, as_of: datetime) -> None:
+        """Use the ticket up for this run; raises ``NotPermitted`` if another run used it before."""
+        from trading_assets.ledger import runs
+
+        with self.ledger.begin() as connection:
+            claimed = runs.claim_ticket(connection, run_id=run_id, job=job, account=account, ticket=ticket, as_of=as_of)
+        if not claimed:
+            raise NotPermitted("the ticket was already used by another run; nothing was done")

@@ -1,0 +1,185 @@
+"""The frame store: Parquet files under ``<root>/<asset>/<partition>/``, one small file per writing run.
+
+A run appends ``part-<as_of>.parquet``; after the close (or for a whole recomputed partition) one
+``day-<as_of>.parquet`` replaces every part up to its instant. Readers take the newest day file and the parts after it,
+so a crash between writing the one and deleting the others changes nothing. Each file is written to a temporary name,
+synced and renamed: a half-written file is never read as data. Nothing here knows Dagster or the meaning of a column.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from trading_assets.domain.clock import require_utc
+from trading_assets.domain.errors import CorruptFrameError, TradingAssetsError
+from trading_assets.market.frames import SCHEMAS, conform, empty
+
+_STAMP = "%Y%m%dT%H%M%S%fZ"
+_LIVE = ".live"
+
+
+class StaleWriteError(TradingAssetsError):
+    """A run tried to write knowledge older than what the partition already holds."""
+
+
+def _stamp(instant: datetime) -> str:
+    return require_utc(instant).strftime(_STAMP)
+
+
+def _instant(path: Path) -> datetime:
+    return datetime.strptime(path.stem.split("-", 1)[1], _STAMP).replace(tzinfo=UTC)
+
+
+class FrameStore:
+    """Reads and writes the frames declared in ``market.frames.SCHEMAS`` under one local folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, asset: str, partition: str) -> Path:
+        """Where a partition's files lie. Refuses an undeclared asset and a partition key that is not a date."""
+        if asset not in SCHEMAS:
+            raise ValueError(f"no frame named {asset!r} is declared")
+        day = datetime.strptime(partition, "%Y-%m-%d").date()
+        return self.root / asset / day.isoformat()
+
+    def append(self, asset: str, partition: str, frame: pl.DataFrame, as_of: datetime) -> Path:
+        """Add the rows that the run of ``as_of`` produced.
+
+        Writing the same instant again keeps the file that is there: a repeated run cannot change what was recorded.
+        An instant below the newest recorded one raises ``StaleWriteError``.
+        """
+        target = self.folder(asset, partition) / f"part-{_stamp(as_of)}.parquet"
+        with self._locked(asset, partition):
+            if target.exists():
+                return target
+            newest = self.last_as_of(asset, partition)
+            if newest is not None and require_utc(as_of) < newest:
+                raise StaleWriteError(
+                    f"refused to write {asset} as of {as_of.isoformat()}: the partition is known up to "
+                    f"{newest.isoformat()}",
+                    where=f"{asset}/{partition}",
+                    mend="A late run needs no mending: the next run covers its minutes.",
+                )
+            (target.parent / _LIVE).touch()
+            self._write(target, conform(frame, SCHEMAS[asset], asset))
+            return target
+
+    def replace(self, asset: str, partition: str, frame: pl.DataFrame, as_of: datetime) -> Path:
+        """Write the whole partition anew, as known at ``as_of``; earlier files go once the new one is safe.
+
+        A partition that was appended to live raises ``StaleWriteError``: what was decided keeps its bytes.
+        """
+        with self._locked(asset, partition):
+            if self.is_live(asset, partition):
+                raise StaleWriteError(
+                    f"refused to replace {asset}: its rows were recorded live", where=f"{asset}/{partition}"
+                )
+            return self._replace(asset, partition, conform(frame, SCHEMAS[asset], asset), as_of)
+
+    def compact(self, asset: str, partition: str) -> bool:
+        """Turn all files of a partition into one. True if there was anything to do."""
+        with self._locked(asset, partition):
+            paths = self._current(asset, partition)
+            if len(paths) < 2:
+                return False
+            self._replace(asset, partition, self._read_paths(asset, paths), _instant(paths[-1]))
+            return True
+
+    def read(self, asset: str, partitions: Sequence[str]) -> pl.DataFrame:
+        """All rows of the given partitions in the order in which they became known; absent partitions add nothing.
+
+        Raises ``CorruptFrameError`` naming the file if one cannot be read as the declared frame.
+        """
+        paths = [path for partition in partitions for path in self._current(asset, partition)]
+        return self._read_paths(asset, paths)
+
+    def exists(self, asset: str, partition: str) -> bool:
+        """Whether anything was ever written for the partition."""
+        return bool(self._current(asset, partition))
+
+    def is_live(self, asset: str, partition: str) -> bool:
+        """Whether a running system appended to the partition as its day went by (it is then never replaced)."""
+        return (self.folder(asset, partition) / _LIVE).exists()
+
+    def partitions(self, asset: str) -> list[str]:
+        """Keys of all partitions that hold a file, in order."""
+        folder = self.root / asset
+        if not folder.is_dir():
+            return []
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and self._files(entry))
+
+    def last_as_of(self, asset: str, partition: str) -> datetime | None:
+        """The newest instant recorded for the partition, or None."""
+        files = self._files(self.folder(asset, partition))
+        return max((_instant(path) for path in files), default=None)
+
+    def size_bytes(self, asset: str, partition: str) -> int:
+        """Bytes on disk of the files a reader would take."""
+        return sum(path.stat().st_size for path in self._current(asset, partition))
+
+    @staticmethod
+    def _files(folder: Path) -> list[Path]:
+        if not folder.is_dir():
+            return []
+        return [path for path in folder.iterdir() if path.suffix == ".parquet" and path.name[0] != "."]
+
+    def _current(self, asset: str, partition: str) -> list[Path]:
+        files = self._files(self.folder(asset, partition))
+        days = sorted((path for path in files if path.name.startswith("day-")), key=_instant)
+        parts = sorted((path for path in files if path.name.startswith("part-")), key=_instant)
+        if not days:
+            return parts
+        return [days[-1], *(path for path in parts if _instant(path) > _instant(days[-1]))]
+
+    def _read_paths(self, asset: str, paths: Sequence[Path]) -> pl.DataFrame:
+        schema = SCHEMAS[asset]
+        frames = [empty(schema)]
+        for path in paths:
+            try:
+                frames.append(conform(pl.read_parquet(path), schema, asset))
+            except (pl.exceptions.PolarsError, ValueError, OSError) as error:
+                raise CorruptFrameError(
+                    f"the file cannot be read as {asset}: {str(error).splitlines()[0]}",
+                    where=str(path),
+                    mend="Move the file away and materialize the partition again; the ledger is not affected.",
+                ) from error
+        return pl.concat(frames)
+
+    def _replace(self, asset: str, partition: str, frame: pl.DataFrame, as_of: datetime) -> Path:
+        target = self.folder(asset, partition) / f"day-{_stamp(as_of)}.parquet"
+        old = [path for path in self._files(target.parent) if path != target]
+        self._write(target, frame)
+        for path in old:
+            path.unlink()
+        return target
+
+    @staticmethod
+    def _write(target: Path, frame: pl.DataFrame) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        with temporary.open("wb") as file:
+            frame.write_parquet(file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(target)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    @contextmanager
+    def _locked(self, asset: str, partition: str) -> Iterator[None]:
+        folder = self.folder(asset, partition)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,166 @@
+"""Opening a world: its database and, in a practice world, its exchange; started if nobody runs them.
+
+Whoever opens a world holds a lease on it; what clients had to start is stopped by the last one that leaves. So
+``dagster dev`` or a single ``dagster asset materialize`` works from a fresh checkout and leaves nothing behind,
+and ends nothing that ``trading-assets up`` or a demo runs.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from trading_assets.domain.clock import Clock
+from trading_assets.domain.connections import BrokerConnection
+from trading_assets.domain.errors import ConfigurationError
+from trading_assets.ledger.accounts import upsert_account
+from trading_assets.ledger.engine import open_ledger
+from trading_assets.ledger.schema import upgrade
+from trading_assets.market.sessions import require_session
+from trading_assets.world import practice
+from trading_assets.world.clocks import SystemClock
+from trading_assets.world.lease import hold_lease
+from trading_assets.world.lock import hold
+from trading_assets.world.paths import World, WorldKind, WorldRecord, write_private
+from trading_assets.world.practice import PracticeAccount, PracticeExchange
+from trading_assets.world.processes import Children
+
+if TYPE_CHECKING:
+    from trading_assets.account_config import AccountConfig
+    from trading_assets.settings import Settings
+
+LEDGER_DATABASE = "ledger"
+DAGSTER_DATABASE = "dagster"
+#: Arguments of a practice world that nobody gave any: one fixed day, so that equal worlds are equal.
+DEFAULT_PRACTICE: Mapping[str, Any] = {"session": "2026-03-11", "seed": 1, "scenario": "normal"}
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Addresses and secrets of an open world. Nothing secret appears in ``repr``."""
+
+    world: World
+    kind: WorldKind
+    start_id: str
+    ledger_url: str = field(repr=False)
+    dagster_url: str = field(repr=False)
+    ticket_secret: bytes = field(repr=False)
+    exchange: PracticeExchange | None = field(repr=False)
+
+    def clock(self) -> Clock:
+        """The exchange's clock in a practice world, else the system's."""
+        return SystemClock() if self.exchange is None else self.exchange.clock()
+
+    def practice_feeds(self) -> dict[str, str]:
+        """The practice exchange's own news feeds: name to address."""
+        if self.exchange is None:
+            raise ConfigurationError("this world has no practice exchange", where=str(self.world.directory))
+        return practice.feeds(self.exchange)
+
+    def connection(self, account: AccountConfig) -> BrokerConnection:
+        """Where and as whom the account meets its broker."""
+        if self.exchange is None:
+            return account.connection()
+        keys = self.exchange.keys.get(account.name)
+        if keys is None:
+            raise ConfigurationError(
+                f"the practice exchange has no account {account.name!r}",
+                where=str(self.world.exchange / "config.json"),
+                mend="An exchange keeps the accounts it was made with: use another world.",
+            )
+        return BrokerConnection(
+            mode=WorldKind.PRACTICE.value,
+            trading_url=self.exchange.url,
+            data_url=self.exchange.url,
+            key=keys.key.get_secret_value(),
+            secret=keys.secret.get_secret_value(),
+        )
+
+
+def open_world(settings: Settings, *, arguments: Mapping[str, Any] | None = None, begin: bool = False) -> Runtime:
+    """Open the world of ``settings``, starting its database and exchange if nobody did.
+
+    ``begin`` notes a new start of the world (its owner does that, under the world's lock) and brings the schema up to
+    date; a client that finds a world begins it only if it was never begun.
+    """
+    world = settings.world
+    world.create()
+    hold_lease(world)
+    with hold(world.directory / "open.lock", wait=120):
+        record = _record(settings, arguments, begin=begin)
+        ledger_url, dagster_url = _databases(settings)
+        exchange = _exchange(settings, record) if record.kind is WorldKind.PRACTICE else None
+        runtime = Runtime(
+            world=world,
+            kind=record.kind,
+            start_id=record.start_id,
+            ledger_url=ledger_url,
+            dagster_url=dagster_url,
+            ticket_secret=_ticket_secret(world),
+            exchange=exchange,
+        )
+        _prepare_ledger(settings, runtime)
+    return runtime
+
+
+def _record(settings: Settings, arguments: Mapping[str, Any] | None, *, begin: bool) -> WorldRecord:
+    world = settings.world
+    known = world.record()
+    kind = WorldKind(settings.mode)
+    if known is not None and not begin:
+        return known
+    if arguments is None:
+        arguments = known.arguments if known is not None else DEFAULT_PRACTICE if kind is WorldKind.PRACTICE else {}
+    return world.begin(kind, arguments)
+
+
+def _databases(settings: Settings) -> tuple[str, str]:
+    """Addresses of the ledger's and of Dagster's database, on the configured server or the embedded one."""
+    if settings.database_url is not None:
+        return settings.ledger_database_url(), settings.dagster_database_url()
+    server = settings.world.server()
+    server.start()
+    for name in (LEDGER_DATABASE, DAGSTER_DATABASE):
+        server.ensure_database(name)
+    return server.url(LEDGER_DATABASE), server.dagster_url(DAGSTER_DATABASE)
+
+
+def _exchange(settings: Settings, record: WorldRecord) -> PracticeExchange:
+    world = settings.world
+    found = practice.running(world.exchange)
+    if found is not None:
+        return found
+    arguments = record.arguments
+    practice.write_config(
+        world.exchange,
+        seed=int(arguments["seed"]),
+        session=require_session(date.fromisoformat(arguments["session"])).day,
+        scenario=str(arguments["scenario"]),
+        accounts=[
+            PracticeAccount(account.name, account.practice_cash, account.practice_options_level)
+            for account in settings.accounts
+        ],
+    )
+    return practice.start(Children(world))
+
+
+def _prepare_ledger(settings: Settings, runtime: Runtime) -> None:
+    engine = open_ledger(runtime.ledger_url)
+    try:
+        upgrade(engine)
+        now = runtime.clock().now()
+        with engine.begin() as connection:
+            for account in settings.accounts:
+                upsert_account(connection, account.name, runtime.kind.value, now)
+    finally:
+        engine.dispose()
+
+
+def _ticket_secret(world: World) -> bytes:
+    path = world.directory / "ticket.key"
+    if not path.exists():
+        write_private(path, secrets.token_hex(32))
+    return bytes.fromhex(path.read_text().strip())
