@@ -1,1 +1,8 @@
-""""""
+"""The practice exchange: Alpaca's wire protocol, RSS and a control path on loopback, driven by a simulated market.
+
+What belongs here: the server side only. Clients live elsewhere and share no code with this room, because they are
+what it tests. It imports ``simulation``, ``market`` and ``domain`` and nothing else of the project.
+
+The way of a request: ``rest_*`` parse and answer (shapes in ``wire``), ``venue`` serialises and journals, ``engine``
+and ``rules`` decide (commands to events), ``state`` applies events. A restart replays the journal through ``state``.
+"""

@@ -1,0 +1,120 @@
+"""The exchange's configuration file: ``config.json`` in its directory.
+
+Secrets are ``SecretStr``: no log line, error message or repr shows them.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from trading_assets.domain.clock import require_utc
+from trading_assets.domain.errors import ConfigurationError
+from trading_assets.market.sessions import Session, require_session, session_on, shift
+
+CONFIG_FILE = "config.json"
+_LEAD = timedelta(minutes=5)
+_SECOND = timedelta(seconds=1)
+
+
+class AccountConfig(BaseModel):
+    """One account of the practice exchange."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="name of the account, unique")
+    key: SecretStr = Field(min_length=1, description="API key id that the client sends, unique")
+    secret: SecretStr = Field(min_length=1, description="API secret that the client sends")
+    cash: Decimal = Field(
+        ge=0, le=Decimal(10) ** 9, max_digits=12, decimal_places=2, description="opening cash, dollars"
+    )
+    options_level: int = Field(ge=0, le=3, description="0 none, 1 covered, 2 long options, 3 spreads")
+
+
+class ExchangeRules(BaseModel):
+    """Numbers of the exchange's own rules. Cut-offs are minutes before the session's close."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    expiry_entry_cutoff: int = Field(45, ge=0, le=390, description="no opening orders in expiring contracts from here")
+    expiry_liquidation: int = Field(30, ge=1, le=390, description="the broker sells expiring long options from here")
+    market_collar: Decimal = Field(
+        Decimal("0.03"), ge=0, le=1, description="a market buy reserves the ask plus this fraction"
+    )
+    requests_per_minute: int = Field(200, ge=1, le=100_000, description="rate limit per account and interface")
+
+
+class ExchangeConfig(BaseModel):
+    """Everything a practice exchange is started with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(ge=0, description="seed of the simulated market; ids derive from it")
+    session: date = Field(description="the XNYS session that is played")
+    scenario: str = Field("normal", min_length=1, description="scenario of the simulated market")
+    start_at: AwareDatetime | None = Field(None, description="first instant; default five minutes before the open")
+    speed: float = Field(0, ge=0, le=3600, description="0 = stepped; else multiples of wall time")
+    control_token: SecretStr = Field(min_length=8, description="token of the control path")
+    accounts: tuple[AccountConfig, ...] = Field(min_length=1, description="the accounts")
+    rules: ExchangeRules = Field(default_factory=lambda: ExchangeRules.model_validate({}), description="exchange rules")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if session_on(self.session) is None:
+            raise ValueError(f"session: the exchange is closed on {self.session}")
+        for what, values in (
+            ("name", [account.name for account in self.accounts]),
+            ("key", [account.key.get_secret_value() for account in self.accounts]),
+        ):
+            if len(set(values)) != len(values):
+                raise ValueError(f"accounts: two accounts have the same {what}")
+        if not self.first_instant < self.last_instant:
+            raise ValueError("start_at: lies after the end of the session's day")
+        if self.first_instant < shift(self.session, -1).close:
+            raise ValueError("start_at: lies before the close of the session before")
+        if self.rules.expiry_entry_cutoff < self.rules.expiry_liquidation:
+            raise ValueError("rules: expiry_entry_cutoff must not be later than expiry_liquidation")
+        return self
+
+    @property
+    def trading_session(self) -> Session:
+        """The session that is played."""
+        return require_session(self.session)
+
+    @property
+    def first_instant(self) -> datetime:
+        """Where the clock starts, UTC."""
+        return require_utc(self.start_at) if self.start_at is not None else self.trading_session.open - _LEAD
+
+    @property
+    def last_instant(self) -> datetime:
+        """Where the clock ends, UTC: one second before the next session's open."""
+        return shift(self.session, 1).open - _SECOND
+
+
+def load_config(directory: Path) -> ExchangeConfig:
+    """Read ``directory``/config.json; raises ``ConfigurationError`` naming each wrong key, never showing a value."""
+    path = directory / CONFIG_FILE
+    try:
+        raw = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigurationError("the configuration file is missing", where=str(path)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError("the configuration file cannot be read", where=str(path)) from error
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(
+            f"the configuration file is not JSON: {error.msg}", where=f"{path}, line {error.lineno}"
+        ) from None
+    try:
+        return ExchangeConfig.model_validate(raw)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_input=False, include_context=False, include_url=False)
+        )
+        raise ConfigurationError(f"the configuration is wrong: {wrong}", where=str(path)) from None

@@ -1,0 +1,83 @@
+"""The control path of a practice exchange: its status and its clock. Guarded by a token of its own."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from trading_assets.exchange.http import answer, json_body, refused
+from trading_assets.exchange.refusal import MALFORMED, UNAUTHORIZED, Refusal
+from trading_assets.exchange.rss import RssRoutes
+from trading_assets.exchange.venue import Venue
+
+TOKEN_HEADER = "X-Practice-Token"
+
+
+class ControlRoutes:
+    """Status and clock of one venue."""
+
+    def __init__(self, venue: Venue, news: RssRoutes) -> None:
+        self._venue = venue
+        self._news = news
+        self._token = venue.config.control_token.get_secret_value().encode()
+
+    def routes(self) -> list[Route]:
+        """Every route, behind the token."""
+        return [
+            Route("/practice/v1/status", self._guarded(self.status), methods=["GET"]),
+            Route("/practice/v1/clock", self._guarded(self.clock), methods=["GET"]),
+            Route("/practice/v1/clock", self._guarded(self.advance), methods=["POST"]),
+        ]
+
+    def _guarded(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def route(request: Request) -> Response:
+            try:
+                given = request.headers.get(TOKEN_HEADER, "").encode()
+                if not hmac.compare_digest(given, self._token):
+                    raise Refusal(401, UNAUTHORIZED, "the control token is missing or wrong")
+                self._venue.require_sound()
+                return await handler(request)
+            except Refusal as refusal:
+                return refused(refusal)
+
+        return route
+
+    async def status(self, request: Request) -> Response:
+        """Where the world stands."""
+        config, world = self._venue.config, self._venue.world
+        return answer(
+            {
+                "now": world.now.isoformat(),
+                "session": config.session.isoformat(),
+                "seed": config.seed,
+                "scenario": config.scenario,
+                "speed": config.speed,
+                "last_instant": config.last_instant.isoformat(),
+                "open_orders": sum(1 for _ in world.open_orders()),
+                "headlines_published": self._news.published(),
+                "transactions": world.sequence,
+            }
+        )
+
+    async def clock(self, request: Request) -> Response:
+        """The exchange's time."""
+        return answer({"now": self._venue.world.now.isoformat()})
+
+    async def advance(self, request: Request) -> Response:
+        """Move time forward; an earlier instant changes nothing. The answer carries the time that is reached."""
+        body: Any = await json_body(request)
+        given = body.get("advance_to") if isinstance(body, dict) else None
+        try:
+            target = datetime.fromisoformat(str(given).replace("Z", "+00:00"))
+        except ValueError:
+            raise Refusal(400, MALFORMED, "advance_to: expected an ISO 8601 instant") from None
+        if target.tzinfo is None:
+            raise Refusal(400, MALFORMED, "advance_to: expected an instant with a time zone")
+        reached = await self._venue.advance_to(target.astimezone(UTC))
+        return answer({"now": reached.isoformat()})

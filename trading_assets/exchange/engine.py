@@ -1,0 +1,195 @@
+"""The engine: commands and the passing of time become events. It changes nothing itself and keeps no state.
+
+Time is a grid of whole seconds. An order accepted at instant *a* is matched at every grid instant *t* with *a* < *t*
+and open ≤ *t* < close, whatever the calls that moved the clock: the outcome depends on the grid, never on how an
+advance is split. So a marketable order fills at the first grid instant after its submission. Within one instant orders
+are matched in order of acceptance; orders of one account on the same side of one symbol share the displayed size.
+
+At ``close − expiry_liquidation`` the broker cancels the orders in contracts that expire today and sells what is held:
+at the bid, in whole, at the first later grid instant that has one. At the close DAY orders expire and positions in
+expired contracts that found no bid are removed as worthless.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from trading_assets.exchange.config import ExchangeConfig
+from trading_assets.exchange.events import (
+    Event,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    PositionExpired,
+)
+from trading_assets.exchange.identities import Identities
+from trading_assets.exchange.listing import Listing
+from trading_assets.exchange.market_port import Execution, MarketPort, Resting
+from trading_assets.exchange.refusal import not_found, unprocessable
+from trading_assets.exchange.rules import OrderRules
+from trading_assets.exchange.state import ZERO, Account, Order, World
+from trading_assets.exchange.tickets import read_ticket
+from trading_assets.exchange.wire import activity_id
+
+GRID = timedelta(seconds=1)
+BROKER = "broker"
+
+
+class Engine:
+    """The decisions of one practice exchange."""
+
+    def __init__(self, config: ExchangeConfig, market: MarketPort) -> None:
+        self.market = market
+        self.listing = Listing(market)
+        self.session = config.trading_session
+        self.identities = Identities(config.seed)
+        self._rules = OrderRules(market, self.listing, self.session, config.rules, self.identities)
+        self._liquidation = self.session.close - timedelta(minutes=config.rules.expiry_liquidation)
+
+    # --- commands ---------------------------------------------------------------------------------------------------
+
+    def place(self, world: World, account: Account, body: object) -> OrderAccepted:
+        """The event of a new order; raises ``Refusal``."""
+        return self._rules.accept(world, account, read_ticket(body))
+
+    def cancel(self, account: Account, order_id: str) -> OrderCanceled:
+        """The event of a cancel; raises ``Refusal`` if there is no such order or nothing left of it."""
+        order = account.orders.get(order_id)
+        if order is None:
+            raise not_found(f"order not found for {order_id}")
+        if order_id not in account.open_orders:
+            raise unprocessable(f'order is already in "{order.status}" state')
+        if order.terms.source == BROKER:
+            raise unprocessable("order was placed by the broker and cannot be canceled")
+        return OrderCanceled(account=account.name, order_id=order_id)
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def next_instant(self, world: World, after: datetime, until: datetime) -> datetime | None:
+        """The next instant in (after, until] at which something may happen, or None."""
+        candidates = [instant for instant in (self._liquidation, self.session.close) if instant > after]
+        if after < self.session.close and any(account.open_orders for account in world.accounts.values()):
+            tick = max(after.replace(microsecond=0) + GRID, self.session.open)
+            if tick < self.session.close:
+                candidates.append(tick)
+        first = min(candidates, default=None)
+        return first if first is not None and first <= until else None
+
+    def step(self, world: World, instant: datetime) -> list[Event]:
+        """Everything that happens at ``instant``, which ``next_instant`` named."""
+        if instant == self.session.close:
+            return self._close(world)
+        events: list[Event] = self._liquidate(world) if instant == self._liquidation else []
+        gone = {event.order_id for event in events if isinstance(event, OrderCanceled)}
+        if self.session.contains(instant):
+            events.extend(self._match(world, instant, gone))
+        return events
+
+    def _match(self, world: World, instant: datetime, gone: set[str]) -> list[Event]:
+        taken: dict[tuple[str, str, str], int] = defaultdict(int)
+        events: list[Event] = []
+        for account, order in world.open_orders():
+            if order.terms.id in gone or order.submitted_at >= instant:
+                continue
+            key = (account.name, order.terms.symbol, order.terms.side)
+            execution = self._execution(order, instant, taken[key])
+            if execution is None:
+                continue
+            taken[key] += execution.quantity
+            events.append(
+                OrderFilled(
+                    account=account.name,
+                    order_id=order.terms.id,
+                    execution_id=activity_id(
+                        instant, self.identities.execution(order.terms.id, order.filled + execution.quantity)
+                    ),
+                    price=execution.price,
+                    quantity=execution.quantity,
+                )
+            )
+        return events
+
+    def _execution(self, order: Order, instant: datetime, taken: int) -> Execution | None:
+        quote = self.market.quote(order.terms.symbol, instant)
+        if quote is None:
+            return None
+        if order.terms.source == BROKER:
+            bid = quote.bid
+            return Execution(bid, order.remaining) if bid is not None and bid > 0 else None
+        if taken:
+            if order.terms.side == "buy":
+                quote = replace(quote, ask_size=max(0, (quote.ask_size or 0) - taken))
+            else:
+                quote = replace(quote, bid_size=max(0, (quote.bid_size or 0) - taken))
+        return self.market.execute(
+            Resting(
+                order_id=order.terms.id,
+                symbol=order.terms.symbol,
+                side=order.terms.side,
+                limit_price=order.terms.limit_price,
+                quantity=order.remaining,
+                submitted_at=order.submitted_at,
+            ),
+            quote,
+            instant,
+        )
+
+    def _expires_today(self, symbol: str) -> bool:
+        contract = self.listing.contract(symbol)
+        return contract is not None and contract.expiry <= self.session.day
+
+    def _liquidate(self, world: World) -> list[Event]:
+        events: list[Event] = [
+            OrderCanceled(account=account.name, order_id=order.terms.id)
+            for account, order in world.open_orders()
+            if order.terms.asset_class == "us_option" and self._expires_today(order.terms.symbol)
+        ]
+        for account in world.accounts.values():
+            for position in account.positions.values():
+                if position.asset_class != "us_option" or not self._expires_today(position.symbol):
+                    continue
+                client_order_id = f"broker-liquidation-{position.symbol}-{self.session.key}"
+                events.append(
+                    OrderAccepted(
+                        account=account.name,
+                        id=self.identities.order(account.name, client_order_id),
+                        client_order_id=client_order_id,
+                        symbol=position.symbol,
+                        asset_class=position.asset_class,
+                        asset_id=position.asset_id,
+                        side="sell",
+                        type="market",
+                        time_in_force="day",
+                        quantity=position.quantity,
+                        multiplier=position.multiplier,
+                        limit_price=None,
+                        hold_price=ZERO,
+                        position_intent="sell_to_close",
+                        source=BROKER,
+                        expires_at=self.session.close,
+                    )
+                )
+        return events
+
+    def _close(self, world: World) -> list[Event]:
+        events: list[Event] = [
+            OrderExpired(account=account.name, order_id=order.terms.id)
+            for account, order in world.open_orders()
+            if order.terms.expires_at is not None and order.terms.expires_at <= self.session.close
+        ]
+        for account in world.accounts.values():
+            for position in account.positions.values():
+                if position.asset_class == "us_option" and self._expires_today(position.symbol):
+                    events.append(
+                        PositionExpired(
+                            account=account.name,
+                            symbol=position.symbol,
+                            activity_id=activity_id(
+                                self.session.close, self.identities.removal(account.name, position.symbol)
+                            ),
+                        )
+                    )
+        return events

@@ -1,0 +1,188 @@
+"""What every HTTP route shares: who asks, how to answer, how to read parameters. It knows nothing of the market."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from trading_assets.domain.clock import NEW_YORK
+from trading_assets.exchange.config import ExchangeConfig
+from trading_assets.exchange.limits import RateLimit
+from trading_assets.exchange.refusal import MALFORMED, UNAUTHORIZED, Refusal
+from trading_assets.exchange.state import Account
+from trading_assets.exchange.venue import Venue
+
+Row = TypeVar("Row")
+Handler = Callable[[Request, Account], Awaitable[Response]]
+#: The largest body that a route reads.
+_MAX_BODY = 64 * 1024
+
+
+def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return Response(orjson.dumps(value), status, dict(headers or {}), media_type="application/json")
+
+
+def refused(refusal: Refusal) -> Response:
+    """The answer to a refused request."""
+    return answer(refusal.body, refusal.status, getattr(refusal, "headers", None))
+
+
+class Door:
+    """Lets requests with an account's credentials through to a handler, counted, and answers the others."""
+
+    def __init__(self, venue: Venue, limit: RateLimit) -> None:
+        self._venue = venue
+        self._limit = limit
+        self._keys = _keys(venue.config)
+
+    def __call__(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """The route for ``handler``."""
+
+        async def route(request: Request) -> Response:
+            headers: dict[str, str] = {}
+            try:
+                self._venue.require_sound()
+                account = self._venue.world.accounts[self._authenticate(request)]
+                headers = self._limit.take(account.name, self._venue.world.now)
+                response = await handler(request, account)
+            except Refusal as refusal:
+                response = refused(refusal)
+            response.headers.update(headers)
+            return response
+
+        return route
+
+    def _authenticate(self, request: Request) -> str:
+        key, secret = _credentials(request)
+        name, expected = self._keys.get(key, ("", ""))
+        if not name or not hmac.compare_digest(secret.encode(), expected.encode()):
+            raise Refusal(401, UNAUTHORIZED, "request is not authorized")
+        return name
+
+
+def _keys(config: ExchangeConfig) -> dict[str, tuple[str, str]]:
+    return {
+        account.key.get_secret_value(): (account.name, account.secret.get_secret_value()) for account in config.accounts
+    }
+
+
+def _credentials(request: Request) -> tuple[str, str]:
+    key, secret = request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
+    if key is not None and secret is not None:
+        return key, secret
+    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "basic":
+        try:
+            key, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
+        except ValueError:
+            return "", ""
+        return key, secret
+    return "", ""
+
+
+async def json_body(request: Request) -> Any:
+    """The request's JSON; raises ``Refusal`` (400, 413)."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise Refusal(413, MALFORMED, "request body is too large")
+    try:
+        return orjson.loads(bytes(body))
+    except orjson.JSONDecodeError:
+        raise Refusal(400, MALFORMED, "request body format is invalid") from None
+
+
+def bad(name: str, value: str) -> Refusal:
+    """400 for a parameter that cannot be read."""
+    return Refusal(400, MALFORMED, f"invalid value for {name}: {value[:60]}")
+
+
+def whole(request: Request, name: str, default: int, least: int, most: int) -> int:
+    """An integer parameter, held within its range."""
+    given = request.query_params.get(name)
+    if given is None:
+        return default
+    try:
+        return max(least, min(most, int(given)))
+    except ValueError:
+        raise bad(name, given) from None
+
+
+def number(request: Request, name: str) -> Decimal | None:
+    """A decimal parameter, or None."""
+    given = request.query_params.get(name)
+    if given is None:
+        return None
+    try:
+        value = Decimal(given)
+    except InvalidOperation:
+        raise bad(name, given) from None
+    if not value.is_finite():
+        raise bad(name, given)
+    return value
+
+
+def moment(request: Request, name: str, *, end_of_day: bool = False) -> datetime | None:
+    """An instant: RFC 3339 (naive counts as UTC), or a date, which means its New York midnight (or, ``end_of_day``, its
+    last microsecond)."""
+    given = request.query_params.get(name)
+    if given is None:
+        return None
+    try:
+        if len(given) == 10:
+            clock = time.max if end_of_day else time.min
+            return datetime.combine(date.fromisoformat(given), clock, NEW_YORK).astimezone(UTC)
+        found = datetime.fromisoformat(given.replace(" ", "+").replace("Z", "+00:00"))
+    except ValueError:
+        raise bad(name, given) from None
+    return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def day(request: Request, name: str) -> date | None:
+    """A calendar day, or None; a time after it is ignored."""
+    given = request.query_params.get(name)
+    if given is None:
+        return None
+    try:
+        return date.fromisoformat(given[:10])
+    except ValueError:
+        raise bad(name, given) from None
+
+
+def listed(request: Request, name: str) -> list[str]:
+    """A comma-separated parameter, without empty items and doubles, in order."""
+    given = request.query_params.get(name, "")
+    return list(dict.fromkeys(item.strip() for item in given.split(",") if item.strip()))
+
+
+def page(
+    rows: Sequence[Row], token: str | None, limit: int, key: Callable[[Row], str]
+) -> tuple[Sequence[Row], str | None]:
+    """The page of ``rows`` that begins after the row ``token`` names, and the next token or None.
+
+    A token names the last row that was sent by its ``key``, not by its place: between two pages time may move and the
+    rows of an earlier symbol may become more.
+    """
+    offset = 0
+    if token:
+        try:
+            last = base64.urlsafe_b64decode(token.encode()).decode()
+        except ValueError:
+            raise bad("page_token", token) from None
+        offset = next((place for place, row in enumerate(rows, start=1) if key(row) == last), 0)
+        if offset == 0:
+            raise bad("page_token", token)
+    chosen = rows[offset : offset + limit]
+    if not chosen or offset + limit >= len(rows):
+        return chosen, None
+    return chosen, base64.urlsafe_b64encode(key(chosen[-1]).encode()).decode()

@@ -1,0 +1,297 @@
+"""Trading routes, version 2: account, clock, calendar, assets, orders, positions, activities, option contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from trading_assets.domain.clock import NEW_YORK
+from trading_assets.domain.values import OptionContract
+from trading_assets.exchange import http, wire
+from trading_assets.exchange.http import Door, answer
+from trading_assets.exchange.listing import Listing
+from trading_assets.exchange.refusal import invalid, not_found, unprocessable
+from trading_assets.exchange.state import Account, Activity, Order, Position
+from trading_assets.exchange.venue import Venue
+from trading_assets.market.sessions import sessions_between, shift
+
+_OPEN_ORDERS, _MOST_ORDERS = 50, 500
+#: Kinds that the protocol knows; this exchange makes FILL and OPEXP.
+_ACTIVITY_KINDS = frozenset(
+    {"FILL", "OPEXP", "OPASN", "OPEXC", "OPTRD", "OPCA", "OPCSH", "TRANS", "MISC", "ACATC", "ACATS", "CSD", "CSW"}
+    | {"DIV", "FEE", "INT", "JNLC", "JNLS", "MA", "NC", "PTC", "REORG", "SPIN", "SPLIT", "CFEE"}
+)
+_CALENDAR_LIMIT = timedelta(days=3660)
+
+
+class TradingRoutes:
+    """The routes of one venue. Reading takes no lock: the event loop runs one handler at a time."""
+
+    def __init__(self, venue: Venue, listing: Listing) -> None:
+        self._venue = venue
+        self._listing = listing
+
+    def routes(self, door: Door) -> list[Route]:
+        """Every route, behind ``door``."""
+        table: list[tuple[str, str, Callable[[Request, Account], Any]]] = [
+            ("GET", "/v2/account", self.account),
+            ("GET", "/v2/account/configurations", self.configurations),
+            ("GET", "/v2/account/activities", self.activities),
+            ("GET", "/v2/account/activities/{kind}", self.activities),
+            ("GET", "/v2/clock", self.clock),
+            ("GET", "/v2/calendar", self.calendar),
+            ("GET", "/v2/assets", self.assets),
+            ("GET", "/v2/assets/{symbol}", self.asset),
+            ("POST", "/v2/orders", self.place),
+            ("GET", "/v2/orders", self.orders),
+            ("DELETE", "/v2/orders", self.cancel_all),
+            ("GET", "/v2/orders:by_client_order_id", self.order_by_client_id),
+            ("GET", "/v2/orders/{order_id}", self.order),
+            ("DELETE", "/v2/orders/{order_id}", self.cancel),
+            ("GET", "/v2/positions", self.positions),
+            ("GET", "/v2/positions/{symbol}", self.position),
+            ("GET", "/v2/options/contracts", self.contracts),
+            ("GET", "/v2/options/contracts/{symbol}", self.contract),
+        ]
+        return [Route(path, door(handler), methods=[method]) for method, path, handler in table]
+
+    # --- account ----------------------------------------------------------------------------------------------------
+
+    async def account(self, request: Request, account: Account) -> Response:
+        """Cash, equity at the bids of what is held, buying power."""
+        value = Decimal(0)
+        for position in account.positions.values():
+            price = self._mark(position)
+            if price is not None:
+                value += price * position.quantity * position.multiplier
+        return answer(wire.account_json(account, f"PA{account.id[:8].upper()}", value))
+
+    async def configurations(self, request: Request, account: Account) -> Response:
+        """What the account may do."""
+        return answer(wire.configurations_json(account))
+
+    async def activities(self, request: Request, account: Account) -> Response:
+        """History by kind, day and paging, newest first unless asked otherwise."""
+        kinds = {request.path_params["kind"]} if "kind" in request.path_params else set()
+        kinds |= set(http.listed(request, "activity_types"))
+        for kind in sorted(kinds - _ACTIVITY_KINDS):
+            raise invalid(f"invalid activity type: {kind[:40]}")
+        after = http.moment(request, "after", end_of_day=True)
+        until = http.moment(request, "until")
+        wanted_day = http.day(request, "date")
+        ascending = request.query_params.get("direction", "desc") == "asc"
+        rows = [
+            activity
+            for activity in account.activities
+            if (not kinds or activity.kind in kinds)
+            and (after is None or activity.at > after)
+            and (until is None or activity.at < until)
+            and (wanted_day is None or activity.at.astimezone(NEW_YORK).date() == wanted_day)
+        ]
+        order = request.query_params.get("order_id")
+        if order is not None:
+            rows = [activity for activity in rows if activity.order_id == order]
+        rows = rows if ascending else rows[::-1]
+        token = request.query_params.get("page_token")
+        if token:
+            places = [index for index, activity in enumerate(rows) if activity.id == token]
+            if not places:
+                raise http.bad("page_token", token)
+            rows = rows[places[0] + 1 :]
+        size = http.whole(request, "page_size", 100, 1, 100)
+        return answer([self._activity(account, activity) for activity in rows[:size]])
+
+    def _activity(self, account: Account, activity: Activity) -> dict[str, Any]:
+        return wire.activity_json(activity, account.orders.get(activity.order_id))
+
+    # --- clock, calendar, assets ------------------------------------------------------------------------------------
+
+    async def clock(self, request: Request, account: Account) -> Response:
+        """The market clock."""
+        return answer(wire.clock_json(self._venue.world.now))
+
+    async def calendar(self, request: Request, account: Account) -> Response:
+        """Sessions from ``start`` to ``end``."""
+        today = self._venue.world.now.astimezone(NEW_YORK).date()
+        first = http.day(request, "start") or today - timedelta(days=365)
+        last = http.day(request, "end") or today + timedelta(days=365)
+        last = min(last, first + _CALENDAR_LIMIT, date(2030, 12, 31))
+        return answer([wire.calendar_json(session) for session in sessions_between(max(first, date(1990, 1, 1)), last)])
+
+    async def assets(self, request: Request, account: Account) -> Response:
+        """Every listed stock."""
+        wrong_class = request.query_params.get("asset_class", "us_equity") != "us_equity"
+        inactive = request.query_params.get("status", "active") not in ("active", "all")
+        rows = [] if wrong_class or inactive else [wire.asset_json(a) for a in self._listing.assets.values()]
+        return answer(rows)
+
+    async def asset(self, request: Request, account: Account) -> Response:
+        """One stock by symbol or id."""
+        symbol = request.path_params["symbol"]
+        found = self._listing.asset(symbol)
+        if found is None:
+            raise not_found(f"asset not found for {symbol[:40]}")
+        return answer(wire.asset_json(found))
+
+    # --- orders -----------------------------------------------------------------------------------------------------
+
+    async def place(self, request: Request, account: Account) -> Response:
+        """Book an order. It fills at the next whole second of the exchange's time at the earliest."""
+        order = await self._venue.place(account, await http.json_body(request))
+        return answer(self._order(order))
+
+    async def orders(self, request: Request, account: Account) -> Response:
+        """Orders by status, time, symbol and side."""
+        status = request.query_params.get("status", "open")
+        if status not in ("open", "closed", "all"):
+            raise http.bad("status", status)
+        for name in ("before_order_id", "after_order_id"):
+            if name in request.query_params:
+                raise unprocessable(f"{name} is not offered by this exchange")
+        after, until = http.moment(request, "after"), http.moment(request, "until")
+        kind = request.query_params.get("asset_class")
+        symbols, side = set(http.listed(request, "symbols")), request.query_params.get("side")
+        rows = [
+            order
+            for order in account.orders.values()
+            if (status == "all" or (order.terms.id in account.open_orders) == (status == "open"))
+            and (after is None or order.submitted_at > after)
+            and (until is None or order.submitted_at < until)
+            and (not symbols or order.terms.symbol in symbols)
+            and (side is None or order.terms.side == side)
+            and (kind is None or order.terms.asset_class == kind)
+        ]
+        ascending = request.query_params.get("direction", "desc") == "asc"
+        rows.sort(key=lambda order: order.number, reverse=not ascending)
+        limit = http.whole(request, "limit", _OPEN_ORDERS, 1, _MOST_ORDERS)
+        return answer([self._order(order) for order in rows[:limit]])
+
+    async def order(self, request: Request, account: Account) -> Response:
+        """One order by id."""
+        order = account.orders.get(request.path_params["order_id"])
+        if order is None:
+            raise not_found("order not found")
+        return answer(self._order(order))
+
+    async def order_by_client_id(self, request: Request, account: Account) -> Response:
+        """One order by client order id."""
+        order_id = account.by_client_id.get(request.query_params.get("client_order_id", ""))
+        if order_id is None:
+            raise not_found("order not found")
+        return answer(self._order(account.orders[order_id]))
+
+    async def cancel(self, request: Request, account: Account) -> Response:
+        """Cancel what is left of an order."""
+        await self._venue.cancel(account, request.path_params["order_id"])
+        return Response(status_code=204)
+
+    async def cancel_all(self, request: Request, account: Account) -> Response:
+        """Cancel every open order; one line with its own status for each."""
+        lines = []
+        for order, refusal in await self._venue.cancel_all(account):
+            line: dict[str, Any] = {"id": order.terms.id, "status": 200 if refusal is None else refusal.status}
+            lines.append(line if refusal is None else {**line, "body": refusal.body})
+        return answer(lines, 207)
+
+    def _order(self, order: Order) -> dict[str, Any]:
+        return wire.order_json(order, self._venue.world.now)
+
+    # --- positions --------------------------------------------------------------------------------------------------
+
+    async def positions(self, request: Request, account: Account) -> Response:
+        """Everything held."""
+        return answer([self._position(account, position) for position in account.positions.values()])
+
+    async def position(self, request: Request, account: Account) -> Response:
+        """One position by symbol or asset id."""
+        wanted = request.path_params["symbol"]
+        for position in account.positions.values():
+            if wanted in (position.symbol, position.asset_id):
+                return answer(self._position(account, position))
+        raise not_found("position does not exist")
+
+    def _position(self, account: Account, position: Position) -> dict[str, Any]:
+        listed = self._listing.find(position.symbol)
+        stock = listed is not None and listed.contract is None
+        exchange = listed.asset.exchange if listed is not None and stock else ""
+        lastday = None
+        if stock:
+            previous = shift(self._venue.config.session, -1)
+            lastday = self._venue.market.price_at(position.symbol, previous.close)
+        return wire.position_json(
+            position, exchange, self._mark(position), account.held_for_orders(position.symbol), lastday
+        )
+
+    def _mark(self, position: Position) -> Decimal | None:
+        """What a holder could sell at: the bid."""
+        quote = self._venue.market.quote(position.symbol, self._venue.world.now)
+        return None if quote is None else quote.bid
+
+    # --- contracts --------------------------------------------------------------------------------------------------
+
+    async def contracts(self, request: Request, account: Account) -> Response:
+        """Listed contracts; without an expiry they end with the next weekend, as the protocol has it."""
+        today = self._venue.world.now.astimezone(NEW_YORK).date()
+        exact = http.day(request, "expiration_date")
+        first = exact or http.day(request, "expiration_date_gte") or today
+        last = exact or http.day(request, "expiration_date_lte")
+        if last is None:
+            last = today + timedelta(days=(6 - today.weekday()) % 7)
+        low, high = http.number(request, "strike_price_gte"), http.number(request, "strike_price_lte")
+        kind, style = request.query_params.get("type"), request.query_params.get("style", "american")
+        root = request.query_params.get("root_symbol")
+        active = request.query_params.get("status", "active") == "active"
+        underlyings = http.listed(request, "underlying_symbols") or list(self._listing.assets)
+        rows = [
+            contract
+            for underlying in sorted(underlyings)
+            for contract in self._listing.contracts(underlying).values()
+            if first <= contract.expiry <= last
+            and (low is None or contract.strike >= low)
+            and (high is None or contract.strike <= high)
+            and (kind is None or contract.right.value == kind)
+            and (root is None or contract.root == root)
+            and style == "american"
+            and self._is_active(contract) == active
+        ]
+        limit = http.whole(request, "limit", 100, 1, 10_000)
+        chosen, token = http.page(rows, request.query_params.get("page_token"), limit, lambda contract: contract.symbol)
+        return answer({"option_contracts": self._contracts(list(chosen)), "next_page_token": token})
+
+    async def contract(self, request: Request, account: Account) -> Response:
+        """One contract by symbol or id."""
+        wanted = request.path_params["symbol"]
+        found = self._listing.contract(wanted) or self._listing.contract_by_id(wanted)
+        if found is None:
+            raise not_found(f"asset not found for {wanted[:40]}")
+        return answer(self._contracts([found])[0])
+
+    def _is_active(self, contract: OptionContract) -> bool:
+        now = self._venue.world.now.astimezone(NEW_YORK)
+        return contract.expiry > now.date() or (
+            contract.expiry == now.date() and self._venue.world.now < self._venue.config.trading_session.close
+        )
+
+    def _contracts(self, contracts: list[OptionContract]) -> list[dict[str, Any]]:
+        previous = shift(self._venue.config.session, -1)
+        counts: dict[str, int | None] = {}
+        for underlying in {contract.underlying for contract in contracts}:
+            # The count of the previous close stands all day, so one instant serves the whole session.
+            for line in self._venue.market.chain(underlying, self._venue.config.trading_session.open):
+                counts[line.contract.symbol] = line.open_interest
+        return [
+            wire.contract_json(
+                contract,
+                self._listing.assets[contract.underlying],
+                counts.get(contract.symbol),
+                previous,
+                self._is_active(contract),
+            )
+            for contract in contracts
+        ]

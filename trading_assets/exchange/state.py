@@ -1,0 +1,230 @@
+"""The exchange's state and how events change it. No decision is taken here: a replay must not be able to differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from trading_assets.exchange.events import (
+    AccountOpened,
+    Event,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    PositionExpired,
+    Transaction,
+    WorldOpened,
+)
+
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class Order:
+    """An order in an account's book. ``number`` counts the world's orders; ``filled_value`` = sum of price × qty."""
+
+    terms: OrderAccepted
+    number: int
+    submitted_at: datetime
+    updated_at: datetime
+    status: str = "new"
+    filled: int = 0
+    filled_value: Decimal = ZERO
+    filled_at: datetime | None = None
+    canceled_at: datetime | None = None
+    expired_at: datetime | None = None
+
+    @property
+    def remaining(self) -> int:
+        """Quantity not yet executed."""
+        return self.terms.quantity - self.filled
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Average execution price per share, None before the first fill."""
+        return self.filled_value / self.filled if self.filled else None
+
+    @property
+    def reserved(self) -> Decimal:
+        """Cash that the open rest of a buy holds back, dollars."""
+        if self.terms.side != "buy":
+            return ZERO
+        return self.terms.hold_price * self.remaining * self.terms.multiplier
+
+
+@dataclass(slots=True)
+class Position:
+    """A long position. ``cost`` is what the held quantity cost, dollars, by average price."""
+
+    symbol: str
+    asset_class: str
+    asset_id: str
+    multiplier: int
+    quantity: int = 0
+    cost: Decimal = ZERO
+
+    @property
+    def average_price(self) -> Decimal:
+        """Average entry price per share."""
+        return self.cost / (self.quantity * self.multiplier)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """A line of the account's history: a FILL or an OPEXP."""
+
+    id: str
+    kind: str
+    at: datetime
+    symbol: str
+    quantity: int
+    side: str = ""
+    price: Decimal = ZERO
+    order_id: str = ""
+    cumulative: int = 0
+    leaves: int = 0
+    multiplier: int = 1
+
+
+@dataclass(slots=True)
+class Account:
+    """One account: cash, book, positions, history."""
+
+    name: str
+    id: str
+    opening_cash: Decimal
+    options_level: int
+    opened_at: datetime
+    cash: Decimal
+    orders: dict[str, Order] = field(default_factory=dict)
+    open_orders: dict[str, Order] = field(default_factory=dict)
+    by_client_id: dict[str, str] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
+    activities: list[Activity] = field(default_factory=list)
+
+    @property
+    def reserved(self) -> Decimal:
+        """Cash held back for open buys, dollars."""
+        return sum((order.reserved for order in self.open_orders.values()), ZERO)
+
+    @property
+    def buying_power(self) -> Decimal:
+        """Cash that a new buy may use, dollars, never below zero."""
+        return max(ZERO, self.cash - self.reserved)
+
+    def held_for_orders(self, symbol: str) -> int:
+        """Quantity of ``symbol`` that open sells have claimed."""
+        return sum(
+            order.remaining
+            for order in self.open_orders.values()
+            if order.terms.symbol == symbol and order.terms.side == "sell"
+        )
+
+
+class World:
+    """All accounts and the clock. ``apply`` is the only method that changes anything."""
+
+    def __init__(self) -> None:
+        self.opened: WorldOpened | None = None
+        self.accounts: dict[str, Account] = {}
+        self.sequence = 0
+        self.orders = 0
+        self._now: datetime | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The exchange's clock, UTC."""
+        if self._now is None:
+            raise RuntimeError("the world has not been opened")
+        return self._now
+
+    def open_orders(self) -> Iterator[tuple[Account, Order]]:
+        """Every open order of every account, in order of acceptance."""
+        pairs = [(account, order) for account in self.accounts.values() for order in account.open_orders.values()]
+        return iter(sorted(pairs, key=lambda pair: pair[1].number))
+
+    def apply(self, transaction: Transaction) -> None:
+        """Apply one transaction; raises ``ValueError`` if it does not follow the last one."""
+        if transaction.sequence != self.sequence + 1:
+            raise ValueError(f"expected transaction {self.sequence + 1}, saw {transaction.sequence}")
+        if self._now is not None and transaction.at < self._now:
+            raise ValueError(f"transaction {transaction.sequence} lies before the clock")
+        self.sequence = transaction.sequence
+        self._now = transaction.at
+        for event in transaction.events:
+            self._apply(event, transaction.at)
+
+    def _apply(self, event: Event, at: datetime) -> None:
+        if isinstance(event, WorldOpened):
+            self.opened = event
+            self.accounts = {account.name: _open(account, at) for account in event.accounts}
+            return
+        account = self.accounts[event.account]
+        if isinstance(event, OrderAccepted):
+            self.orders += 1
+            order = Order(event, self.orders, at, at)
+            account.orders[event.id] = account.open_orders[event.id] = order
+            account.by_client_id[event.client_order_id] = event.id
+        elif isinstance(event, OrderFilled):
+            _fill(account, account.open_orders[event.order_id], event, at)
+        elif isinstance(event, OrderCanceled):
+            order = account.open_orders.pop(event.order_id)
+            order.status, order.canceled_at, order.updated_at = "canceled", at, at
+        elif isinstance(event, OrderExpired):
+            order = account.open_orders.pop(event.order_id)
+            order.status, order.expired_at, order.updated_at = "expired", at, at
+        elif isinstance(event, PositionExpired):
+            position = account.positions.pop(event.symbol)
+            account.activities.append(
+                Activity(
+                    event.activity_id, "OPEXP", at, event.symbol, -position.quantity, multiplier=position.multiplier
+                )
+            )
+
+
+def _open(opened: AccountOpened, at: datetime) -> Account:
+    return Account(opened.name, opened.id, opened.cash, opened.options_level, at, opened.cash)
+
+
+def _fill(account: Account, order: Order, event: OrderFilled, at: datetime) -> None:
+    terms = order.terms
+    order.filled += event.quantity
+    order.filled_value += event.price * event.quantity
+    order.updated_at = at
+    if order.remaining == 0:
+        order.status, order.filled_at = "filled", at
+        del account.open_orders[terms.id]
+    else:
+        order.status = "partially_filled"
+    value = event.price * event.quantity * terms.multiplier
+    position = account.positions.setdefault(
+        terms.symbol, Position(terms.symbol, terms.asset_class, terms.asset_id, terms.multiplier)
+    )
+    if terms.side == "buy":
+        account.cash -= value
+        position.quantity += event.quantity
+        position.cost += value
+    else:
+        account.cash += value
+        position.cost -= position.cost * event.quantity / position.quantity
+        position.quantity -= event.quantity
+        if position.quantity == 0:
+            del account.positions[terms.symbol]
+    account.activities.append(
+        Activity(
+            id=event.execution_id,
+            kind="FILL",
+            at=at,
+            symbol=terms.symbol,
+            quantity=event.quantity,
+            side=terms.side,
+            price=event.price,
+            order_id=terms.id,
+            cumulative=order.filled,
+            leaves=order.remaining,
+            multiplier=terms.multiplier,
+        )
+    )

@@ -1,0 +1,189 @@
+"""The venue: state, engine, journal and clock behind one lock.
+
+Every mutation is decided, written, made durable, applied and only then answered. An advance writes one transaction per
+instant at which something happened and one for the clock, and makes them durable together before anybody sees them:
+the event loop is not given up in between. If the journal cannot be written the venue stops for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from trading_assets.domain.errors import ConfigurationError
+from trading_assets.exchange.config import ExchangeConfig
+from trading_assets.exchange.engine import Engine
+from trading_assets.exchange.events import AccountOpened, Event, Transaction, WorldOpened
+from trading_assets.exchange.journal import Journal, JournalBroken, JournalCorrupt
+from trading_assets.exchange.market_port import MarketPort
+from trading_assets.exchange.refusal import Refusal, unprocessable
+from trading_assets.exchange.state import Account, Order, World
+
+_log = logging.getLogger(__name__)
+#: Grid instants worked on before others get a turn (and the work so far is made durable).
+_TURN = 600
+_TICK_SECONDS = 0.1
+
+
+class Venue:
+    """One practice exchange. ``on_failure`` is called once if the journal breaks."""
+
+    def __init__(self, config: ExchangeConfig, market: MarketPort, journal: Journal) -> None:
+        self.config = config
+        self.market = market
+        self.engine = Engine(config, market)
+        self.world = World()
+        self.failed = False
+        self.on_failure: Callable[[], None] = lambda: None
+        self._journal = journal
+        self._lock = asyncio.Lock()
+        self._restore()
+
+    # --- start ------------------------------------------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        opened = WorldOpened(
+            seed=self.config.seed,
+            session=self.config.session,
+            scenario=self.config.scenario,
+            accounts=tuple(
+                AccountOpened(
+                    name=account.name,
+                    id=self.engine.identities.account(account.name),
+                    cash=account.cash,
+                    options_level=account.options_level,
+                )
+                for account in self.config.accounts
+            ),
+        )
+        for number, payload in enumerate(self._journal.read(), start=1):
+            try:
+                self.world.apply(Transaction.model_validate_json(payload))
+            except (ValueError, KeyError) as error:
+                raise JournalCorrupt(
+                    f"the journal cannot be replayed: {type(error).__name__}",
+                    where=f"{self._journal.path}, line {number}",
+                    mend="Restore the file from a copy, or begin a new world in an empty directory",
+                ) from error
+        if self.world.sequence == 0:
+            self._write(self.config.first_instant, [opened])
+            self._journal.sync()
+            _log.info("a new world opens at %s", self.world.now.isoformat())
+        elif self.world.opened != opened:
+            raise ConfigurationError(
+                "the journal was begun with another seed, session, scenario or accounts",
+                where=str(self._journal.path),
+                mend="Use the configuration it was begun with, or an empty directory",
+            )
+        else:
+            _log.info("replayed %d transactions; the clock stands at %s", self.world.sequence, self.world.now)
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def _write(self, at: datetime, events: Sequence[Event]) -> None:
+        transaction = Transaction(sequence=self.world.sequence + 1, at=at, events=tuple(events))
+        self._journal.append(transaction.model_dump_json().encode())
+        self.world.apply(transaction)
+
+    def _commit(self, events: Sequence[Event]) -> None:
+        self._guarded(lambda: self._write_and_sync(events))
+
+    def _write_and_sync(self, events: Sequence[Event]) -> None:
+        self._write(self.world.now, events)
+        self._journal.sync()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        self.require_sound()
+        try:
+            work()
+        except JournalBroken as error:
+            self.failed = True
+            _log.critical("the exchange stops: %s", error)
+            self.on_failure()
+            raise Refusal(500, 50010000, "internal server error occurred") from error
+
+    def require_sound(self) -> None:
+        """Raise ``Refusal`` (503) once the journal has failed: memory may be ahead of the disk."""
+        if self.failed:
+            raise Refusal(503, 50310000, "service unavailable")
+
+    # --- commands ---------------------------------------------------------------------------------------------------
+
+    async def place(self, account: Account, body: object) -> Order:
+        """Book an order; raises ``Refusal``."""
+        async with self._lock:
+            event = self.engine.place(self.world, account, body)
+            self._commit([event])
+            _log.info("order %s %s %s %d %s", account.name, event.id, event.side, event.quantity, event.symbol)
+            return account.orders[event.id]
+
+    async def cancel(self, account: Account, order_id: str) -> None:
+        """Cancel the rest of an order; raises ``Refusal``."""
+        async with self._lock:
+            self._commit([self.engine.cancel(account, order_id)])
+            _log.info("cancel %s %s", account.name, order_id)
+
+    async def cancel_all(self, account: Account) -> list[tuple[Order, Refusal | None]]:
+        """Cancel every open order in one transaction; those that may not be canceled come back with their refusal."""
+        async with self._lock:
+            result: list[tuple[Order, Refusal | None]] = []
+            events: list[Event] = []
+            for order in list(account.open_orders.values()):
+                try:
+                    events.append(self.engine.cancel(account, order.terms.id))
+                    result.append((order, None))
+                except Refusal as refusal:
+                    result.append((order, refusal))
+            if events:
+                self._commit(events)
+            return result
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    async def advance_to(self, target: datetime) -> datetime:
+        """Move the clock forward to ``target`` and match on the way; an earlier target changes nothing.
+
+        Raises ``Refusal`` for a target behind the end of the world.
+        """
+        if target > self.config.last_instant:
+            raise unprocessable(f"this world ends at {self.config.last_instant.isoformat()}")
+        async with self._lock:
+            while self.world.now < target:
+                self._guarded(lambda: self._advance(target))
+                await asyncio.sleep(0)
+            self.require_sound()
+            return self.world.now
+
+    def _advance(self, target: datetime) -> None:
+        """One turn towards ``target``; everything it did is durable when it returns."""
+        cursor = self.world.now
+        for _ in range(_TURN):
+            instant = self.engine.next_instant(self.world, cursor, target)
+            if instant is None:
+                cursor = target
+                break
+            events = self.engine.step(self.world, instant)
+            if events:
+                self._write(instant, events)
+            cursor = instant
+        if self.world.now < cursor:
+            self._write(cursor, [])
+        self._journal.sync()
+
+    async def run_clock(self) -> None:
+        """Move the clock with wall time at the configured speed, by whole seconds, until the world's end."""
+        anchor, started = self.world.now, time.monotonic()
+        while not self.failed and self.world.now < self.config.last_instant:
+            await asyncio.sleep(_TICK_SECONDS)
+            elapsed = timedelta(seconds=(time.monotonic() - started) * self.config.speed)
+            target = min((anchor + elapsed).replace(microsecond=0), self.config.last_instant)
+            if self.world.now > target:
+                anchor, started = self.world.now, time.monotonic()
+            elif target > self.world.now:
+                try:
+                    await self.advance_to(target)
+                except Refusal:
+                    return

@@ -1,0 +1,272 @@
+"""JSON shapes of the trading interface. Money and quantities are strings, instants RFC 3339, absent is null.
+
+Only what a broker would send is sent: no key that the protocol does not have.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from trading_assets.domain.clock import NEW_YORK
+from trading_assets.domain.values import OptionContract
+from trading_assets.exchange.identities import contract_id
+from trading_assets.exchange.market_port import Asset
+from trading_assets.exchange.state import ZERO, Account, Activity, Order, Position
+from trading_assets.market.sessions import Session, open_session, session_of, shift
+
+_PLACES = Decimal("0.000001")
+
+
+def text(value: Decimal | int) -> str:
+    """A number as the wire writes it: plain digits, at most six decimals, no trailing zeros."""
+    number = Decimal(value).quantize(_PLACES).normalize()
+    return format(number + 0 if number else ZERO, "f")
+
+
+def instant(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC with microseconds, or null."""
+    return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def activity_id(at: datetime, identity: str) -> str:
+    """``YYYYMMDDHHMMSSmmm::uuid`` in UTC."""
+    return f"{at.astimezone(UTC):%Y%m%d%H%M%S}{at.microsecond // 1000:03d}::{identity}"
+
+
+def order_json(order: Order, now: datetime) -> dict[str, Any]:
+    """An order. One that waits for an open that has not come is ``accepted``, else it is in the book: ``new``."""
+    terms = order.terms
+    status = order.status
+    if status == "new" and open_session(now) is None:
+        status = "accepted"
+    average = order.average_price
+    return {
+        "id": terms.id,
+        "client_order_id": terms.client_order_id,
+        "created_at": instant(order.submitted_at),
+        "updated_at": instant(order.updated_at),
+        "submitted_at": instant(order.submitted_at),
+        "filled_at": instant(order.filled_at),
+        "expired_at": instant(order.expired_at),
+        "expires_at": instant(terms.expires_at),
+        "canceled_at": instant(order.canceled_at),
+        "failed_at": None,
+        "replaced_at": None,
+        "replaced_by": None,
+        "replaces": None,
+        "asset_id": terms.asset_id,
+        "symbol": terms.symbol,
+        "asset_class": terms.asset_class,
+        "notional": None,
+        "qty": text(terms.quantity),
+        "filled_qty": text(order.filled),
+        "filled_avg_price": None if average is None else text(average),
+        "order_class": "simple",
+        "order_type": terms.type,
+        "type": terms.type,
+        "side": terms.side,
+        "position_intent": terms.position_intent,
+        "time_in_force": terms.time_in_force,
+        "limit_price": None if terms.limit_price is None else text(terms.limit_price),
+        "stop_price": None,
+        "status": status,
+        "extended_hours": False,
+        "legs": None,
+        "trail_percent": None,
+        "trail_price": None,
+        "hwm": None,
+        "subtag": None,
+        "source": terms.source if terms.source != "client" else None,
+    }
+
+
+def position_json(
+    position: Position, exchange: str, price: Decimal | None, held: int, lastday: Decimal | None
+) -> dict[str, Any]:
+    """A position at ``price`` per share (null values if there is no price); ``lastday`` the previous close."""
+    market = None if price is None else price * position.quantity * position.multiplier
+    gain = None if market is None else market - position.cost
+    share = None if gain is None or not position.cost else gain / position.cost
+    change = None if price is None or not lastday else price / lastday - 1
+    optional = {
+        "market_value": market,
+        "unrealized_pl": gain,
+        "unrealized_plpc": share,
+        "unrealized_intraday_pl": gain,
+        "unrealized_intraday_plpc": share,
+        "current_price": price,
+        "lastday_price": lastday,
+        "change_today": change,
+    }
+    return {
+        "asset_id": position.asset_id,
+        "symbol": position.symbol,
+        "exchange": exchange,
+        "asset_class": position.asset_class,
+        "asset_marginable": False,
+        "qty": text(position.quantity),
+        "qty_available": text(position.quantity - held),
+        "avg_entry_price": text(position.average_price),
+        "side": "long",
+        "cost_basis": text(position.cost),
+        **{name: None if value is None else text(value) for name, value in optional.items()},
+    }
+
+
+def account_json(account: Account, number: str, long_value: Decimal) -> dict[str, Any]:
+    """The account; ``long_value`` is the market value of its positions, dollars."""
+    equity = account.cash + long_value
+    power = text(account.buying_power)
+    return {
+        "id": account.id,
+        "account_number": number,
+        "status": "ACTIVE",
+        "crypto_status": "INACTIVE",
+        "currency": "USD",
+        "cash": text(account.cash),
+        "portfolio_value": text(equity),
+        "equity": text(equity),
+        "last_equity": text(account.opening_cash),
+        "buying_power": power,
+        "regt_buying_power": power,
+        "non_marginable_buying_power": power,
+        "options_buying_power": power,
+        "long_market_value": text(long_value),
+        "short_market_value": "0",
+        "position_market_value": text(long_value),
+        "initial_margin": text(long_value),
+        "maintenance_margin": text(long_value),
+        "last_maintenance_margin": "0",
+        "sma": "0",
+        "multiplier": "1",
+        "accrued_fees": "0",
+        "shorting_enabled": False,
+        "trading_blocked": False,
+        "transfers_blocked": False,
+        "account_blocked": False,
+        "trade_suspended_by_user": False,
+        "created_at": instant(account.opened_at),
+        "options_approved_level": account.options_level,
+        "options_trading_level": account.options_level,
+    }
+
+
+def configurations_json(account: Account) -> dict[str, Any]:
+    """What the account may do; fixed on this exchange."""
+    return {
+        "dtbp_check": "entry",
+        "fractional_trading": False,
+        "max_margin_multiplier": "1",
+        "no_shorting": True,
+        "pdt_check": "entry",
+        "suspend_trade": False,
+        "trade_confirm_email": "none",
+        "ptp_no_exception_entry": False,
+        "max_options_trading_level": account.options_level,
+    }
+
+
+def activity_json(activity: Activity, order: Order | None) -> dict[str, Any]:
+    """A FILL with its order, or an OPEXP (a removal for no money)."""
+    if order is None:
+        return {
+            "id": activity.id,
+            "activity_type": activity.kind,
+            "date": activity.at.astimezone(NEW_YORK).date().isoformat(),
+            "net_amount": "0",
+            "description": "Option Expiry",
+            "symbol": activity.symbol,
+            "qty": text(activity.quantity),
+            "price": "0",
+            "per_share_amount": "0",
+            "status": "executed",
+        }
+    return {
+        "id": activity.id,
+        "activity_type": activity.kind,
+        "transaction_time": instant(activity.at),
+        "type": "fill" if activity.leaves == 0 else "partial_fill",
+        "price": text(activity.price),
+        "qty": text(activity.quantity),
+        "side": activity.side,
+        "symbol": activity.symbol,
+        "leaves_qty": text(activity.leaves),
+        "cum_qty": text(activity.cumulative),
+        "order_id": activity.order_id,
+        "order_status": "filled" if activity.leaves == 0 else "partially_filled",
+    }
+
+
+def asset_json(asset: Asset) -> dict[str, Any]:
+    """A listed stock: long only, whole shares."""
+    return {
+        "id": asset.id,
+        "class": "us_equity",
+        "exchange": asset.exchange,
+        "symbol": asset.symbol,
+        "name": asset.name,
+        "status": "active",
+        "tradable": True,
+        "marginable": False,
+        "maintenance_margin_requirement": 100,
+        "shortable": False,
+        "easy_to_borrow": False,
+        "fractionable": False,
+        "attributes": ["has_options", "options_enabled"] if asset.has_options else [],
+    }
+
+
+def contract_json(
+    contract: OptionContract, underlying: Asset, open_interest: int | None, previous: Session, active: bool
+) -> dict[str, Any]:
+    """A listed contract; ``open_interest`` is that of the ``previous`` session's close."""
+    return {
+        "id": contract_id(contract.symbol),
+        "symbol": contract.symbol,
+        "name": f"{underlying.symbol} {contract.expiry:%b %d %Y} {text(contract.strike)} {contract.right.capitalize()}",
+        "status": "active" if active else "inactive",
+        "tradable": active and contract.tradable,
+        "expiration_date": contract.expiry.isoformat(),
+        "root_symbol": contract.root,
+        "underlying_symbol": underlying.symbol,
+        "underlying_asset_id": underlying.id,
+        "type": contract.right.value,
+        "style": "american",
+        "strike_price": text(contract.strike),
+        "multiplier": str(contract.multiplier),
+        "size": str(contract.multiplier),
+        "open_interest": None if open_interest is None else str(open_interest),
+        "open_interest_date": None if open_interest is None else previous.key,
+        "close_price": None,
+        "close_price_date": None,
+        "ppind": True,
+    }
+
+
+def clock_json(now: datetime) -> dict[str, Any]:
+    """The market clock, in New York time."""
+    current = open_session(now)
+    today = session_of(now)
+    day = now.astimezone(NEW_YORK).date()
+    upcoming = today if today is not None and now < today.open else shift(day, 1)
+    closing = current if current is not None else upcoming
+    return {
+        "timestamp": now.astimezone(NEW_YORK).isoformat(),
+        "is_open": current is not None,
+        "next_open": upcoming.open.astimezone(NEW_YORK).isoformat(),
+        "next_close": closing.close.astimezone(NEW_YORK).isoformat(),
+    }
+
+
+def calendar_json(session: Session) -> dict[str, Any]:
+    """One trading day."""
+    return {
+        "date": session.key,
+        "open": f"{session.open.astimezone(NEW_YORK):%H:%M}",
+        "close": f"{session.close.astimezone(NEW_YORK):%H:%M}",
+        "session_open": "0400",
+        "session_close": "2000" if not session.is_early_close else "1700",
+        "settlement_date": shift(session.day, 1).key,
+    }
