@@ -1,0 +1,251 @@
+"""The venue without HTTP: money is conserved whatever is ordered, and the journal leads every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trading_assets.exchange.config import ExchangeConfig
+from trading_assets.exchange.events import Transaction
+from trading_assets.exchange.journal import Journal, JournalBroken, JournalCorrupt
+from trading_assets.exchange.refusal import Refusal
+from trading_assets.exchange.simulated import SimulatedPort, simulated_port
+from trading_assets.exchange.state import Account
+from trading_assets.exchange.venue import Venue
+from trading_assets_tests.exchange.venue_process import CLOSE, MINUTE, OPEN, configuration
+
+START = OPEN + 60 * MINUTE
+
+
+def config() -> ExchangeConfig:
+    return ExchangeConfig.model_validate(configuration(START))
+
+
+@pytest.fixture(scope="module")
+def market() -> SimulatedPort:
+    return simulated_port(config())
+
+
+def open_venue(market: SimulatedPort, path: Path) -> tuple[Venue, Journal]:
+    journal = Journal(path / "journal.jsonl")
+    return Venue(config(), market, journal), journal
+
+
+def market_order(symbol: str, side: str, qty: int) -> dict[str, Any]:
+    return {"symbol": symbol, "side": side, "qty": qty, "type": "market", "time_in_force": "day"}
+
+
+def visible(venue: Venue) -> tuple[Any, ...]:
+    return (venue.world.now, venue.world.sequence, venue.world.orders, venue.world.accounts)
+
+
+def assert_conserved(account: Account) -> None:
+    """Cash, positions and cost follow from the fills alone."""
+    cash, held, cost = account.opening_cash, dict[str, int](), dict[str, Decimal]()
+    for activity in account.activities:
+        if activity.kind == "OPEXP":
+            assert held.pop(activity.symbol) == -activity.quantity
+            continue
+        value = activity.price * activity.quantity * activity.multiplier
+        before = held.get(activity.symbol, 0)
+        if activity.side == "buy":
+            cash -= value
+            held[activity.symbol] = before + activity.quantity
+            cost[activity.symbol] = cost.get(activity.symbol, Decimal(0)) + value
+        else:
+            cash += value
+            cost[activity.symbol] -= cost[activity.symbol] * activity.quantity / before
+            held[activity.symbol] = before - activity.quantity
+    assert account.cash == cash
+    assert {s: p.quantity for s, p in account.positions.items()} == {s: n for s, n in held.items() if n}
+    for symbol, position in account.positions.items():
+        assert position.quantity > 0 and abs(position.cost - cost[symbol]) < Decimal("1e-9")
+        assert 0 <= account.held_for_orders(symbol) <= position.quantity
+    for order in account.orders.values():
+        filled = sum(a.quantity for a in account.activities if a.order_id == order.terms.id)
+        assert order.filled == filled <= order.terms.quantity
+        assert (order.status in ("new", "partially_filled")) == (order.terms.id in account.open_orders)
+
+
+COMMANDS = st.one_of(
+    st.tuples(
+        st.just("order"),
+        st.sampled_from(["KO", "PFE", "call", "put"]),
+        st.sampled_from(["buy", "buy", "sell"]),
+        st.integers(1, 60),
+        st.sampled_from([None, "0.99", "1.00", "1.01"]),
+    ),
+    st.tuples(st.just("cancel"), st.integers(0, 10)),
+    st.tuples(st.just("advance"), st.sampled_from([1, 2, 7, 61])),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(commands=st.lists(COMMANDS, min_size=3, max_size=25))
+def test_money_and_quantities_are_conserved_and_a_replay_gives_the_same_world(
+    market: SimulatedPort, commands: list[tuple[Any, ...]]
+) -> None:
+    near = [line for line in market.chain("SPY", START) if 0.3 < abs(line.delta or 0) < 0.7]
+    options = {side: next(li.contract.symbol for li in near if li.contract.right == side) for side in ("call", "put")}
+
+    async def play(venue: Venue) -> None:
+        account = venue.world.accounts["one"]
+        for kind, *rest in commands:
+            try:
+                if kind == "order":
+                    symbol = options.get(rest[0], rest[0])
+                    body: dict[str, Any] = market_order(symbol, rest[1], rest[2])
+                    quote = market.quote(symbol, venue.world.now)
+                    if rest[3] is not None and quote is not None and quote.ask is not None:
+                        price = (quote.ask * Decimal(rest[3])).quantize(Decimal("0.01"))
+                        body |= {"type": "limit", "limit_price": str(price)}
+                    await venue.place(account, body)
+                elif kind == "cancel":
+                    await venue.cancel(account, list(account.orders)[rest[0]])
+                else:
+                    await venue.advance_to(venue.world.now + timedelta(seconds=rest[0]))
+            except (Refusal, IndexError):
+                pass
+            assert_conserved(account)
+        await venue.advance_to(CLOSE)
+        assert_conserved(account)
+
+    with TemporaryDirectory() as folder:
+        venue, journal = open_venue(market, Path(folder))
+        asyncio.run(play(venue))
+        journal.close()
+        again, journal = open_venue(market, Path(folder))
+        journal.close()
+        assert visible(again) == visible(venue)
+
+
+def test_five_minutes_of_time_are_made_durable_once_and_an_order_once(market: SimulatedPort, tmp_path: Path) -> None:
+    venue, journal = open_venue(market, tmp_path)
+    account = venue.world.accounts["one"]
+
+    async def play() -> list[int]:
+        counts = [journal.synced]
+        await venue.place(account, market_order("KO", "buy", 3))
+        counts.append(journal.synced)
+        await venue.place(account, market_order("PFE", "buy", 3) | {"type": "limit", "limit_price": 1})
+        await venue.advance_to(START + 5 * MINUTE)
+        counts.append(journal.synced)
+        return counts
+
+    first, placed, advanced = asyncio.run(play())
+    assert placed == first + 1 and advanced == placed + 2
+    assert account.positions["KO"].quantity == 3
+    journal.close()
+
+
+def test_every_prefix_of_the_journal_continues_to_the_same_world(market: SimulatedPort, tmp_path: Path) -> None:
+    """A crash between any two lines of an advance, then the same advance again."""
+    venue, journal = open_venue(market, tmp_path)
+
+    async def play() -> None:
+        account = venue.world.accounts["one"]
+        for symbol, quantity in (("PFE", 1000), ("KO", 100), ("BAC", 100)):
+            await venue.place(account, market_order(symbol, "buy", quantity))
+        await venue.advance_to(START + 2 * MINUTE)
+
+    asyncio.run(play())
+    journal.close()
+    whole = (tmp_path / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    assert len(whole) > 6
+    for cut in range(4, len(whole)):
+        (tmp_path / "journal.jsonl").write_bytes(b"".join(whole[:cut]))
+        again, journal = open_venue(market, tmp_path)
+        asyncio.run(again.advance_to(START + 2 * MINUTE))
+        journal.close()
+        assert again.world.accounts == venue.world.accounts and again.world.now == venue.world.now
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda lines: lines.pop(2),
+        lambda lines: lines.insert(2, lines[1]),
+        lambda lines: lines.insert(2, b"\n"),
+        lambda lines: lines.__setitem__(slice(2, 4), [lines[3], lines[2]]),
+        lambda lines: lines.__setitem__(2, lines[2].replace(b"advance", b"advancf").replace(b"KO", b"KP")),
+    ],
+)
+def test_a_line_that_was_not_written_there_is_corruption(
+    market: SimulatedPort, tmp_path: Path, damage: Callable[[list[bytes]], object]
+) -> None:
+    venue, journal = open_venue(market, tmp_path)
+
+    async def play() -> None:
+        for _ in range(4):
+            await venue.place(venue.world.accounts["one"], market_order("KO", "buy", 1))
+
+    asyncio.run(play())
+    journal.close()
+    lines = (tmp_path / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    damage(lines)
+    (tmp_path / "journal.jsonl").write_bytes(b"".join(lines))
+    with pytest.raises(JournalCorrupt, match="line 3"):
+        open_venue(market, tmp_path)
+
+
+def test_a_checked_line_that_says_nonsense_is_corruption_too(market: SimulatedPort, tmp_path: Path) -> None:
+    venue, journal = open_venue(market, tmp_path)
+    journal.append(Transaction(sequence=venue.world.sequence + 2, at=START).model_dump_json().encode())
+    journal.sync()
+    journal.close()
+    with pytest.raises(JournalCorrupt, match="cannot be replayed"):
+        open_venue(market, tmp_path)
+
+
+def test_an_order_that_cannot_be_written_is_not_booked_and_the_exchange_stops(
+    market: SimulatedPort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venue, journal = open_venue(market, tmp_path)
+    account = venue.world.accounts["one"]
+    stopped: list[bool] = []
+    venue.on_failure = lambda: stopped.append(True)
+
+    def full(handle: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(Refusal) as first:
+        asyncio.run(venue.place(account, market_order("KO", "buy", 1)))
+    monkeypatch.undo()
+    with pytest.raises(Refusal) as second:
+        asyncio.run(venue.place(account, market_order("KO", "buy", 1)))
+    assert (first.value.status, second.value.status) == (500, 503)
+    assert stopped == [True] and account.orders == {}
+    journal.close()
+    again, journal = open_venue(market, tmp_path)
+    assert again.world.accounts["one"].orders == {}
+    journal.close()
+
+
+def test_a_line_that_was_written_in_half_is_broken_off_and_read_again_as_nothing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    assert journal.read() == []
+    journal.append(b'{"a":1}')
+    journal.sync()
+    journal.close()
+    with (tmp_path / "journal.jsonl").open("ab") as handle:
+        handle.write(b"0123456789abcdef {")
+    again = Journal(tmp_path / "journal.jsonl")
+    assert again.read() == [b'{"a":1}']
+    again.append(b'{"b":2}')
+    again.close()
+    with pytest.raises(JournalBroken):
+        again.sync()
+    last = Journal(tmp_path / "journal.jsonl")
+    assert last.read() == [b'{"a":1}', b'{"b":2}']
+    last.close()
