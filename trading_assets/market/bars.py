@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import polars as pl
 
@@ -64,7 +64,7 @@ def locate(bars: pl.DataFrame, sessions: Sequence[Session]) -> pl.DataFrame:
     session time since the open of the first session, half days counted with their own length. ``sessions`` must be
     in order. Rows outside [open, close), the auction bar at the close among them, are dropped.
     """
-    if any(later.open <= earlier.open for earlier, later in zip(sessions, sessions[1:], strict=False)):
+    if any(later.open <= earlier.open for earlier, later in pairwise(sessions)):
         raise ValueError("sessions must be in order and distinct")
     opens = pl.Series("open_at", [s.open for s in sessions], dtype=pl.Datetime("us", "UTC")).to_physical()
     minutes = pl.Series("minutes", [s.minutes for s in sessions], dtype=pl.Int64)

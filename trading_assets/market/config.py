@@ -29,7 +29,7 @@ class FeatureConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     span_factor: float = Field(
-        3.0,
+        default=3.0,
         ge=1,
         le=100,
         description="a window of n bars must span at most this many times n slots of its session time",
@@ -43,7 +43,7 @@ class FeatureConfig(BaseModel):
     )
     volume_window: int = Field(default=20, ge=1, le=200, description="bars before the deciding one in its volume ratio")
     timeframe_weights: TimeframeWeights = Field(
-        default_factory=lambda: TimeframeWeights(), description="weights of the trends in the alignment"
+        default_factory=TimeframeWeights, description="weights of the trends in the alignment"
     )
     daily_atr_window: int = Field(default=14, ge=2, le=100, description="daily bars of the average true range")
     realized_vol_window: int = Field(default=20, ge=2, le=252, description="daily returns of one realised volatility")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import date, datetime
+from itertools import pairwise
 
 import polars as pl
 
@@ -100,12 +101,16 @@ def market_context(
     index_rows = features.filter(pl.col("ticker") == config.index).sort("as_of")
     index_chains = chains.filter((pl.col("underlying") == config.index) & pl.col("as_of").is_not_null())
     taken = index_chains["as_of"].unique().sort().to_list()
-    levels = {moment: _level(index_chains, moment, config) for moment in taken}
+    levels: dict[datetime, float | None] = {}
     rows = []
     for as_of in as_ofs:
         feature = index_rows.filter(pl.col("as_of") == as_of).to_dicts()
         at = max((moment for moment in taken if moment <= as_of), default=None)
-        level = levels[at] if at is not None and at >= previous_session.close else None
+        level = None
+        if at is not None and at >= previous_session.close:
+            if at not in levels:
+                levels[at] = _level(index_chains, at, config)
+            level = levels[at]
         regime = regime_of(level, config)
         if level is None:
             reason = "the level is unknown or older than the previous close: counted as elevated"
@@ -152,7 +157,7 @@ def _spot(chain: pl.DataFrame) -> float | None:
         .sort("strike")
         .to_dicts()
     )
-    for low, high in zip(rows, rows[1:], strict=False):
+    for low, high in pairwise(rows):
         if low["gap"] >= 0 >= high["gap"]:
             span = low["gap"] - high["gap"]
             share = 0.5 if span == 0 else low["gap"] / span

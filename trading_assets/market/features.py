@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
+from math import ceil
 
 import polars as pl
 
@@ -32,6 +34,7 @@ from trading_assets.market.volatility import daily_state
 # These lengths are part of stored column names and therefore no settings.
 SMA_SHORT, SMA_LONG, RSI_WINDOW, ATR_WINDOW, DONCHIAN_WINDOW, PERFORMANCE_WINDOW = 20, 50, 14, 14, 20, 60
 VOL_SHORT, VOL_LONG = 30, 120
+_COLUMNS = ("ticker", "ts", "open", "high", "low", "close", "volume", "vwap", "feed", "known_at")
 #: A standard deviation of returns below this is rounding of a price that did not move.
 _FLAT = 1e-9
 
@@ -71,7 +74,7 @@ def compute_features(
     if not sessions:
         raise ValueError("at least the deciding session is needed")
     moments = [require_utc(moment) for moment in as_ofs]
-    if any(later <= earlier for earlier, later in zip(moments, moments[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(moments)):
         raise ValueError("as_ofs must rise strictly")
     today = sessions[-1]
     if moments and not (today.open <= moments[0] and moments[-1] < today.open + timedelta(days=1)):
@@ -80,7 +83,11 @@ def compute_features(
         return empty(FEATURES)
 
     seen_at = instants(moments).to_physical()
-    material = _when_seen(locate(bars.filter(usable()), sessions), seen_at)
+    sound = bars.filter(usable()).select(_COLUMNS)
+    tickers = pl.Enum(sound.get_column("ticker").unique().sort())
+    sound = sound.with_columns(pl.col("ticker").cast(tickers), pl.col("volume").cast(pl.Float64))
+    material = _when_seen(locate(sound, sessions), seen_at)
+    daily_bars = daily_bars.with_columns(pl.col("ticker").cast(tickers, strict=False)).drop_nulls("ticker")
     daily = daily_bars.with_columns(_index_seen(seen_at, daily_bars.get_column("known_at")).alias("seen")).filter(
         pl.col("seen") < len(moments)
     )
@@ -101,7 +108,7 @@ def compute_features(
         shaken = material.filter(pl.col("ticker").is_in(disturbed.implode()))
         shaken_daily = daily.filter(pl.col("ticker").is_in(disturbed.implode()))
         edges = sorted({0, *late.get_column("seen").to_list(), len(moments)})
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             view = shaken.filter((pl.col("seen") < stop) & (pl.col("due") < stop))
             if not view.is_empty():
                 view_daily = shaken_daily.filter(pl.col("seen") < stop)
@@ -138,14 +145,11 @@ def _pass(
 ) -> pl.DataFrame:
     """Features of ``moments``, all of which see the same versions of the bars before them."""
     bars = latest_versions(material)
-    tickers = pl.Enum(bars.get_column("ticker").unique().sort())
-    bars = bars.with_columns(pl.col("ticker").cast(tickers), pl.col("volume").cast(pl.Float64))
     decisions = pl.DataFrame({"as_of": instants(moments), "ts": instants([deciding_bar(m) for m in moments])})
     minute = _minute_features(bars, sessions, config).join(decisions, on="ts", how="inner", maintain_order="left")
     minute = minute.with_columns((pl.col("ts") + MINUTE).alias("end"))
     frame = _with_timeframes(minute, bars, sessions, config)
-    state = daily_state(daily, sessions[-1].day, config).with_columns(pl.col("ticker").cast(tickers, strict=False))
-    frame = frame.join(state.drop_nulls("ticker"), on="ticker", how="left")
+    frame = frame.join(daily_state(daily, sessions[-1].day, config), on="ticker", how="left")
     gap = pl.col("session_open") / pl.col("previous_close") - 1
     return (
         frame.with_columns(pl.col("rv_rank_sessions").fill_null(0), gap.alias("gap"))
@@ -156,70 +160,103 @@ def _pass(
 
 
 def _minute_features(bars: pl.DataFrame, sessions: Sequence[Session], config: FeatureConfig) -> pl.DataFrame:
-    """One row per bar of the last session, with everything that minute bars alone tell."""
-    close, volume, ordinal = pl.col("close"), pl.col("volume"), pl.col("ordinal")
-    high, low = pl.col("high"), pl.col("low")
-    restart = (pl.col("session_no") != pl.col("session_no").shift(1)).fill_null(True)
+    """One row per bar of the last session, with everything that minute bars alone tell.
 
-    def within(value: pl.Expr, window: int) -> pl.Expr:
-        return pl.when(ind.span_within(ordinal, window, config.span_factor)).then(value)
-
-    def before(value: pl.Expr, window: int) -> pl.Expr:
-        # The window ends one bar earlier, and the gap to the deciding bar counts into its span.
-        reach = ordinal - ordinal.shift(window) <= config.span_factor * window
-        return pl.when(reach).then(value.shift(1))
-
-    returns = pl.when(~restart).then(close / close.shift(1) - 1)
-
-    def return_vol(window: int) -> pl.Expr:
-        known = returns.drop_nulls()
-        deviation = ind.over_known(returns, known.rolling_std(window))
-        oldest = ind.over_known(returns, ordinal.filter(returns.is_not_null()).shift(window - 1))
-        cleaned = pl.when(deviation > _FLAT).then(deviation).when(deviation.is_not_null()).then(0.0)
-        return pl.when(ordinal - oldest < config.span_factor * window).then(cleaned)
-
-    line = ind.macd(close, config.macd_fast, config.macd_slow)
-    upper, lower = ind.bollinger(close, config.bollinger_window, config.bollinger_width)
-    mean_before = before(volume.rolling_mean(config.volume_window), config.volume_window)
-    macd_bars = config.macd_slow + config.macd_signal - 1
-    expressions = {
-        "sma20": within(ind.sma(close, SMA_SHORT), SMA_SHORT),
-        "sma50": within(ind.sma(close, SMA_LONG), SMA_LONG),
-        "rsi14": within(ind.rsi(close, RSI_WINDOW), RSI_WINDOW + 1),
-        "atr14": within(ind.atr(ind.true_range(high, low, close, restart=restart), ATR_WINDOW), ATR_WINDOW),
-        "macd": within(line, config.macd_slow),
-        "macd_signal": within(ind.ema(line, config.macd_signal), macd_bars),
-        "bollinger_upper": within(upper, config.bollinger_window),
-        "bollinger_lower": within(lower, config.bollinger_window),
-        "mean_volume": mean_before,
-        "return_vol_30": return_vol(VOL_SHORT),
-        "return_vol_120": return_vol(VOL_LONG),
-        "return_60": within(close / close.shift(PERFORMANCE_WINDOW) - 1, PERFORMANCE_WINDOW + 1),
-        "donchian_high20": before(high.rolling_max(DONCHIAN_WINDOW), DONCHIAN_WINDOW),
-        "donchian_low20": before(low.rolling_min(DONCHIAN_WINDOW), DONCHIAN_WINDOW),
+    ``bars`` is sorted by ticker and time. Windows are computed per ticker first; whether a window is too wide is
+    judged afterwards, on the rows of the last session alone.
+    """
+    close, ordinal = pl.col("close"), pl.col("ordinal")
+    same = (pl.col("ticker") == pl.col("ticker").shift(1)).fill_null(False)
+    restart = ~same | (pl.col("session_no") != pl.col("session_no").shift(1))
+    previous = pl.when(same).then(close.shift(1))
+    material = bars.with_columns(
+        (close - previous).clip(lower_bound=0.0).alias("gain"),
+        (previous - close).clip(lower_bound=0.0).alias("loss"),
+        ind.true_range(pl.col("high"), pl.col("low"), previous, restart=restart).alias("range"),
+        pl.when(~restart).then(close / previous - 1).alias("return"),
+    )
+    returns = pl.col("return").drop_nulls()
+    # A session's first bar has no return: it sees the returns before it.
+    newest_return = pl.col("return").is_not_null().cum_sum().cast(pl.Int64) - 1
+    newest_return = pl.when(newest_return >= 0).then(newest_return)
+    return_at = ordinal.filter(pl.col("return").is_not_null())
+    middle = ind.sma(close, config.bollinger_window)
+    windows = {
+        "sma20": ind.sma(close, SMA_SHORT),
+        "sma50": ind.sma(close, SMA_LONG),
+        "gain": ind.wilder(pl.col("gain"), RSI_WINDOW),
+        "loss": ind.wilder(pl.col("loss"), RSI_WINDOW),
+        "atr14": ind.atr(pl.col("range"), ATR_WINDOW),
+        "macd": ind.macd(close, config.macd_fast, config.macd_slow),
+        "middle": middle,
+        "bollinger_upper": ind.bollinger(close, config.bollinger_window, config.bollinger_width)[0],
+        "mean_volume": pl.col("volume").rolling_mean(config.volume_window).shift(1),
+        "return_vol_30": returns.rolling_std(VOL_SHORT).gather(newest_return),
+        "return_vol_120": returns.rolling_std(VOL_LONG).gather(newest_return),
+        "oldest_30": return_at.shift(VOL_SHORT - 1).gather(newest_return),
+        "oldest_120": return_at.shift(VOL_LONG - 1).gather(newest_return),
+        "close_60": close.shift(PERFORMANCE_WINDOW),
+        "donchian_high20": pl.col("high").rolling_max(DONCHIAN_WINDOW).shift(1),
+        "donchian_low20": pl.col("low").rolling_min(DONCHIAN_WINDOW).shift(1),
     }
+    # bars back -> column with the slot of that bar, for the widths of the windows
+    backs = {
+        SMA_SHORT - 1, SMA_LONG - 1, RSI_WINDOW, ATR_WINDOW - 1, config.macd_slow - 1,
+        config.macd_slow + config.macd_signal - 2, config.bollinger_window - 1, config.volume_window,
+        PERFORMANCE_WINDOW, DONCHIAN_WINDOW,
+    }  # fmt: skip
+    windows |= {f"slot_{back}": ordinal.shift(back) for back in sorted(backs)}
     if bars.get_column("feed").n_unique() > 1:
         changes = pl.col("feed").ne_missing(pl.col("feed").shift(1)).cast(pl.Int64).cum_sum()
-        unmixed = changes == changes.shift(config.volume_window)
-        expressions["mean_volume"] = pl.when(unmixed).then(mean_before)
-    frame = bars.select(
-        "ticker",
-        "ts",
-        "session_no",
-        "open",
-        "high",
-        "low",
-        "close",
-        "volume",
-        pl.col("vwap").alias("bar_vwap"),
-        *(expression.over("ticker").alias(name) for name, expression in expressions.items()),
-    ).filter(pl.col("session_no") == len(sessions) - 1)
-    return frame.with_columns(*_session_features()).with_columns(*_derived())
+        windows["unmixed"] = changes == changes.shift(config.volume_window)
+    else:
+        windows["unmixed"] = pl.lit(True)
+    frame = material.with_columns(*(window.over("ticker").alias(name) for name, window in windows.items()))
+    signal = ind.ema(pl.col("macd"), config.macd_signal).over("ticker")
+    frame = frame.with_columns(signal.alias("macd_signal")).filter(pl.col("session_no") == len(sessions) - 1)
+    frame = frame.with_columns(*_narrow_windows(config), *_session_features())
+    return frame.with_columns(*_derived())
+
+
+def _narrow_windows(config: FeatureConfig) -> list[pl.Expr]:
+    """Window values, null where the window spans too much session time."""
+    ordinal, factor = pl.col("ordinal"), config.span_factor
+
+    def within(value: pl.Expr, bars: int) -> pl.Expr:
+        return pl.when(ordinal - pl.col(f"slot_{bars - 1}") < factor * bars).then(value)
+
+    def before(value: pl.Expr, bars: int) -> pl.Expr:
+        # The window ends one bar earlier, and the gap to the deciding bar counts into its span.
+        return pl.when(ordinal - pl.col(f"slot_{bars}") <= factor * bars).then(value)
+
+    def deviation(bars: int) -> pl.Expr:
+        value = pl.col(f"return_vol_{bars}")
+        cleaned = pl.when(value > _FLAT).then(value).when(value.is_not_null()).then(0.0)
+        return pl.when(ordinal - pl.col(f"oldest_{bars}") < factor * bars).then(cleaned)
+
+    upper, middle = pl.col("bollinger_upper"), pl.col("middle")
+    columns = {
+        "sma20": within(pl.col("sma20"), SMA_SHORT),
+        "sma50": within(pl.col("sma50"), SMA_LONG),
+        "rsi14": within(ind.relative_strength(pl.col("gain"), pl.col("loss")), RSI_WINDOW + 1),
+        "atr14": within(pl.col("atr14"), ATR_WINDOW),
+        "macd": within(pl.col("macd"), config.macd_slow),
+        "macd_signal": within(pl.col("macd_signal"), config.macd_slow + config.macd_signal - 1),
+        "bollinger_upper": within(upper, config.bollinger_window),
+        "bollinger_lower": within(2 * middle - upper, config.bollinger_window),
+        "mean_volume": pl.when(pl.col("unmixed")).then(before(pl.col("mean_volume"), config.volume_window)),
+        "return_vol_30": deviation(VOL_SHORT),
+        "return_vol_120": deviation(VOL_LONG),
+        "return_60": within(pl.col("close") / pl.col("close_60") - 1, PERFORMANCE_WINDOW + 1),
+        "donchian_high20": before(pl.col("donchian_high20"), DONCHIAN_WINDOW),
+        "donchian_low20": before(pl.col("donchian_low20"), DONCHIAN_WINDOW),
+    }
+    return [column.alias(name) for name, column in columns.items()]
 
 
 def _session_features() -> list[pl.Expr]:
     """Session VWAP and open, on a frame of one session's bars per ticker."""
-    own = pl.col("bar_vwap")
+    own = pl.col("vwap")
     typical = (pl.col("high") + pl.col("low") + pl.col("close")) / 3
     price = pl.when(own.is_finite() & (own > 0)).then(own).otherwise(typical)
     traded = pl.col("volume").cum_sum()
@@ -255,9 +292,10 @@ def _with_timeframes(
         values = ["trend", "trend_until"]
         if minutes == 5:
             restart = (pl.col("session_no") != pl.col("session_no").shift(1)).fill_null(True)
-            ranges = ind.true_range(pl.col("high"), pl.col("low"), pl.col("close"), restart=restart)
+            previous = pl.col("close").shift(1)
+            ranges = ind.true_range(pl.col("high"), pl.col("low"), previous, restart=restart)
             average = ind.atr(ranges, ATR_WINDOW)
-            reach = pl.col("slot").shift(ATR_WINDOW - 1) + int(config.span_factor * ATR_WINDOW) - 1
+            reach = pl.col("slot").shift(ATR_WINDOW - 1) + ceil(config.span_factor * ATR_WINDOW) - 1
             trends = trends.with_columns(average.over("ticker").alias("atr"), reach.over("ticker").alias("atr_until"))
             values += ["atr", "atr_until"]
         frame = completed_at(frame, trends, values)

@@ -36,23 +36,25 @@ def sma(values: pl.Expr, window: int) -> pl.Expr:
 def rsi(close: pl.Expr, window: int) -> pl.Expr:
     """Wilder's relative strength index in [0, 100]; null for the first ``window`` bars and where nothing moved."""
     change = close.diff()
-    gain = wilder(change.clip(lower_bound=0.0), window)
-    loss = wilder((-change).clip(lower_bound=0.0), window)
+    gain, loss = change.clip(lower_bound=0.0), (-change).clip(lower_bound=0.0)
+    return relative_strength(wilder(gain, window), wilder(loss, window))
+
+
+def relative_strength(gain: pl.Expr, loss: pl.Expr) -> pl.Expr:
+    """Relative strength index in [0, 100] from Wilder's mean gain and mean loss; null where both are zero."""
     moved = gain + loss
     return pl.when(moved > 0).then(100 * gain / moved)
 
 
-def true_range(high: pl.Expr, low: pl.Expr, close: pl.Expr, *, restart: pl.Expr | None = None) -> pl.Expr:
+def true_range(high: pl.Expr, low: pl.Expr, previous_close: pl.Expr, *, restart: pl.Expr | None = None) -> pl.Expr:
     """Wilder's true range in price units: the largest of high - low and the distances to the previous close.
 
-    Where ``restart`` is true the previous close does not count and the true range is high - low. Without ``restart``
-    the first bar has none (null).
+    Where ``restart`` is true the previous close does not count and the true range is high - low. Elsewhere a missing
+    previous close gives null.
     """
-    previous = close.shift(1)
-    full = pl.max_horizontal(high - low, (high - previous).abs(), (low - previous).abs())
-    if restart is None:
-        return pl.when(previous.is_not_null()).then(full)
-    return pl.when(restart).then(high - low).otherwise(full)
+    reach = pl.max_horizontal(high - low, (high - previous_close).abs(), (low - previous_close).abs())
+    full = pl.when(previous_close.is_not_null()).then(reach)
+    return full if restart is None else pl.when(restart).then(high - low).otherwise(full)
 
 
 def atr(ranges: pl.Expr, window: int) -> pl.Expr:
@@ -70,15 +72,6 @@ def bollinger(close: pl.Expr, window: int, width: float) -> tuple[pl.Expr, pl.Ex
     middle = sma(close, window)
     offset = width * close.rolling_std(window, ddof=0)
     return middle + offset, middle - offset
-
-
-def over_known(values: pl.Expr, calculated: pl.Expr) -> pl.Expr:
-    """Spread ``calculated``, which has one entry per non-null entry of ``values``, back over all rows.
-
-    A row whose own value is null sees the entry of the last known one before it, or null if there is none.
-    """
-    known = values.is_not_null().cum_sum().cast(pl.Int64)
-    return calculated.gather(pl.when(known > 0).then(known - 1))
 
 
 def span_within(ordinal: pl.Expr, bars: int, factor: float, *, now: pl.Expr | None = None) -> pl.Expr:

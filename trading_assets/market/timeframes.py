@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from math import ceil
 
 import polars as pl
 
@@ -83,7 +84,7 @@ def trend_of(bars: pl.DataFrame, slot: str, factor: float) -> pl.DataFrame:
     """
     close = pl.col("close")
     windows = (TREND_SHORT, TREND_LONG)
-    limit = pl.min_horizontal(*(pl.col(slot).shift(n - 1) + int(factor * n) - 1 for n in windows))
+    limit = pl.min_horizontal(*(pl.col(slot).shift(n - 1) + ceil(factor * n) - 1 for n in windows))
     wide = pl.all_horizontal(*(span_within(pl.col(slot), n, factor) for n in windows))
     state = trend_state(close, sma(close, TREND_SHORT), sma(close, TREND_LONG))
     return bars.with_columns(
@@ -103,7 +104,7 @@ def completed_at(instants: pl.DataFrame, bars: pl.DataFrame, columns: Sequence[s
 
 
 def mtf_alignment(weights: TimeframeWeights) -> pl.Expr:
-    """Weighted mean of the five trends in [-1, 1], from the columns trend_1d, trend_1h, trend_15m, trend_5m, trend_state.
+    """Weighted mean of trend_1d, trend_1h, trend_15m, trend_5m and trend_state, in [-1, 1].
 
     A null trend drops out of the weights; without the 5-minute or the 15-minute trend the alignment is null.
     """

@@ -57,7 +57,7 @@ def daily_state(daily_bars: pl.DataFrame, day: date, config: FeatureConfig) -> p
     if rows.is_empty():
         return pl.DataFrame(
             schema={
-                "ticker": pl.String(),
+                "ticker": daily_bars.schema["ticker"],
                 "trend_1d": pl.Int64(),
                 "daily_atr_pct": pl.Float64(),
                 "daily_atr_pct_median60": pl.Float64(),
@@ -80,7 +80,7 @@ def daily_state(daily_bars: pl.DataFrame, day: date, config: FeatureConfig) -> p
     )
     rows = trend_of(rows, "slot", config.span_factor)
     close, slot = pl.col("close"), pl.col("slot")
-    ranges = true_range(pl.col("high"), pl.col("low"), close)
+    ranges = true_range(pl.col("high"), pl.col("low"), close.shift(1))
     returns = close.log().diff()
 
     def spans(window: int) -> pl.Expr:

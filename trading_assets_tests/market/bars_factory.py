@@ -32,8 +32,8 @@ def minute_bars(
 ) -> pl.DataFrame:
     """Minute bars in the columns of ``BARS``: known three seconds after their end unless late or revised.
 
-    ``gap_share`` of the minutes have no bar, ``late_share`` come up to ten minutes late, ``revised_share`` have a second
-    version thirty to ninety seconds after their end. ``drift`` is the mean return per minute.
+    ``gap_share`` of the minutes have no bar, ``late_share`` come up to ten minutes late, ``revised_share`` have a
+    second version thirty to ninety seconds after their end. ``drift`` is the mean return per minute.
     """
     rng = np.random.default_rng(seed)
     parts = []
@@ -73,9 +73,7 @@ def minute_bars(
     return conform(pl.concat(parts, how="vertical_relaxed"), BARS, "bars")
 
 
-def daily_bars(
-    tickers: Sequence[str], last: date, count: int, *, seed: int = 2, drift: float = 0.0005
-) -> pl.DataFrame:
+def daily_bars(tickers: Sequence[str], last: date, count: int, *, seed: int = 2, drift: float = 0.0005) -> pl.DataFrame:
     """``count`` daily bars per ticker up to the session ``last``, known fifteen minutes after each close."""
     rng = np.random.default_rng(seed)
     sessions = sessions_ending(last, count)
