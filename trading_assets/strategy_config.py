@@ -86,13 +86,13 @@ class CollectionConfig(BaseModel):
         default=300, ge=60, le=2000, description="earlier sessions of daily bars: trend, correlation, volatility rank"
     )
     chain_min_dte: int = Field(
-        default=14, ge=0, le=365, description="nearest expiry of archived option chains, calendar days"
+        default=20, ge=0, le=365, description="nearest expiry of archived option chains, calendar days"
     )
     chain_max_dte: int = Field(
-        default=50, ge=1, le=1000, description="farthest expiry of archived option chains, calendar days"
+        default=45, ge=1, le=1000, description="farthest expiry of archived option chains, calendar days"
     )
     chain_width: Decimal = Field(
-        default=Decimal("0.05"), gt=0, le=1, description="strikes of archived chains lie within this of the price"
+        default=Decimal("0.02"), gt=0, le=1, description="strikes of archived chains lie within this of the price"
     )
     archive_minutes_after_open: tuple[int, ...] = Field(
         default=(30, 360), description="minutes after the open at which every ticker's chain is archived"

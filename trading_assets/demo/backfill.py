@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dagster import AssetKey, DagsterInstance, Definitions
 
 from trading_assets.automation.names import MINUTE_JOB, NEWS_JOB
-from trading_assets.demo.ticks import failures
+from trading_assets.demo.ticks import QUIET, failures
 from trading_assets.domain.errors import TradingAssetsError
 
 _JOBS = (MINUTE_JOB, NEWS_JOB)
@@ -33,6 +33,7 @@ def run_range(
             "dagster/asset_partition_range_start": first,
             "dagster/asset_partition_range_end": last,
         },
+        run_config=QUIET,
         raise_on_error=False,
     )
     if not result.success:

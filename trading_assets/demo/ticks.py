@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _RUN_KEY = "dagster/run_key"
+#: Events go to the instance, where the Dagster UI shows them; the terminal belongs to the progress bar.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Ticker:
             repository_def=self._repository,
             resources={"desk": self._desk},
         ) as context:
+            # Otherwise the context opens an instance of its own for every tick.
+            context._instance = self._instance
             data = definition.evaluate_tick(context)
         requests = data.run_requests or []
         if not requests:
@@ -92,7 +96,7 @@ class Ticker:
         if request.run_key is not None:
             tags[_RUN_KEY] = request.run_key
         result = job.execute_in_process(
-            run_config=request.run_config,
+            run_config={**dict(request.run_config), **QUIET},
             tags=tags,
             partition_key=request.partition_key,
             instance=self._instance,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import time
 from datetime import UTC, datetime
 from functools import cached_property
+from http.client import HTTPConnection, HTTPException, RemoteDisconnected
 from typing import Any
 from urllib.parse import urlsplit
-
-import httpx
 
 from trading_assets.domain.clock import require_utc
 from trading_assets.domain.errors import BrokerUnavailable, ConfigurationError
@@ -70,8 +70,9 @@ class ExchangeClock:
         return f"ExchangeClock({self._url!r})"
 
     @cached_property
-    def _client(self) -> httpx.Client:
-        return httpx.Client(timeout=self._timeout, trust_env=False, headers={TOKEN_HEADER: self._token})
+    def _connection(self) -> HTTPConnection:
+        parts = urlsplit(self._url)
+        return HTTPConnection(parts.hostname or "", parts.port, timeout=self._timeout)
 
     def now(self) -> datetime:
         """The exchange's current instant, UTC."""
@@ -101,13 +102,25 @@ class ExchangeClock:
             ) from None
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        try:
-            response = self._client.request(method, self._url + path, json=body)
-            response.raise_for_status()
-            return response.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise BrokerUnavailable(
-                f"the practice exchange's clock gave no answer: {type(error).__name__}: {error}",
-                where=self._url + path,
-                mend="Look at logs/exchange.log of this world; 'trading-assets up' starts the exchange again.",
-            ) from None
+        """One request on a kept connection, which is opened anew if the exchange was restarted meanwhile."""
+        target = urlsplit(self._url).path + path
+        headers = {TOKEN_HEADER: self._token, "Content-Type": "application/json"}
+        payload = None if body is None else json.dumps(body)
+        for last in (False, True):
+            try:
+                self._connection.request(method, target, payload, headers)
+                response = self._connection.getresponse()
+                content = response.read()
+                if response.status != 200:
+                    raise ValueError(f"status {response.status}")
+                return json.loads(content)
+            except (OSError, HTTPException, ValueError) as error:
+                self._connection.close()
+                # Asking for the time, or to move it to an instant, may be repeated: both change nothing twice.
+                if last or not isinstance(error, (RemoteDisconnected, ConnectionError)):
+                    raise BrokerUnavailable(
+                        f"the practice exchange's clock gave no answer: {type(error).__name__}: {error}",
+                        where=self._url + path,
+                        mend="Look at logs/exchange.log of this world; 'trading-assets up' starts the exchange again.",
+                    ) from None
+        raise AssertionError("unreachable")

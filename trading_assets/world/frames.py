@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -35,6 +36,12 @@ def _stamp(instant: datetime) -> str:
 
 def _instant(path: Path) -> datetime:
     return datetime.strptime(path.stem.split("-", 1)[1], _STAMP).replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=1024)
+def _file(path: Path, asset: str, mtime_ns: int, size: int) -> pl.DataFrame:
+    """One file's frame. Files are written once and never changed, so a process reads each of them once."""
+    return conform(pl.read_parquet(path), SCHEMAS[asset], asset)
 
 
 class FrameStore:
@@ -140,11 +147,11 @@ class FrameStore:
         return [days[-1], *(path for path in parts if _instant(path) > _instant(days[-1]))]
 
     def _read_paths(self, asset: str, paths: Sequence[Path]) -> pl.DataFrame:
-        schema = SCHEMAS[asset]
-        frames = [empty(schema)]
+        frames = [empty(SCHEMAS[asset])]
         for path in paths:
             try:
-                frames.append(conform(pl.read_parquet(path), schema, asset))
+                status = path.stat()
+                frames.append(_file(path, asset, status.st_mtime_ns, status.st_size))
             except (pl.exceptions.PolarsError, ValueError, OSError) as error:
                 raise CorruptFrameError(
                     f"the file cannot be read as {asset}: {str(error).splitlines()[0]}",

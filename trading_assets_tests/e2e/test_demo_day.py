@@ -1,0 +1,62 @@
+"""The demo as a person runs it: a whole day, repeatable, explained, and impossible to make trade by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trading_assets_tests.e2e.demo_runs import DemoWorld, without_wall_clock
+
+ARGUMENTS = ["--seed", "5", "--step", "10"]
+
+
+@pytest.fixture(scope="module")
+def first_day(module_world_home: Path) -> tuple[DemoWorld, dict[str, object]]:
+    world = DemoWorld(module_world_home / "first", ARGUMENTS)
+    return world, world.finish()
+
+
+def test_a_day_ends_consistent_with_trades_denials_and_their_reasons(
+    first_day: tuple[DemoWorld, dict[str, object]],
+) -> None:
+    _, summary = first_day
+    assert summary["consistent"] is True
+    assert summary["session"] == "2026-03-11"
+    assert summary["failed_runs"] == {}
+    account = summary["accounts"]["large"]  # type: ignore[index]
+    assert account["entries"] >= 1
+    assert sum(account["exits"].values()) >= 1
+    assert account["denials"], "some signal should have been denied by a gate"
+    assert account["orders"] >= account["entries"] * 2
+
+
+def test_equal_arguments_give_an_equal_day(
+    first_day: tuple[DemoWorld, dict[str, object]], module_world_home: Path
+) -> None:
+    again = DemoWorld(module_world_home / "again", ARGUMENTS).finish()
+    assert without_wall_clock(again) == without_wall_clock(first_day[1])
+
+
+def test_every_fill_is_listed_with_its_instant_and_reason(first_day: tuple[DemoWorld, dict[str, object]]) -> None:
+    world, summary = first_day
+    listed = world.tool("data", "executions", "--session", "2026-03-11", "--world", "demo", "--json")
+    assert listed.returncode == 0, listed.stderr
+    rows = json.loads(listed.stdout)
+    assert len(rows) == summary["accounts"]["large"]["fills"]  # type: ignore[index]
+    assert all(row["executed_at"].endswith("+00:00") and row["reason"] and row["quantity"] > 0 for row in rows)
+
+
+def test_an_unknown_session_or_seed_gets_one_clear_error_and_exit_code_2(world_home: Path) -> None:
+    world = DemoWorld(world_home, [])
+    world_home.mkdir(exist_ok=True)
+    for arguments, expected in (
+        (["demo", "--session", "2026-03-14"], "not a trading session"),
+        (["demo", "--session", "soon"], "YYYY-MM-DD"),
+        (["demo", "--seed", "-1"], "--seed"),
+        (["demo", "--scenario", "apocalypse"], "scenario"),
+    ):
+        result = world.tool(*arguments)
+        assert result.returncode == 2, (arguments, result.stdout, result.stderr)
+        assert expected in result.stderr, (arguments, result.stderr)

@@ -1,0 +1,35 @@
+"""kill -9 anywhere in the day: the same command continues it, and at its end ledger and exchange agree."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from trading_assets.domain.crashpoints import POINTS
+from trading_assets_tests.e2e.demo_runs import DemoWorld
+
+#: A seed whose day has many entries, so that every point is passed several times.
+BUSY = "5"
+
+
+def test_F11_killed_at_twelve_seeded_instants_the_day_ends_consistent(world_home: Path) -> None:
+    world = DemoWorld(world_home, ["--seed", BUSY, "--step", "10"])
+    draw = random.Random(20260311)
+    killed = sum(world.killed_after(draw.uniform(2.0, 14.0)) for _ in range(12))
+    summary = world.finish()
+    assert killed >= 6, "the day ended too early for the kills to mean anything"
+    assert summary["consistent"], summary
+    assert summary["accounts"]["large"]["differences"] == []
+    assert summary["accounts"]["large"]["orders"] > 0
+
+
+@pytest.mark.parametrize("half", [POINTS[: len(POINTS) // 2], POINTS[len(POINTS) // 2 :]], ids=["entries", "exits"])
+def test_F11_killed_at_every_named_point_in_turn_the_day_ends_consistent(world_home: Path, half: tuple[str, ...]) -> None:
+    world = DemoWorld(world_home, ["--seed", BUSY, "--step", "10"])
+    reached = [point for point in half if world.killed_at(point)]
+    summary = world.finish()
+    assert summary["consistent"], summary
+    assert summary["accounts"]["large"]["differences"] == []
+    assert len(reached) >= len(half) - 1, f"only {reached} were reached"
