@@ -154,6 +154,16 @@ def ledger(database_url: str) -> Iterator[Engine]:
 @pytest.fixture
 def world_home(run_folder: Path) -> Iterator[Path]:
     """An empty folder for worlds. Unlike ``tmp_path`` an embedded server can run in it under root, too."""
+    yield from _world_home(run_folder)
+
+
+@pytest.fixture(scope="module")
+def module_world_home(run_folder: Path) -> Iterator[Path]:
+    """The same for all tests of a module: a world that takes a while to prepare."""
+    yield from _world_home(run_folder)
+
+
+def _world_home(run_folder: Path) -> Iterator[Path]:
     home = Path(tempfile.mkdtemp(prefix="home-", dir=run_folder))
     home.chmod(0o711)
     yield home

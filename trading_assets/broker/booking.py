@@ -24,6 +24,8 @@ from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
 
 log = logging.getLogger(__name__)
+#: The exit rule whose sale moves a position to stage 1.
+HALF_TAKEN = "target"
 
 
 def book_order(
@@ -117,6 +119,8 @@ def refigure(
         "realized_pnl": realized,
         "state": state.value,
         "opened_at": min((row.executed_at for row in bought), default=None),
+        # In the transaction that books the sale: a half taken twice would be the price of a crash in between.
+        "stage": 1 if any(row.reason == HALF_TAKEN for row in sold) else position.stage,
     }
     if state is PositionState.CLOSED and not phantom:
         values["closed_at"] = max(row.executed_at for row in sold)

@@ -60,7 +60,7 @@ class Ticker:
             resources={"desk": self._desk},
         ) as context:
             # Otherwise the context opens an instance of its own for every tick.
-            context._instance = self._instance
+            context._instance = self._instance  # type: ignore[assignment]
             data = definition.evaluate_tick(context)
         requests = data.run_requests or []
         if not requests:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from trading_assets.broker.errors import BrokerUnavailable, SymbolBlocked
-from trading_assets.broker.ladder import Exit, LadderPlan, LadderResult, LadderState, Rung, leave
+from trading_assets.broker.ladder import Exit, LadderPlan, Rung, leave
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.domain.money import CENT, option_tick
@@ -88,7 +88,7 @@ def _work_exits(desk: Desk, account: str, session: Session, run_id: str, report:
     markets = _markets(desk, account, held, session)
     facts = AccountFacts(kill_mode, daily_loss_reached(snapshot, desk.settings.strategy.sizing))
     config = desk.settings.strategy.exits
-    due: list[tuple[OpenPosition, ExitDecision, int]] = []
+    due: list[tuple[OpenPosition, ExitDecision]] = []
     judged: dict[str, Decimal | None] = {}
     for position in held:
         outcome = evaluate_exit(
@@ -100,10 +100,10 @@ def _work_exits(desk: Desk, account: str, session: Session, run_id: str, report:
         _tell(report, log, position, outcome.alerts)
         judged[position.position_id] = fresh_bid(markets[position.position_id], position.symbol, as_of, config)
         if outcome.decision is not None:
-            due.append((position, outcome.decision, outcome.stage))
+            due.append((position, outcome.decision))
     due += _overnight(desk, snapshot, held, due, judged, session, as_of, report, log)
-    for position, decision, stage in sorted(due, key=lambda item: (_URGENCY[item[1].priority.value], item[0].symbol)):
-        _leave(desk, account, position, decision, stage, markets[position.position_id], run_id, report, log)
+    for position, decision in sorted(due, key=lambda item: (_URGENCY[item[1].priority.value], item[0].symbol)):
+        _leave(desk, account, position, decision, markets[position.position_id], run_id, report, log)
 
 
 _URGENCY: Mapping[str, int] = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2}
@@ -113,15 +113,15 @@ def _overnight(
     desk: Desk,
     snapshot: AccountSnapshot,
     held: list[OpenPosition],
-    due: list[tuple[OpenPosition, ExitDecision, int]],
+    due: list[tuple[OpenPosition, ExitDecision]],
     prices: Mapping[str, Decimal | None],
     session: Session,
     as_of: datetime,
     report: ManagementReport,
     log: Log,
-) -> list[tuple[OpenPosition, ExitDecision, int]]:
+) -> list[tuple[OpenPosition, ExitDecision]]:
     """Swings that may not stay. Positions that leave anyway are not weighed."""
-    leaving = {position.position_id for position, decision, _ in due if decision.quantity == position.quantity}
+    leaving = {position.position_id for position, decision in due if decision.quantity == position.quantity}
     staying = [
         position
         for position in held
@@ -141,7 +141,7 @@ def _overnight(
     for position, decision in zip(staying, decisions, strict=False):
         _tell(report, log, position, decision.alerts)
         if decision.decision is not None:
-            found.append((position, decision.decision, position.stage))
+            found.append((position, decision.decision))
     return found
 
 
@@ -177,7 +177,6 @@ def _leave(
     account: str,
     position: OpenPosition,
     decision: ExitDecision,
-    stage: int,
     market: ExitMarket,
     run_id: str,
     report: ManagementReport,
@@ -210,7 +209,6 @@ def _leave(
         report.alerts.append(f"{position.symbol}: {decision.rule} is due and cannot be ordered: {error}")
         log.warning(report.alerts[-1])
         return
-    _book_stage(desk, position, stage, result)
     report.exits[position.symbol] = f"{decision.rule}: {result.state.value} {result.filled_quantity}"
     log.info(
         f"{position.symbol}: {decision.reason} Sold {result.filled_quantity} of {decision.quantity} at "
@@ -234,16 +232,6 @@ def _decided(desk: Desk, position: OpenPosition, decision: ExitDecision, run_id:
                 "numbers": dict(decision.numbers),
             },
         )
-
-
-def _book_stage(desk: Desk, position: OpenPosition, stage: int, result: LadderResult) -> None:
-    """The half counts as taken once some of it is sold; an unfilled half is tried again."""
-    if stage == position.stage or result.state in (LadderState.UNFILLED, LadderState.REJECTED):
-        return
-    if result.filled_quantity == 0:
-        return
-    with desk.ledger.begin() as connection:
-        positions.update_position(connection, position.position_id, stage=stage)
 
 
 def _tell(report: ManagementReport, log: Log, position: OpenPosition, alerts: tuple[ExitAlert, ...]) -> None:

@@ -89,7 +89,9 @@ class Desk:
         if account not in self._brokers:
             from trading_assets.broker.alpaca import AlpacaBroker
 
-            self._brokers[account] = AlpacaBroker(self.runtime.connection(self.account(account)), self.clock)
+            self._brokers[account] = AlpacaBroker(
+                self.runtime.connection(self.account(account)), self.clock, self.settings.strategy.broker
+            )
         return self._brokers[account]
 
     @property

@@ -25,13 +25,15 @@ def aggregate_sentiment(sentiment: pl.DataFrame, as_ofs: Sequence[datetime], con
 
     A story counts if it became known within the window before the instant and was published within the last three
     hours and not after the instant: a backlog fetched at a cold start is not news, nor is a date in the future. Of a
-    cluster the story that was known first speaks. A story without a publication date does not count.
+    cluster the story that was known first speaks. A story without a publication date, a score or a positive confidence
+    does not count.
     """
     if sentiment.is_empty() or not as_ofs:
         return pl.DataFrame(schema=NEWS_VIEW)
     moments = pl.DataFrame({"as_of": list(as_ofs)}, schema={"as_of": INSTANT})
     known, published = pl.col("known_at"), pl.col("published_at")
-    stories = sentiment.filter(pl.col("ticker").is_not_null() & published.is_not_null() & pl.col("score").is_finite())
+    weighed = pl.col("score").is_finite() & pl.col("confidence").is_finite() & (pl.col("confidence") > 0)
+    stories = sentiment.filter(pl.col("ticker").is_not_null() & published.is_not_null() & weighed)
     counted = moments.join(stories, how="cross").filter(
         (known <= pl.col("as_of"))
         & (known > pl.col("as_of") - timedelta(minutes=config.window_minutes))
@@ -45,7 +47,7 @@ def aggregate_sentiment(sentiment: pl.DataFrame, as_ofs: Sequence[datetime], con
     return (
         voices.group_by("as_of", "ticker", maintain_order=True)
         .agg(
-            pl.when(weight.sum() > 0).then((pl.col("score") * weight).sum() / weight.sum()).alias("sentiment"),
+            ((pl.col("score") * weight).sum() / weight.sum()).alias("sentiment"),
             pl.len().cast(pl.Int64).alias("news_count"),
             (pl.col("as_of").first() - known.max()).dt.total_microseconds().truediv(1e6).alias("news_age_s"),
         )

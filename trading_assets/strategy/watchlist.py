@@ -1,7 +1,7 @@
 """The watchlist: every followed ticker scored on a five-minute grid, the best thirty as members, with hysteresis.
 
 score = 0.40 technical + 0.30 volume + 0.20 sentiment + 0.10 performance, each 0 to 1. A ticker one of whose factors is
-unknown has no score and cannot enter; a member without features stays for half an hour.
+unknown has no score and cannot enter; a member without a score keeps its last one for half an hour.
 """
 
 from __future__ import annotations
@@ -83,18 +83,24 @@ def update_watchlist(
     """The decision at ``as_of``: one row per ticker with features now or membership before, by rank.
 
     Enter at rank <= 30 with a score >= 0.30; leave below 0.25, when thirty better ones are there, or after 30 minutes
-    without features.
+    without features or with one that lacks a factor. Until then such a member keeps its last score and factors.
     """
     scored = _scores(features, news, config, signals)
     before = {row["ticker"]: row for row in previous.filter("member").to_dicts()}
-    rows = [_judge(row, before.get(row["ticker"]), as_of, config) for row in scored.to_dicts()]
-    present = set(scored["ticker"].to_list())
-    rows += [_absent(row, as_of, config) for ticker, row in sorted(before.items()) if ticker not in present]
+    silent = {**dict.fromkeys(before, "no features"), **dict.fromkeys(scored["ticker"], "a factor is unknown")}
+    judged = [row for row in scored.to_dicts() if row["score"] is not None or row["ticker"] not in before]
+    rows = [_judge(row, before.get(row["ticker"]), as_of, config) for row in judged]
+    present = {row["ticker"] for row in rows}
+    rows += [
+        _without_score(row, silent[ticker], as_of, config)
+        for ticker, row in sorted(before.items())
+        if ticker not in present
+    ]
     rows.sort(key=lambda row: (not row["member"], -(row["score"] if row["score"] is not None else -1), row["ticker"]))
     for position, row in enumerate(rows):
         row["rank"] = position + 1
         if row["member"] and position >= config.size:
-            row.update(member=False, entered_at=None, reason=f"left: {config.size} better ones are there")
+            row.update(member=False, entered_at=None, reason=f"rank {position + 1}: {config.size} better ones are there")
     return pl.DataFrame(rows, schema=WATCHLIST)
 
 
@@ -132,8 +138,7 @@ def _judge(
 ) -> dict[str, Any]:
     score = row["score"]
     if score is None:
-        member = before is not None
-        reason = "stays: a factor is unknown just now" if member else "no score: a factor is unknown"
+        member, reason = False, "no score: a factor is unknown"
     elif before is None:
         member = score >= config.enter_score
         reason = "entered" if member else f"score {score:.2f} is below {config.enter_score:.2f}"
@@ -153,7 +158,7 @@ def _judge(
     }
 
 
-def _absent(before: dict[str, Any], as_of: datetime, config: WatchlistConfig) -> dict[str, Any]:
+def _without_score(before: dict[str, Any], why: str, as_of: datetime, config: WatchlistConfig) -> dict[str, Any]:
     silent = as_of - before["last_feature_at"]
     stays = silent < timedelta(minutes=config.retention_minutes)
     minutes = silent / MINUTE
@@ -163,5 +168,5 @@ def _absent(before: dict[str, Any], as_of: datetime, config: WatchlistConfig) ->
         "rank": None,
         "member": stays,
         "entered_at": before["entered_at"] if stays else None,
-        "reason": f"{'stays' if stays else 'left'}: no features for {minutes:.0f} min",
+        "reason": f"{'stays' if stays else 'left'}: {why} for {minutes:.0f} min",
     }
