@@ -157,9 +157,7 @@ class EmbeddedPostgres:
         with hold(self.directory / "start.lock", wait=self._wait):
             if self.is_running():
                 return False
-            user = host.server_user()
-            host.require_reachable(host.binaries() / "postgres", user)
-            host.require_reachable(self.data, user, own=self._own)
+            user = host.with_passage(host.server_user(), host.binaries() / "postgres", self.data, own=self._own)
             self._initialise(user)
             self._clear_remains()
             folder = host.socket_folder(self.directory)
@@ -189,7 +187,15 @@ class EmbeddedPostgres:
         if user.switch:
             os.chown(fresh, user.uid, user.gid)
             os.chown(handed_over, user.uid, user.gid)
-        command = [str(host.binaries() / "initdb"), "-D", str(fresh), "-U", USER, f"--pwfile={handed_over}"]
+        command = [
+            *user.prefix,
+            str(host.binaries() / "initdb"),
+            "-D",
+            str(fresh),
+            "-U",
+            USER,
+            f"--pwfile={handed_over}",
+        ]
         command += ["--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8"]
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         try:
@@ -242,7 +248,7 @@ class EmbeddedPostgres:
             (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _launch(self, user: host.ServerUser, folder: Path) -> None:
-        command = [str(host.binaries() / "postgres"), "-D", str(self.data)]
+        command = [*user.prefix, str(host.binaries() / "postgres"), "-D", str(self.data)]
         for name, value in {**self._settings, "unix_socket_directories": str(folder)}.items():
             command += ["-c", f"{name}={value}"]
         if self._server_process() is None:
@@ -274,7 +280,7 @@ class EmbeddedPostgres:
     def _as(self, user: host.ServerUser) -> dict[str, Any]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C"}
         common: dict[str, Any] = {"env": environment, "cwd": "/", "umask": 0o077}
-        if user.switch:
+        if user.switch and not user.passes:
             common |= {"user": user.uid, "group": user.gid, "extra_groups": []}
         return common
 

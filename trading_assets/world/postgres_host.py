@@ -1,8 +1,9 @@
 """What the embedded database needs from its host: binaries, a user that is not root, a short private socket folder.
 
 PostgreSQL refuses to run as root. Under root the server therefore runs as a service user of its own. Nothing outside
-the world's own directory is ever made more readable for it: a parent that it cannot traverse is a refusal that names
-the folder and the mend.
+the world's own directory is ever made more readable for it. Where a parent keeps others out (a checkout below ``/root``,
+say) the server alone gets the right to pass through folders, a capability that ends with it; where the host does not
+grant that, the start is refused with the folder's name and the mend.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -33,12 +34,31 @@ SOCKET_NAME = ".s.PGSQL.5432"
 
 @dataclass(frozen=True, slots=True)
 class ServerUser:
-    """The operating system user the server runs as. ``switch`` is True if that is not the caller."""
+    """The operating system user the server runs as. ``switch`` is True if that is not the caller; ``passes`` if it needs
+    (and gets) the capability to read through folders that keep it out."""
 
     name: str
     uid: int
     gid: int
     switch: bool
+    passes: bool = False
+
+    @property
+    def prefix(self) -> list[str]:
+        """What to put before a command so that it runs as this user; empty where the caller switches by itself."""
+        if not self.passes:
+            return []
+        right = "-all,+dac_read_search"
+        return [
+            "setpriv",
+            f"--reuid={self.uid}",
+            f"--regid={self.gid}",
+            "--clear-groups",
+            f"--bounding-set={right}",
+            f"--inh-caps={right}",
+            f"--ambient-caps={right}",
+            "--",
+        ]
 
 
 @cache
@@ -96,6 +116,25 @@ def _create_system_user(name: str) -> None:
     command += ["--shell", "/usr/sbin/nologin", name]
     # A racing starter may have created the user in between: the look-up afterwards decides, not this exit status.
     subprocess.run(command, check=False, capture_output=True)
+
+
+def with_passage(user: ServerUser, binary: Path, data: Path, *, own: Path | None) -> ServerUser:
+    """``user`` as it can reach ``binary`` and ``data``: as it is, or with the capability to pass.
+
+    Raises :class:`ConfigurationError` at the first wall if the host grants neither.
+    """
+    try:
+        require_reachable(binary, user)
+        require_reachable(data, user, own=own)
+    except ConfigurationError:
+        passing = replace(user, passes=True)
+        if shutil.which("setpriv") is None:
+            raise
+        probe = subprocess.run([*passing.prefix, str(binary), "--version"], check=False, capture_output=True, cwd="/")
+        if probe.returncode != 0:
+            raise
+        return passing
+    return user
 
 
 def require_reachable(path: Path, user: ServerUser, *, own: Path | None = None) -> None:

@@ -289,3 +289,34 @@ def test_data_that_others_can_read_is_refused(server: EmbeddedPostgres) -> None:
     with pytest.raises(ConfigurationError, match="open to other users"):
         server.start()
     server.data.chmod(0o700)
+
+
+def test_below_a_closed_folder_the_server_starts_with_the_one_right_to_pass_and_the_folder_stays_closed(
+    world_home: Path,
+) -> None:
+    closed = world_home / "closed"
+    closed.mkdir(mode=0o700)
+    server = EmbeddedPostgres(closed / "world" / "postgres", own=None)
+    try:
+        assert server.start()
+        assert _query(server, "SELECT 1") == 1
+        assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+        status = Path(f"/proc/{_postmaster(server).pid}/status").read_text()
+        assert _postmaster(server).uids().effective == host.server_user().uid != 0
+        if host.server_user().switch:
+            # CAP_DAC_READ_SEARCH is bit 2, and nothing else is held or can be gained.
+            for field in ("CapEff", "CapPrm", "CapBnd"):
+                assert int(status.split(f"{field}:")[1].split()[0], 16) == 0b100
+    finally:
+        server.stop()
+
+
+def test_without_a_way_to_grant_that_right_a_closed_folder_is_a_refusal(
+    world_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = host.ServerUser("service", 54321, 54321, switch=True)
+    closed = world_home / "closed"
+    closed.mkdir(mode=0o700)
+    monkeypatch.setenv("PATH", str(world_home))
+    with pytest.raises(ConfigurationError, match=f"{closed}.*never widened"):
+        host.with_passage(service, host.binaries() / "postgres", closed / "pg" / "data", own=None)
