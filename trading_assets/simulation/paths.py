@@ -87,6 +87,10 @@ def variance_shape(minutes: int) -> Array:
     return result
 
 
+#: How far an old day's extremes lie beyond open and close, in daily deviations: as far as a day of minutes reaches.
+_OLD_WICK = 0.7
+
+
 def draw_paths(seed: int, day: date, profile: MarketProfile, *, history_sessions: int, daily_sessions: int) -> Paths:
     """Minutes for ``day`` and ``history_sessions`` before it; daily bars for the rest of ``daily_sessions``."""
     levels = draw_levels(seed, day, profile)
@@ -94,7 +98,8 @@ def draw_paths(seed: int, day: date, profile: MarketProfile, *, history_sessions
     first_days = len(levels.sessions) - 1 - daily_sessions
     events: dict[date, tuple[Event, ...]] = {}
     net = np.zeros((len(levels.sessions), _WIDTH))
-    for row in range(first_minutes - profile.memory_sessions, len(levels.sessions)):
+    # Sessions without minutes have events, too: a history calmer than today would rank every volatility as extreme.
+    for row in range(max(0, first_days - profile.memory_sessions), len(levels.sessions)):
         session = levels.sessions[row]
         events[session.day] = draw_events(seed, session, levels.trend[row], profile)
         for event in events[session.day]:
@@ -108,7 +113,7 @@ def draw_paths(seed: int, day: date, profile: MarketProfile, *, history_sessions
         _session_minutes(seed, levels, row, cents[row], log_close[row], net[row], events, profile)
         for row in range(first_minutes, len(levels.sessions))
     )
-    days = _old_days(seed, levels, slice(first_days, first_minutes), log_close, cents)
+    days = _old_days(seed, levels, slice(first_days, first_minutes), log_close, cents, net)
     vix = {
         session.day: float(value)
         for session, value in zip(levels.sessions[first_minutes:], levels.vix[first_minutes:], strict=True)
@@ -200,14 +205,14 @@ def _diffuse(rng: np.random.Generator, profile: MarketProfile, variance: Array, 
     return returns
 
 
-def _old_days(seed: int, levels: Levels, rows: slice, log_close: Array, cents: Array) -> Days:
+def _old_days(seed: int, levels: Levels, rows: slice, log_close: Array, cents: Array, net: Array) -> Days:
     """Daily bars of sessions older than the minutes: extremes are those of a path between open and close."""
     sessions = levels.sessions[rows]
     rng = generator(seed, "days", "extremes")
     # Drawn for all sessions since the epoch, so that a session keeps its bar when the window moves on.
-    wick = np.abs(rng.standard_normal((len(levels.sessions), 2, _WIDTH)))[rows] * 0.45 * DAILY_DEVIATION
+    wick = np.abs(rng.standard_normal((len(levels.sessions), 2, _WIDTH)))[rows] * _OLD_WICK * DAILY_DEVIATION
     closed = cents[rows]
-    opened = np.rint(BASE * np.exp(log_close[rows] - levels.intraday[rows]) * 100.0)
+    opened = np.rint(BASE * np.exp(log_close[rows] - levels.intraday[rows] - net[rows]) * 100.0)
     high = np.rint(np.maximum(opened, closed) * np.exp(wick[:, 0]))
     low = np.rint(np.minimum(opened, closed) * np.exp(-wick[:, 1]))
     volume = np.rint(_VOLUME * levels.day_volume[rows])
