@@ -16,7 +16,7 @@ executions = AssetSpec(
     deps=["signals"],
     group_name="trading",
     description=(
-        "Fills booked in the ledger (table `dispatch_executions`), recorded by the dispatcher and the position manager. "
+        "Fills booked in the ledger (table `dispatch_executions`), recorded by dispatcher and position manager. "
         "List them with `trading-assets data executions --session DATE`."
     ),
     kinds={"alpaca", "postgres"},

@@ -55,7 +55,7 @@ features = frame_asset(
         name="features",
         group="analysis",
         description=(
-            "Technical features per ticker and deciding minute: moving averages, RSI, ATR, MACD, Bollinger and Donchian "
+            "Technical features per ticker and deciding minute: moving averages, RSI, ATR, MACD, Bollinger, Donchian "
             "bands, relative volume, volatility and the trend on five timeframes. A window with too few bars is null."
         ),
         kinds=frozenset({"polars", "parquet"}),

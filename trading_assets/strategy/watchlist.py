@@ -100,7 +100,9 @@ def update_watchlist(
     for position, row in enumerate(rows):
         row["rank"] = position + 1
         if row["member"] and position >= config.size:
-            row.update(member=False, entered_at=None, reason=f"rank {position + 1}: {config.size} better ones are there")
+            row.update(
+                member=False, entered_at=None, reason=f"rank {position + 1}: {config.size} better ones are there"
+            )
     return pl.DataFrame(rows, schema=WATCHLIST)
 
 

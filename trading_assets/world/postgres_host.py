@@ -1,9 +1,9 @@
 """What the embedded database needs from its host: binaries, a user that is not root, a short private socket folder.
 
 PostgreSQL refuses to run as root. Under root the server therefore runs as a service user of its own. Nothing outside
-the world's own directory is ever made more readable for it. Where a parent keeps others out (a checkout below ``/root``,
-say) the server alone gets the right to pass through folders, a capability that ends with it; where the host does not
-grant that, the start is refused with the folder's name and the mend.
+the world's own directory is ever made more readable for it. Where a parent keeps others out (a checkout below
+``/root``, say) the server alone gets the right to pass through folders, a capability that ends with it; where the host
+does not grant that, the start is refused with the folder's name and the mend.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ SOCKET_NAME = ".s.PGSQL.5432"
 
 @dataclass(frozen=True, slots=True)
 class ServerUser:
-    """The operating system user the server runs as. ``switch`` is True if that is not the caller; ``passes`` if it needs
-    (and gets) the capability to read through folders that keep it out."""
+    """The operating system user the server runs as. ``switch`` is True if that is not the caller; ``passes`` if it
+    needs (and gets) the capability to read through folders that keep it out."""
 
     name: str
     uid: int

@@ -1,4 +1,4 @@
-"""Nothing that a person starts can trade: not Materialize All, not the Launchpad, not a re-execution, not a backfill."""
+"""Nothing that a person starts can trade: not Materialize All, not the Launchpad, no re-execution, no backfill."""
 
 from __future__ import annotations
 
@@ -75,7 +75,12 @@ def test_F13_the_launchpad_cannot_trade_with_tags_that_pretend_to_be_the_sensor(
 def test_F13_a_re_execution_cannot_trade_even_with_a_ticket_nobody_used(waiting: Playground) -> None:
     request = sensor_request(waiting)
     before = waiting.ledger_counts()
-    tags = {**request.tags, "dagster/sensor_name": DISPATCHER_TICK, "dagster/parent_run_id": "a", "dagster/root_run_id": "a"}
+    tags = {
+        **request.tags,
+        "dagster/sensor_name": DISPATCHER_TICK,
+        "dagster/parent_run_id": "a",
+        "dagster/root_run_id": "a",
+    }
     assert "re-executed" in run_by_hand(waiting, DISPATCHER_JOB, tags)
     assert waiting.ledger_counts() == before
     assert waiting.broker_orders() == []
@@ -95,7 +100,7 @@ def test_F13_materialize_all_on_the_current_session_writes_nothing_and_publishes
         if event.is_step_materialization and event.materialization.asset_key == AssetKey("signals")
     ]
     assert len(notes) == 1
-    assert "written by its minute runs only" in notes[0]
+    assert "written by its minute runs only" in str(notes[0])
 
 
 def test_F13_a_backfill_of_twenty_past_sessions_is_one_run_and_leaves_the_ledger_untouched(waiting: Playground) -> None:

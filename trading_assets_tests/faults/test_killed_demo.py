@@ -26,7 +26,9 @@ def test_F11_killed_at_twelve_seeded_instants_the_day_ends_consistent(world_home
 
 
 @pytest.mark.parametrize("half", [POINTS[: len(POINTS) // 2], POINTS[len(POINTS) // 2 :]], ids=["entries", "exits"])
-def test_F11_killed_at_every_named_point_in_turn_the_day_ends_consistent(world_home: Path, half: tuple[str, ...]) -> None:
+def test_F11_killed_at_every_named_point_in_turn_the_day_ends_consistent(
+    world_home: Path, half: tuple[str, ...]
+) -> None:
     world = DemoWorld(world_home, ["--seed", BUSY, "--step", "10"])
     reached = [point for point in half if world.killed_at(point)]
     summary = world.finish()
