@@ -68,13 +68,13 @@ def require_current(engine: Engine) -> None:
         raise UnknownSchemaError(
             f"the database has no ledger schema yet, this code needs revision {wanted}",
             where="table alembic_version",
-            mend="Run 'trading-assets upgrade'.",
+            mend="Run 'trading-assets up': it brings the schema up to date.",
         )
     _require_known(found)
     raise UnknownSchemaError(
         f"the database is at revision {found}, older than revision {wanted} that this code needs",
         where="table alembic_version",
-        mend="Stop everything that uses it, then run 'trading-assets upgrade'.",
+        mend="Stop everything that uses it, then run 'trading-assets up': it brings the schema up to date.",
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import threading
 import time
 from datetime import UTC, datetime
-from functools import cached_property
 from http.client import HTTPConnection, HTTPException, RemoteDisconnected
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,14 +65,20 @@ class ExchangeClock:
         self._url = require_loopback(control_url) + "/practice/v1"
         self._token = token
         self._timeout = timeout
+        # Schedules and sensors tick in threads of one process; a connection carries one exchange at a time.
+        self._local = threading.local()
 
     def __repr__(self) -> str:
         return f"ExchangeClock({self._url!r})"
 
-    @cached_property
+    @property
     def _connection(self) -> HTTPConnection:
-        parts = urlsplit(self._url)
-        return HTTPConnection(parts.hostname or "", parts.port, timeout=self._timeout)
+        """This thread's connection."""
+        known: HTTPConnection | None = getattr(self._local, "connection", None)
+        if known is None:
+            parts = urlsplit(self._url)
+            known = self._local.connection = HTTPConnection(parts.hostname or "", parts.port, timeout=self._timeout)
+        return known
 
     def now(self) -> datetime:
         """The exchange's current instant, UTC."""

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -104,6 +105,18 @@ def test_a_running_exchange_is_waited_for_and_never_moved(control: FakeControl) 
     clock.wait_until(START + timedelta(minutes=1))
     assert control.now >= START + timedelta(minutes=1)
     assert control.advances == []
+
+
+def test_threads_may_ask_one_clock_at_the_same_time(control: FakeControl) -> None:
+    clock = ExchangeClock(control.url, "t")
+    together = threading.Barrier(8)
+
+    def ask(_: int) -> set[datetime]:
+        together.wait()
+        return {clock.now() for _ in range(25)}
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set().union(*pool.map(ask, range(8))) == {START}
 
 
 @pytest.mark.parametrize(
