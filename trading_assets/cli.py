@@ -73,6 +73,8 @@ def demo(
 
     arguments = DemoArguments(session=session or DEFAULT_SESSION, seed=seed, scenario=scenario, step_minutes=step)
     to_stdout = json_path is not None and str(json_path) == "-"
+    if json_path is not None and not to_stdout and not json_path.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {json_path.parent}", param_hint="--json")
     summary = run_demo(world, arguments, fresh=fresh, show_progress=not quiet)
     text = json.dumps(summary, indent=2, sort_keys=True)
     if to_stdout:
@@ -172,7 +174,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except TradingAssetsError as error:
-        typer.echo(f"trading-assets: {error}", err=True)
+        typer.echo("trading-assets: " + " ".join(str(error).split()), err=True)
         sys.exit(2)
 
 

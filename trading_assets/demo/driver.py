@@ -30,6 +30,7 @@ from trading_assets.demo.summary import account_summary, day_summary
 from trading_assets.demo.ticks import Ticker
 from trading_assets.domain.errors import ConfigurationError, TradingAssetsError
 from trading_assets.market.sessions import Session, session_on, shift
+from trading_assets.settings import load_settings
 from trading_assets.world.paths import World, WorldKind, WorldState, home_directory
 from trading_assets.world.processes import Children
 
@@ -43,6 +44,8 @@ _log = logging.getLogger(__name__)
 DEFAULT_SESSION = date(2026, 3, 11)
 #: Sessions of minute bars that the features of the day look back on.
 HISTORY_SESSIONS = 10
+#: What a person put into the world's folder stays when a finished day is replaced.
+_KEPT = ("strategy.yaml", "accounts.yaml")
 #: How often a step looks again for work, before it gives up and says so.
 _ROUNDS = 20
 
@@ -91,6 +94,8 @@ def run_demo(
     lock = world.lock()
     lock.acquire()
     try:
+        # A mistake in a configuration file is said before anything of a finished day is removed.
+        load_settings(world=world, kind=WorldKind.PRACTICE, env=env)
         resumed = _claim(world, arguments, fresh=fresh)
         with Screen(enabled=show_progress) as screen:
             screen.say("resuming an unfinished day" if resumed else "preparing the world")
@@ -134,7 +139,7 @@ def _claim(world: World, arguments: DemoArguments, *, fresh: bool) -> bool:
 
     stop_world(world)
     for entry in world.directory.iterdir():
-        if entry != world.lock_file:
+        if entry != world.lock_file and entry.name not in _KEPT:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     return False
 
@@ -146,7 +151,6 @@ def _opened(world: World, arguments: DemoArguments) -> Iterator[tuple[Desk, Defi
 
     from trading_assets.definitions import build_definitions
     from trading_assets.resources.desk import Desk
-    from trading_assets.settings import load_settings
     from trading_assets.world import crash_hook
     from trading_assets.world.dagster_home import write_dagster_home
     from trading_assets.world.lease import STOP_ORDER, stop_world

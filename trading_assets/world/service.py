@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -28,7 +29,7 @@ _CODE = "trading_assets.definitions"
 
 
 def serve(world_name: str | None, port: int) -> None:
-    """Start the world's services, print one line for each, wait for Ctrl-C, stop them in order."""
+    """Start the world's services, print one line for each, wait for Ctrl-C (or SIGTERM), stop them in order."""
     from trading_assets.ledger.engine import open_ledger
     from trading_assets.settings import load_settings
 
@@ -38,6 +39,9 @@ def serve(world_name: str | None, port: int) -> None:
     lock.acquire()
     children = Children(world)
     children.stop_all(STOP_ORDER)
+    # Being asked to end (also by a service manager, also from a background job) ends the world in order.
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.default_int_handler)
     try:
         record = world.record()
         runtime = open_world(settings, begin=record is None or record.state.value == "unfinished")
@@ -58,6 +62,9 @@ def serve(world_name: str | None, port: int) -> None:
     except KeyboardInterrupt:
         print("\nstopping ...", flush=True)
     finally:
+        # A second Ctrl-C must not leave half of it running.
+        for asked in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(asked, signal.SIG_IGN)
         print("stopped " + ", ".join(stop_world(world)), flush=True)
         lock.release()
 
