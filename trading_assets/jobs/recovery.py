@@ -10,16 +10,19 @@ import logging
 from dagster import DagsterInstance, RunsFilter
 
 from trading_assets.automation.schedules import UNFINISHED
+from trading_assets.broker.reconciliation import reconcile
+from trading_assets.domain.errors import BrokerUnavailable
 from trading_assets.ledger import dispatch, runs
+from trading_assets.ledger.account_lock import account_lock
 from trading_assets.resources.desk import Desk
 
 _log = logging.getLogger(__name__)
 
 
 def recover(desk: Desk, instance: DagsterInstance) -> list[str]:
-    """Fail orphan runs and let go of their claims; the ids of the runs that were ended.
+    """Fail orphan runs, let go of their claims and reconcile every account; the ids of the runs that were ended.
 
-    Their orders are not touched here: every acting run reconciles before anything else.
+    An account whose broker does not answer is left unreconciled: its gates deny until a later run has reconciled it.
     """
     orphans = instance.get_runs(RunsFilter(statuses=UNFINISHED))
     for run in orphans:
@@ -32,4 +35,10 @@ def recover(desk: Desk, instance: DagsterInstance) -> list[str]:
             runs.finish(connection, run_id, now, {"ended": "killed"})
     for signal_id, account in released:
         _log.warning("signal %s of account %s was claimed by a run that is gone: open again", signal_id, account)
+    for configured in desk.accounts:
+        try:
+            with account_lock(desk.runtime.ledger_url, configured.name):
+                reconcile(desk.ledger, desk.broker(configured.name), desk.clock, configured.name, desk.start_id)
+        except BrokerUnavailable as error:
+            _log.error("account %s could not be reconciled at the start: %s", configured.name, error)
     return [run.run_id for run in orphans]

@@ -37,11 +37,11 @@ class MarketProfile:
     volume_scale: float = 1.0
 
     #: Bounds of the number of news events in a session.
-    events_least: int = 10
-    events_most: int = 20
+    events_least: int = 18
+    events_most: int = 28
     #: Bounds of the number of large orders, which move a price without news, of their drift and its duration.
-    orders_least: int = 20
-    orders_most: int = 26
+    orders_least: int = 26
+    orders_most: int = 31
     order_least: float = 0.01
     order_most: float = 0.025
     order_duration_least: float = 60.0
@@ -72,10 +72,10 @@ class MarketProfile:
     turn_least: float = 0.3
     turn_most: float = 0.9
     #: Volume multiple at the head of an event's waves, and how many minutes lie between the waves.
-    burst_least: float = 4.0
-    burst_most: float = 8.0
-    wave_spacing_least: float = 8.0
-    wave_spacing_most: float = 14.0
+    burst_least: float = 5.0
+    burst_most: float = 10.0
+    wave_spacing_least: float = 6.0
+    wave_spacing_most: float = 11.0
     #: Sessions over which an event's net effect leaves the price again.
     memory_sessions: int = 10
 

@@ -165,7 +165,7 @@ def test_stocks_move_with_the_index_and_neighbours_more_than_strangers(market: S
 
 def test_headlines_lie_within_the_day_and_carry_their_company_in_a_form_a_reader_knows(market: SimulatedMarket) -> None:
     headlines = market.headlines()
-    assert 60 <= len(headlines) <= 130
+    assert 60 <= len(headlines) <= 150
     assert len({h.id for h in headlines}) == len(headlines) == len({h.link for h in headlines})
     assert [h.published_at for h in headlines] == sorted(h.published_at for h in headlines)
     names = {listing.symbol: listing.name for listing in LISTINGS}
@@ -183,7 +183,7 @@ def test_an_event_is_published_before_its_price_moves_and_brings_volume() -> Non
     for seed in range(1, 9):
         market = SimulatedMarket(seed, DAY)
         first = {h.event: h for h in reversed(market.headlines()) if h.event is not None}
-        assert 10 <= len(first) <= 20
+        assert market.profile.events_least <= len(first) <= market.profile.events_most
         for headline in first.values():
             bars = market.minute_bars(headline.symbols[0], DAY)
             before = bars.filter(pl.col("ts") + timedelta(minutes=1) <= headline.published_at).tail(20)
