@@ -20,8 +20,6 @@ from trading_assets.strategy_config import StrategyConfig
 from trading_assets.world.paths import World, WorldKind
 
 PAPER_KEYS = {
-    "ALPACA_TINY_KEY": "PKTINY0000000000",
-    "ALPACA_TINY_SECRET": "tiny-secret-value",
     "ALPACA_LARGE_KEY": "PKLARGE000000000",
     "ALPACA_LARGE_SECRET": "large-secret-value",
 }
@@ -82,7 +80,6 @@ def test_without_files_and_keys_a_fresh_folder_is_a_practice_world(tmp_path: Pat
     settings = _load(tmp_path)
     assert settings.mode is WorldKind.PRACTICE
     assert [(a.name, a.strategies, a.practice_cash) for a in settings.accounts] == [
-        ("tiny", (Strategy.DAY_TRADE,), Decimal(1000)),
         ("large", (Strategy.SWING_TRADE, Strategy.DAY_TRADE), Decimal(121000)),
     ]
     assert settings.database_url is None
@@ -246,15 +243,15 @@ def test_f57_a_key_pasted_where_its_variables_name_belongs_is_refused(tmp_path: 
 def test_with_credentials_the_default_is_paper(tmp_path: Path) -> None:
     settings = _load(tmp_path, PAPER_KEYS)
     assert settings.mode is WorldKind.PAPER
-    connection = settings.account("tiny").connection()
-    assert (connection.mode, connection.key) == ("PAPER", "PKTINY0000000000")
+    connection = settings.account("large").connection()
+    assert (connection.mode, connection.key) == ("PAPER", "PKLARGE000000000")
     assert connection.trading_url == "https://paper-api.alpaca.markets"
 
 
 def test_an_account_without_credentials_says_which_variable_it_wants(tmp_path: Path) -> None:
-    settings = _load(tmp_path, {**PAPER_KEYS, "ALPACA_TINY_SECRET": " "})
-    with pytest.raises(ConfigurationError, match="ALPACA_TINY_SECRET"):
-        settings.account("tiny").connection()
+    settings = _load(tmp_path, {**PAPER_KEYS, "ALPACA_LARGE_SECRET": " "})
+    with pytest.raises(ConfigurationError, match="ALPACA_LARGE_SECRET"):
+        settings.account("large").connection()
 
 
 def test_a_practice_account_gets_no_keys_from_the_environment(tmp_path: Path) -> None:
@@ -319,7 +316,7 @@ def test_f55_an_existing_live_world_still_demands_the_explicit_mode(tmp_path: Pa
     "url", ["https://api.alpaca.markets", "https://evil.example", "http://paper-api.alpaca.markets"]
 )
 def test_f55_a_paper_key_is_sent_to_the_paper_address_only(tmp_path: Path, url: str) -> None:
-    _write(tmp_path, "accounts.yaml", f"accounts: {{tiny: {{trading_url: '{url}'}}}}")
+    _write(tmp_path, "accounts.yaml", f"accounts: {{large: {{trading_url: '{url}'}}}}")
     with pytest.raises(ConfigurationError, match="trading address"):
         _load(tmp_path, PAPER_KEYS)
 
