@@ -14,7 +14,7 @@ from trading_assets.domain.identities import position_id
 from trading_assets.domain.values import SignalStatus
 from trading_assets.jobs.weighing import Weighed, weigh
 from trading_assets.ledger import dispatch, executions, orders, positions
-from trading_assets.ledger.account_lock import account_lock
+from trading_assets.ledger.account_lock import AccountBusy, AccountLock, account_lock
 from trading_assets.ledger.dispatch import ClaimedSignal
 from trading_assets.market.sessions import Session, open_session
 from trading_assets.resources.desk import Desk
@@ -22,6 +22,8 @@ from trading_assets.resources.desk import Desk
 Log = logging.Logger | Any
 #: A claim lasts this long by the clock and is renewed before every order.
 LEASE = timedelta(seconds=120)
+#: Wall seconds for which a run waits for another one on the same account; then it ends with nothing done.
+BUSY_WAIT_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class DispatchReport:
     failed: dict[str, str] = field(default_factory=dict)
     expired: int = 0
     fills: int = 0
+    busy: bool = False
     alerts: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
@@ -46,9 +49,10 @@ class DispatchReport:
 def dispatch_account(desk: Desk, account: str, run_id: str, log: Log) -> DispatchReport:
     """Decide every open signal of the account, best first, under the account's lock.
 
-    The account is reconciled first, so that what an earlier run left half done is known. Raises ``AccountBusy`` if
-    another run works on the account, ``BrokerUnavailable`` if the broker cannot be read; the claims then expire and
-    a later run takes over.
+    The account is reconciled first, so that what an earlier run left half done is known. If another run works on the
+    account and does not end soon, nothing is claimed and the report says ``busy``: the sensor asks again while the
+    signals are fresh. Raises ``BrokerUnavailable`` if the broker cannot be read, ``AccountLockLost`` if the lock went
+    with its connection; the claims then expire and a later run takes over.
     """
     now = desk.clock.now()
     session = open_session(now)
@@ -56,23 +60,33 @@ def dispatch_account(desk: Desk, account: str, run_id: str, log: Log) -> Dispatc
     if session is None:
         log.info("the market is closed: nothing is dispatched")
         return report
-    max_age = timedelta(seconds=desk.settings.strategy.gates.max_signal_age_s)
-    with account_lock(desk.runtime.ledger_url, account) as lock:
-        before = _fills(desk, account)
-        reconciliation = reconcile(desk.ledger, desk.broker(account), desk.clock, account, desk.start_id, run_id=run_id)
-        report.alerts += reconciliation.alerts
-        with desk.ledger.begin() as connection:
-            now = desk.clock.now()
-            report.expired = len(dispatch.expire_stale(connection, now, max_age))
-            claimed = dispatch.claim(connection, account, run_id, now, LEASE, max_age=max_age)
-        report.claimed = len(claimed)
-        for signal in claimed:
-            lock.verify()
-            with desk.ledger.begin() as connection:
-                dispatch.renew(connection, signal.signal.signal_id, account, run_id, desk.clock.now(), LEASE)
-            _decide(desk, account, signal, session, run_id, report, log)
-        report.fills = _fills(desk, account) - before
+    try:
+        with account_lock(desk.runtime.ledger_url, account, wait=BUSY_WAIT_SECONDS) as lock:
+            _work_signals(desk, account, session, run_id, report, lock, log)
+    except AccountBusy as error:
+        report.busy = True
+        log.warning(f"{error}")
     return report
+
+
+def _work_signals(
+    desk: Desk, account: str, session: Session, run_id: str, report: DispatchReport, lock: AccountLock, log: Log
+) -> None:
+    max_age = timedelta(seconds=desk.settings.strategy.gates.max_signal_age_s)
+    before = _fills(desk, account)
+    reconciliation = reconcile(desk.ledger, desk.broker(account), desk.clock, account, desk.start_id, run_id=run_id)
+    report.alerts += reconciliation.alerts
+    with desk.ledger.begin() as connection:
+        now = desk.clock.now()
+        report.expired = len(dispatch.expire_stale(connection, now, max_age))
+        claimed = dispatch.claim(connection, account, run_id, now, LEASE, max_age=max_age)
+    report.claimed = len(claimed)
+    for signal in claimed:
+        lock.verify()
+        with desk.ledger.begin() as connection:
+            dispatch.renew(connection, signal.signal.signal_id, account, run_id, desk.clock.now(), LEASE)
+        _decide(desk, account, signal, session, run_id, report, log)
+    report.fills = _fills(desk, account) - before
 
 
 def _decide(

@@ -15,9 +15,10 @@ from trading_assets.broker.reconciliation import reconcile
 from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.domain.money import CENT, option_tick
 from trading_assets.domain.values import AccountSnapshot, OpenPosition, Quote, Strategy
+from trading_assets.jobs.entering import BUSY_WAIT_SECONDS
 from trading_assets.jobs.facts import latest_features, regime_at
 from trading_assets.ledger import accounts, executions, positions
-from trading_assets.ledger.account_lock import account_lock
+from trading_assets.ledger.account_lock import AccountBusy, account_lock
 from trading_assets.market.sessions import Session, session_of
 from trading_assets.resources.desk import Desk
 from trading_assets.risk.exposure import daily_loss_reached, may_hold_overnight
@@ -46,6 +47,7 @@ class ManagementReport:
     exits: dict[str, str] = field(default_factory=dict)
     alerts: list[str] = field(default_factory=list)
     reconciled: bool = False
+    busy: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -55,23 +57,28 @@ class ManagementReport:
 def manage_account(desk: Desk, account: str, run_id: str, log: Log) -> ManagementReport:
     """Reconcile the account and work every exit that is due, the most urgent first.
 
-    Raises ``AccountBusy`` if another run works on the account, ``BrokerUnavailable`` if the broker cannot be read:
-    then nothing was decided on what is not known.
+    If another run works on the account and does not end soon, nothing is done and the report says ``busy``: the next
+    minute tries again. Raises ``BrokerUnavailable`` if the broker cannot be read: then nothing was decided on what is
+    not known.
     """
     now = desk.clock.now()
     session = session_of(now)
     if session is None:
         raise BrokerUnavailable("there is no session today", where="position manager")
     report = ManagementReport(account, session.key)
-    with account_lock(desk.runtime.ledger_url, account):
-        broker = desk.broker(account)
-        before = _fill_count(desk, account)
-        reconciliation = reconcile(desk.ledger, broker, desk.clock, account, desk.start_id, run_id=run_id)
-        report.reconciled = reconciliation.clean
-        report.alerts += reconciliation.alerts
-        if session.contains(desk.clock.now()):
-            _work_exits(desk, account, session, run_id, report, log)
-        report.fills = _fill_count(desk, account) - before
+    try:
+        with account_lock(desk.runtime.ledger_url, account, wait=BUSY_WAIT_SECONDS):
+            broker = desk.broker(account)
+            before = _fill_count(desk, account)
+            reconciliation = reconcile(desk.ledger, broker, desk.clock, account, desk.start_id, run_id=run_id)
+            report.reconciled = reconciliation.clean
+            report.alerts += reconciliation.alerts
+            if session.contains(desk.clock.now()):
+                _work_exits(desk, account, session, run_id, report, log)
+            report.fills = _fill_count(desk, account) - before
+    except AccountBusy as error:
+        report.busy = True
+        log.warning(f"{error}")
     return report
 
 

@@ -19,6 +19,10 @@ class AccountBusy(TradingAssetsError):
     """Another run works on the account right now."""
 
 
+class AccountLockLost(TradingAssetsError):
+    """The connection that carried the lock is gone: another run may work on the account from now on."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountLock:
     """A held account lock. ``verify`` asks the server whether the connection that carries it still lives."""
@@ -27,11 +31,11 @@ class AccountLock:
     connection: psycopg.Connection[Any]
 
     def verify(self) -> None:
-        """Raise :class:`AccountBusy` if the connection, and with it the lock, is gone."""
+        """Raise :class:`AccountLockLost` if the connection, and with it the lock, is gone."""
         try:
             self.connection.execute("SELECT 1")
         except psycopg.OperationalError as error:
-            raise AccountBusy(
+            raise AccountLockLost(
                 f"the lock of account {self.account!r} was lost with its connection: {error}",
                 mend="Nothing more is done for the account in this run; the next run takes over.",
             ) from None

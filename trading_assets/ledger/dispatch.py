@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.values import Action, Direction, Signal, SignalStatus, Strategy
-from trading_assets.ledger.account_lock import AccountBusy, AccountLock, account_lock
+from trading_assets.ledger.account_lock import AccountBusy, AccountLock, AccountLockLost, account_lock
 from trading_assets.ledger.canonical import plain
 from trading_assets.ledger.decisions import record_decision, store_input
 from trading_assets.ledger.tables import dispatch_recommendations, dispatch_status
@@ -25,6 +25,7 @@ from trading_assets.ledger.tables import dispatch_recommendations, dispatch_stat
 __all__ = [
     "AccountBusy",
     "AccountLock",
+    "AccountLockLost",
     "ClaimLost",
     "ClaimedSignal",
     "PendingWork",

@@ -6,6 +6,7 @@ by filter, and turns the surface's numbers into the values that cross the border
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -81,6 +82,9 @@ class Chain:
         jitter = generator(seed, "contracts", listing.symbol, session_day).random(len(contracts))
         days = (self._ordinal - session_day.toordinal()).astype(np.float64)
         held, traded = interest(listing, self._strike, days, previous_close, jitter)
+        # Market makers are there in one name and hardly in another, and not the same ones every day.
+        mood = float(generator(seed, "market makers", listing.symbol, session_day).standard_normal())
+        presence = math.exp(profile.option_spread_noise * mood)
         self.terms = Terms(
             strike=self._strike,
             is_call=self._is_call,
@@ -88,6 +92,7 @@ class Chain:
             jitter=jitter,
             open_interest=held,
             day_volume=traded,
+            width=(0.8 + 0.4 * jitter) * presence,
         )
         self._single: dict[int, Terms] = {}
 

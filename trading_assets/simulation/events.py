@@ -2,7 +2,8 @@
 
 A news event is published at an instant; in the next minute the price jumps, then drifts the same way in waves of volume
 that die down within about an hour. A large order is the same over hours, without a jump and without a headline. A
-false event turns after some minutes and gives back more than it brought. The words of the news are in ``headlines``.
+false event turns after some minutes and gives back more than it brought; one that stalls is over at that point, and the
+price stays about where it is. The words of the news are in ``headlines``.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Event:
     ``row`` indexes the listing; ``second`` is the publication in seconds after the open; ``direction`` +1 or -1;
     ``jump`` and ``follow`` log returns without sign; ``duration`` minutes of the drift; ``burst`` the volume multiple;
     ``spacing`` minutes between waves; ``reversal`` the multiple of jump and drift given back by a false event, else 0;
-    ``turn`` minutes from the jump to the reversal.
+    ``turn`` minutes from the jump to the reversal, or to the end of one that ``stalls``.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Event:
     spacing: float
     reversal: float
     turn: float
+    stalls: bool
 
     @property
     def symbol(self) -> str:
@@ -63,9 +65,9 @@ class Event:
 
 
 def draw_events(seed: int, session: Session, trend: NDArray[np.int64], profile: MarketProfile) -> tuple[Event, ...]:
-    """The session's events in order of publication: at most one piece of news and one large order per name.
+    """The session's events in order of publication; a name may have several, the index has none.
 
-    The index has none. ``trend`` is the daily trend of every listing known at the open, -2 to +2 (see ``levels``).
+    ``trend`` is the daily trend of every listing known at the open, -2 to +2 (see ``levels``).
     """
     drawn = []
     for news, least, most in (
@@ -76,8 +78,8 @@ def draw_events(seed: int, session: Session, trend: NDArray[np.int64], profile: 
         count = int(rng.integers(least, most + 1))
         weights = profile.trend_preference ** np.abs(trend).astype(np.float64)
         weights[INDEX_ROW] = 0.0
-        rows = rng.choice(len(LISTINGS), size=count, replace=False, p=weights / weights.sum())
-        latest = min(profile.last_event, session.minutes - 60)
+        rows = rng.choice(len(LISTINGS), size=count, replace=True, p=weights / weights.sum())
+        latest = min(profile.last_event, session.minutes - 15)
         for row in rows.tolist():
             second = float(math.floor(rng.uniform(profile.first_event, latest) * 60.0))
             drawn.append(_draw(rng, news, row, second, int(trend[row]), profile))
@@ -93,7 +95,8 @@ def _draw(rng: np.random.Generator, news: bool, row: int, second: float, trend: 
     scale = math.sqrt(LISTINGS[row].annual_volatility / profile.jump_reference_volatility)
     jump = profile.jump_median * scale * math.exp(profile.jump_deviation * rng.standard_normal())
     jump = min(max(jump, profile.jump_least), profile.jump_most)
-    false = rng.random() < profile.false_share
+    fate = rng.random()
+    false = fate < profile.false_share
     follow = rng.uniform(profile.follow_least, profile.follow_most)
     lasting = (
         (profile.duration_least, profile.duration_most)
@@ -114,6 +117,7 @@ def _draw(rng: np.random.Generator, news: bool, row: int, second: float, trend: 
         spacing=rng.uniform(profile.wave_spacing_least, profile.wave_spacing_most),
         turn=duration * rng.uniform(profile.turn_least, profile.turn_most),
         reversal=rng.uniform(profile.reversal_least, profile.reversal_most) if false else 0.0,
+        stalls=not false and fate < profile.false_share + profile.stall_share,
     )
 
 
@@ -140,6 +144,8 @@ def effect(event: Event, minutes: int) -> tuple[Array, Array]:
         volume[lag] = max(volume[lag], 1.0 + (event.burst - 1.0) * (1.0 - 0.2 * lag))
     if event.reversal > 0.0:
         moves, volume = _reverse(event, moves, volume)
+    elif event.stalls:
+        moves, volume = moves[: int(event.turn)], volume[: int(event.turn)]
     full_moves, full_volume = np.zeros(minutes), np.ones(minutes)
     kept = max(0, min(len(moves), minutes - event.first_minute))
     full_moves[event.first_minute : event.first_minute + kept] = event.direction * moves[:kept]

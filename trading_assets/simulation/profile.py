@@ -18,7 +18,7 @@ class MarketProfile:
     #: Share of a day's variance that happens overnight, as the opening gap.
     overnight_share: float = 0.22
     #: Multiplies the diffuse part of intraday returns (events come on top).
-    intraday_scale: float = 0.85
+    intraday_scale: float = 0.7
     #: Degrees of freedom of the minute returns' Student distribution: smaller is fatter tailed.
     tail_degrees: float = 6.0
     #: Standard deviation of the slow intraday drift, in units of a minute's own deviation.
@@ -28,7 +28,7 @@ class MarketProfile:
     #: Pull of the price towards its base level per session; keeps decades of paths near their base.
     level_pull: float = 0.05
     #: Standard deviation of the slow daily drift in units of a day's deviation, and its persistence per session.
-    daily_drift_strength: float = 0.4
+    daily_drift_strength: float = 0.65
     daily_drift_persistence: float = 0.93
     #: Deviation of the logarithm of a minute's volume around its usual shape, and of a day's total.
     volume_noise: float = 0.26
@@ -37,22 +37,22 @@ class MarketProfile:
     volume_scale: float = 1.0
 
     #: Bounds of the number of news events in a session.
-    events_least: int = 18
-    events_most: int = 28
+    events_least: int = 36
+    events_most: int = 46
     #: Bounds of the number of large orders, which move a price without news, of their drift and its duration.
-    orders_least: int = 26
-    orders_most: int = 31
+    orders_least: int = 32
+    orders_most: int = 42
     order_least: float = 0.01
     order_most: float = 0.025
     order_duration_least: float = 60.0
     order_duration_most: float = 200.0
     #: Minutes after the open between which events happen.
     first_event: int = 8
-    last_event: int = 320
+    last_event: int = 360
     #: Probability that an event goes the way of a name's daily trend.
-    trend_agreement: float = 0.88
+    trend_agreement: float = 0.92
     #: How much likelier a name is to have an event for each step of its daily trend (none, trending, strongly so).
-    trend_preference: float = 5.0
+    trend_preference: float = 4.0
     #: Median and log-deviation of the first price jump, its bounds, and the reference volatility at which it applies.
     jump_median: float = 0.0062
     jump_deviation: float = 0.45
@@ -65,15 +65,17 @@ class MarketProfile:
     duration_least: float = 30.0
     duration_most: float = 70.0
     #: Probability that an event is false: after some minutes it gives back more than it brought.
-    false_share: float = 0.42
+    false_share: float = 0.35
     reversal_least: float = 1.2
     reversal_most: float = 2.4
-    #: Bounds of the instant at which a false event turns, as a share of its duration.
+    #: Probability that an event stalls: after some minutes it is over, without a way back.
+    stall_share: float = 0.3
+    #: Bounds of the instant at which a false event turns or another one stalls, as a share of its duration.
     turn_least: float = 0.3
     turn_most: float = 0.9
     #: Volume multiple at the head of an event's waves, and how many minutes lie between the waves.
-    burst_least: float = 5.0
-    burst_most: float = 10.0
+    burst_least: float = 7.0
+    burst_most: float = 12.0
     wave_spacing_least: float = 6.0
     wave_spacing_most: float = 11.0
     #: Sessions over which an event's net effect leaves the price again.
@@ -92,8 +94,10 @@ class MarketProfile:
     implied_scale: float = 1.0
     vix_level: float = 16.5
     #: Option spread at the money as a share of mid: of the busiest names and of the others.
-    option_spread_busy: float = 0.014
-    option_spread_other: float = 0.028
+    option_spread_busy: float = 0.018
+    option_spread_other: float = 0.045
+    #: Deviation of the logarithm of one name's option spreads from day to day.
+    option_spread_noise: float = 0.8
     #: Share of a stock quote's price that is spread (at least one cent).
     stock_spread: float = 0.00012
 
@@ -127,6 +131,7 @@ SCENARIOS: dict[str, MarketProfile] = {
         vix_level=34.0,
         option_spread_busy=0.16,
         option_spread_other=0.22,
+        option_spread_noise=0.0,
         stock_spread=0.0006,
     ),
 }

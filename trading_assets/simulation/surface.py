@@ -37,7 +37,8 @@ _MINUTE_YEARS = 1.0 / (365.0 * 24.0 * 60.0)
 class Terms:
     """Contracts of one underlying as arrays, with what is fixed for the whole session.
 
-    ``jitter`` is uniform in [0, 1) per contract; ``open_interest`` and ``day_volume`` are contracts.
+    ``jitter`` is uniform in [0, 1) per contract; ``open_interest`` and ``day_volume`` are contracts; ``width`` is a
+    multiple of the usual spread of the name's class.
     """
 
     strike: Array
@@ -46,6 +47,7 @@ class Terms:
     jitter: Array
     open_interest: Integers
     day_volume: Array
+    width: Array
 
     def take(self, rows: Integers) -> Terms:
         """The same for some of the contracts."""
@@ -56,6 +58,7 @@ class Terms:
             self.jitter[rows],
             self.open_interest[rows],
             self.day_volume[rows],
+            self.width[rows],
         )
 
 
@@ -124,7 +127,7 @@ def quote(
     share = profile.option_spread_busy if busy else profile.option_spread_other
     distance = np.abs(np.log(terms.strike / state.spot)) / (iv * np.sqrt(years) + 0.01)
     opening = 1.0 + 0.6 * max(0.0, 1.0 - state.minutes_open / 15.0)
-    spread = mid * share * (0.8 + 0.4 * terms.jitter) * (1.0 + 0.35 * np.minimum(distance, 4.0) ** 2) * opening
+    spread = mid * share * terms.width * (1.0 + 0.35 * np.minimum(distance, 4.0) ** 2) * opening
     # In the money the spread is that of the time value and of the shares behind it, not of the whole premium.
     in_the_money = np.where(terms.is_call, state.spot > terms.strike, state.spot < terms.strike)
     cap = np.maximum(share * 0.6, 0.012) * (0.02 * state.spot + np.sqrt(mid * state.spot) * 0.15)

@@ -18,6 +18,7 @@ from trading_assets.automation.sensors import fresh_signals
 from trading_assets.definitions import build_definitions
 from trading_assets.demo.backfill import run_range
 from trading_assets.demo.ticks import Ticker
+from trading_assets.ledger import dispatch
 from trading_assets.ledger.tables import metadata
 from trading_assets.market.sessions import Session, require_session, shift
 from trading_assets.resources.desk import Desk
@@ -50,15 +51,18 @@ class Playground:
         for name in (NEWS_TICK, MINUTE_TICK):
             assert all(outcome.success for outcome in self.ticker.schedule(name, now))
 
-    def until_a_signal(self, step: timedelta = timedelta(minutes=10)) -> None:
-        """Minute runs until a fresh signal waits. Nothing is dispatched on the way."""
-        instant = self.session.open + step
+    def until_a_signal(self, step: timedelta = timedelta(minutes=10)) -> list[str]:
+        """Minute runs from now on until a fresh signal waits; its ids. Nothing is dispatched on the way."""
+        instant = max(self.desk.clock.now(), self.session.open) + step
         while instant < self.session.close:
             self.minute(instant)
-            if fresh_signals(self.desk, self.session, self.desk.clock.now()).height:
-                return
+            ids: list[str] = fresh_signals(self.desk, self.session, self.desk.clock.now())["signal_id"].to_list()
+            with self.desk.ledger.connect() as connection:
+                ids = list(dispatch.unpublished_ids(connection, ids))
+            if ids:
+                return ids
             instant += step
-        raise AssertionError("the day brought no signal")
+        raise AssertionError("the day brought no further signal")
 
     def ledger_counts(self) -> dict[str, int]:
         """Rows of every table."""

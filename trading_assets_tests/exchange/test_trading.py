@@ -322,10 +322,12 @@ def test_contracts_are_paged_filtered_and_end_with_the_next_weekend_by_default(e
     assert {contract.expiration_date for contract in near.option_contracts} == {SESSION}
     one = client.get_option_contract(symbols[0])
     assert one.id == client.get_option_contract(str(one.id)).id and one.size == "100" and int(one.open_interest) >= 0
+    strikes = sorted({contract.strike_price for contract in whole.option_contracts})
+    low, high = strikes[len(strikes) // 3], strikes[len(strikes) // 2]
     puts = client.get_option_contracts(
-        GetOptionContractsRequest(**request, type="put", strike_price_gte="150", strike_price_lte="160")
+        GetOptionContractsRequest(**request, type="put", strike_price_gte=str(low), strike_price_lte=str(high))
     ).option_contracts
-    assert puts and all(c.type.value == "put" and 150 <= c.strike_price <= 160 for c in puts)
+    assert puts and all(c.type.value == "put" and low <= c.strike_price <= high for c in puts)
 
 
 def test_requests_without_the_right_credentials_are_refused_everywhere(exchange: Exchange) -> None:

@@ -258,7 +258,7 @@ def test_a_killed_holder_frees_the_account_and_a_lost_connection_is_noticed(ledg
     with dispatch.account_lock(database_url, "tiny") as lock:
         with ledger.connect() as connection:
             connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": lock.connection.info.backend_pid})
-        with pytest.raises(dispatch.AccountBusy, match="lost"):
+        with pytest.raises(dispatch.AccountLockLost, match="lost"):
             lock.verify()
         with dispatch.account_lock(database_url, "tiny", wait=10):
             pass

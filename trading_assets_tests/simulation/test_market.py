@@ -165,7 +165,7 @@ def test_stocks_move_with_the_index_and_neighbours_more_than_strangers(market: S
 
 def test_headlines_lie_within_the_day_and_carry_their_company_in_a_form_a_reader_knows(market: SimulatedMarket) -> None:
     headlines = market.headlines()
-    assert 60 <= len(headlines) <= 150
+    assert 80 <= len(headlines) <= 220
     assert len({h.id for h in headlines}) == len(headlines) == len({h.link for h in headlines})
     assert [h.published_at for h in headlines] == sorted(h.published_at for h in headlines)
     names = {listing.symbol: listing.name for listing in LISTINGS}

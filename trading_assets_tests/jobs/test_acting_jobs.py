@@ -1,0 +1,148 @@
+"""The dispatcher and the position manager as their sensors start them, in states that a calm day does not bring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from trading_assets.automation.names import DISPATCHER_TICK, POSITION_MANAGER_TICK
+from trading_assets.automation.sensors import ATTEMPT_SECONDS
+from trading_assets.broker.values import OrderRequest
+from trading_assets.domain.values import KillMode, PositionState, Side, SignalStatus
+from trading_assets.ledger import accounts, dispatch, positions
+from trading_assets.ledger.account_lock import account_lock
+from trading_assets.ledger.tables import accounts as account_table
+from trading_assets.ledger.tables import decisions, dispatch_executions, dispatcher_runs
+from trading_assets.market.sessions import MINUTE
+from trading_assets_tests.e2e.playground import Playground, playground
+
+ACCOUNT = "large"
+
+
+@pytest.fixture
+def world(world_home: Path) -> Iterator[Playground]:
+    """A world before its session opens."""
+    with playground(world_home) as opened:
+        yield opened
+
+
+def status_of(world: Playground, signal: str) -> SignalStatus | None:
+    with world.desk.ledger.connect() as connection:
+        found = dispatch.status_of(connection, signal, ACCOUNT)
+    return None if found is None else found[0]
+
+
+def denials_of(world: Playground, signal: str) -> dict[str, str]:
+    """Gate and reason of every denial in the recorded decision."""
+    with world.desk.ledger.connect() as connection:
+        gates: Any = connection.execute(select(decisions.c.gates).where(decisions.c.signal_id == signal)).scalar_one()
+    return {row["gate"]: row["reason"] for row in gates if not row["passed"]}
+
+
+def report_of(world: Playground, run_id: str) -> dict[str, Any]:
+    with world.desk.ledger.connect() as connection:
+        report: dict[str, Any] = connection.execute(
+            select(dispatcher_runs.c.outcome).where(dispatcher_runs.c.run_id == run_id)
+        ).scalar_one()
+    return report
+
+
+def set_switch(world: Playground, mode: KillMode) -> None:
+    with world.desk.ledger.begin() as connection:
+        accounts.set_kill_switch(connection, accounts.ALL_ACCOUNTS, mode, world.desk.clock.now(), "a test says so")
+
+
+def held(world: Playground) -> list[Any]:
+    with world.desk.ledger.connect() as connection:
+        return [position for position in positions.live_positions(connection, ACCOUNT) if position.quantity]
+
+
+def sell_by_hand(world: Playground, symbol: str, quantity: int) -> None:
+    """What a person does at the broker's own page: an order this system never saw."""
+    broker = world.desk.broker(ACCOUNT)
+    order = broker.submit(OrderRequest("by-hand", symbol, Side.SELL, quantity, limit_price=None))
+    world.desk.clock.wait_until(world.desk.clock.now() + timedelta(seconds=5))
+    found = broker.order(order.order_id)
+    assert found is not None
+    assert found.filled_quantity == quantity
+
+
+def until_bought(world: Playground) -> Any:
+    """Signals are dispatched until one is bought; the position."""
+    for _ in range(12):
+        world.until_a_signal()
+        assert all(outcome.success for outcome in world.ticker.sensor(DISPATCHER_TICK))
+        if held(world):
+            return held(world)[0]
+    raise AssertionError("nothing was bought")
+
+
+def test_a_busy_account_is_left_alone_and_its_signal_is_taken_up_afterwards(world: Playground) -> None:
+    [signal, *_] = world.until_a_signal()
+    with account_lock(world.desk.runtime.ledger_url, ACCOUNT):
+        [outcome] = world.ticker.sensor(DISPATCHER_TICK)
+        assert outcome.success, "waiting for another run is no failure"
+    assert report_of(world, outcome.run_id)["busy"] is True
+    assert status_of(world, signal) is SignalStatus.PENDING
+    assert world.broker_orders() == []
+
+    world.desk.clock.wait_until(world.desk.clock.now() + timedelta(seconds=ATTEMPT_SECONDS))
+    [outcome] = world.ticker.sensor(DISPATCHER_TICK)
+    assert outcome.success
+    assert status_of(world, signal) not in (None, SignalStatus.PENDING, SignalStatus.PROCESSING)
+
+
+def test_the_kill_switch_denies_an_entry_and_flatten_closes_what_is_held_at_once(world: Playground) -> None:
+    set_switch(world, KillMode.ENTRIES)
+    [signal, *_] = world.until_a_signal()
+    assert all(outcome.success for outcome in world.ticker.sensor(DISPATCHER_TICK))
+    assert status_of(world, signal) is SignalStatus.SKIPPED
+    assert "entries" in denials_of(world, signal)["kill_switch"]
+    assert world.broker_orders() == []
+
+    set_switch(world, KillMode.OFF)
+    position = until_bought(world)
+    set_switch(world, KillMode.FLATTEN)
+    for _ in range(5):
+        world.minute(world.desk.clock.now() + MINUTE)
+        assert all(outcome.success for outcome in world.ticker.sensor(POSITION_MANAGER_TICK))
+        if not held(world):
+            break
+    with world.desk.ledger.connect() as connection:
+        closed = positions.get_position(connection, position.position_id)
+        reasons = connection.execute(
+            select(dispatch_executions.c.reason).where(
+                dispatch_executions.c.position_id == position.position_id, dispatch_executions.c.side == Side.SELL.value
+            )
+        ).scalars()
+    assert closed is not None
+    assert closed.state is PositionState.CLOSED
+    assert set(reasons) == {"flatten"}
+    assert world.desk.broker(ACCOUNT).positions() == []
+
+
+def test_a_sale_made_by_hand_is_booked_and_nothing_is_sold_twice(world: Playground) -> None:
+    position = until_bought(world)
+    sell_by_hand(world, position.symbol, position.quantity)
+    orders_before = len(world.broker_orders())
+    world.minute(world.desk.clock.now() + MINUTE)
+    assert all(outcome.success for outcome in world.ticker.sensor(POSITION_MANAGER_TICK))
+    assert held(world) == [], "the foreign sale was found and booked"
+    assert len(world.broker_orders()) == orders_before
+
+
+def test_an_account_whose_broker_id_changed_is_not_ready(world: Playground) -> None:
+    [signal, *_] = world.until_a_signal()
+    with world.desk.ledger.begin() as connection:
+        connection.execute(
+            account_table.update().where(account_table.c.account == ACCOUNT).values(broker_account_id="somebody-else")
+        )
+    [outcome] = world.ticker.sensor(DISPATCHER_TICK)
+    assert not outcome.success, "keys of another account must not trade"
+    assert status_of(world, signal) is SignalStatus.PENDING
+    assert world.broker_orders() == []
