@@ -95,7 +95,7 @@ class MarketProfile:
     vix_level: float = 16.5
     #: Option spread at the money as a share of mid: of the busiest names and of the others.
     option_spread_busy: float = 0.018
-    option_spread_other: float = 0.045
+    option_spread_other: float = 0.052
     #: Deviation of the logarithm of one name's option spreads from day to day.
     option_spread_noise: float = 0.8
     #: Share of a stock quote's price that is spread (at least one cent).
