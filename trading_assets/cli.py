@@ -11,12 +11,15 @@ import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trading_assets import __version__
 from trading_assets.domain.errors import TradingAssetsError
+
+if TYPE_CHECKING:
+    from trading_assets.world.recording import Recording
 
 app = typer.Typer(
     name="trading-assets",
@@ -44,6 +47,35 @@ def _day(text: str) -> date:
 SessionOption = Annotated[date, typer.Option("--session", parser=_day, metavar="DATE", help="Session, YYYY-MM-DD.")]
 
 
+BarsOption = Annotated[
+    Path | None, typer.Option("--bars", metavar="FILE", help="Recorded minute bars to play, Parquet or CSV.")
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option("--bars-columns", metavar="OURS=THEIRS,...", help="Where its columns have other names: ts=timestamp."),
+]
+ZoneOption = Annotated[
+    str | None, typer.Option("--bars-tz", metavar="ZONE", help="Time zone of instants that carry none; default UTC.")
+]
+LabelOption = Annotated[str, typer.Option("--bars-label", help="Whether a bar carries its minute's start or end.")]
+TickerOption = Annotated[
+    str | None, typer.Option("--bars-ticker", metavar="TICKER", help="The ticker of a recording without such a column.")
+]
+
+
+def _recording(
+    path: Path | None, columns: str | None, zone: str | None, label: str, ticker: str | None
+) -> Recording | None:
+    if path is None:
+        for option, value in (("--bars-columns", columns), ("--bars-tz", zone), ("--bars-ticker", ticker)):
+            if value is not None:
+                raise typer.BadParameter("belongs to --bars", param_hint=option)
+        return None
+    from trading_assets.world.recording import parse_recording
+
+    return parse_recording(path, columns, zone, label, ticker)
+
+
 def _print(value: Any, as_json: bool, as_text: Callable[[], str]) -> None:
     typer.echo(json.dumps(value, indent=2, default=str) if as_json else as_text())
 
@@ -55,23 +87,50 @@ def demo(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated market; equal seeds give equal days.")] = 1,
     scenario: Annotated[str, typer.Option(help="Kind of day: normal, quiet or adverse.")] = "normal",
-    step: Annotated[int, typer.Option(min=1, max=30, help="Minutes between decisions; 1 is full fidelity.")] = 5,
+    step: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=30,
+            show_default="5, of a recording 1",
+            help="Minutes between decisions; 1 is full fidelity.",
+        ),
+    ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="PATH", help="Also write the summary to this file ('-': stdout).")
     ] = None,
+    sessions: Annotated[
+        int, typer.Option(min=1, max=250, help="Sessions in a row; positions are carried overnight.")
+    ] = 1,
+    bars: BarsOption = None,
+    bars_columns: ColumnsOption = None,
+    bars_tz: ZoneOption = None,
+    bars_label: LabelOption = "start",
+    bars_ticker: TickerOption = None,
     world: Annotated[str, typer.Option("--world", help="Name of the demo's world.")] = "demo",
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard an unfinished demo of the same name.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Trade one complete session in accelerated time against the practice exchange, and say what came of it.
+    """Trade complete sessions in accelerated time against the practice exchange, and say what came of it.
 
-    Needs no key and no network. Killed in the middle, the same command resumes; a finished demo is replaced.
+    The market is generated from the seed, or recorded minute bars are played (--bars). Needs no key and no
+    network. Killed in the middle, the same command resumes; a finished demo is replaced.
     Exit code 0 only if ledger and exchange agree at the end.
     """
     from trading_assets.demo.driver import DEFAULT_SESSION, DemoArguments, run_demo
     from trading_assets.demo.screen import show_summary
 
-    arguments = DemoArguments(session=session or DEFAULT_SESSION, seed=seed, scenario=scenario, step_minutes=step)
+    recording = _recording(bars, bars_columns, bars_tz, bars_label, bars_ticker)
+    if recording is not None and session is None:
+        raise typer.BadParameter("say which session of the recording to play", param_hint="--session")
+    arguments = DemoArguments(
+        session=session or DEFAULT_SESSION,
+        seed=seed,
+        scenario=scenario,
+        step_minutes=step or (5 if recording is None else 1),
+        sessions=sessions,
+        recording=recording,
+    )
     to_stdout = json_path is not None and str(json_path) == "-"
     if json_path is not None and not to_stdout and not json_path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {json_path.parent}", param_hint="--json")

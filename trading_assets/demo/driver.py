@@ -33,6 +33,7 @@ from trading_assets.market.sessions import Session, session_on, shift
 from trading_assets.settings import load_settings
 from trading_assets.world.paths import World, WorldKind, WorldState, home_directory
 from trading_assets.world.processes import Children
+from trading_assets.world.recording import Recording, counts_of, keep
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, Definitions
@@ -48,16 +49,20 @@ HISTORY_SESSIONS = 10
 _KEPT = ("strategy.yaml", "accounts.yaml")
 #: How often a step looks again for work, before it gives up and says so.
 _ROUNDS = 20
+#: What no recording of minute bars has.
+MODELLED = ("option chains and quotes", "stock quotes", "prices within a minute", "daily bars before the recording")
 
 
 @dataclass(frozen=True, slots=True)
 class DemoArguments:
-    """What a demo day is made of. Equal arguments give an equal day."""
+    """What a demo is made of. Equal arguments give equal days. Positions are carried from session to session."""
 
     session: date = DEFAULT_SESSION
     seed: int = 1
     scenario: str = "normal"
     step_minutes: int = 5
+    sessions: int = 1
+    recording: Recording | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As kept in ``world.json``."""
@@ -66,7 +71,13 @@ class DemoArguments:
             "seed": self.seed,
             "scenario": self.scenario,
             "step_minutes": self.step_minutes,
+            "sessions": self.sessions,
+            "recording": None if self.recording is None else self.recording.as_json(),
         }
+
+    def days(self) -> tuple[Session, ...]:
+        """The sessions that are played, in order."""
+        return tuple(shift(self.session, number) for number in range(self.sessions))
 
 
 def run_demo(
@@ -82,8 +93,7 @@ def run_demo(
     A finished world of that name is replaced, an unfinished one with equal arguments resumed, one with other arguments
     refused (unless ``fresh``); two at once are refused.
     """
-    session = session_on(arguments.session)
-    if session is None:
+    if session_on(arguments.session) is None:
         raise ConfigurationError(
             f"{arguments.session} is not a trading session",
             where="--session",
@@ -95,19 +105,23 @@ def run_demo(
     lock.acquire()
     try:
         # A mistake in a configuration file is said before anything of a finished day is removed.
-        load_settings(world=world, kind=WorldKind.PRACTICE, env=env)
+        settings = load_settings(world=world, kind=WorldKind.PRACTICE, env=env)
         resumed = _claim(world, arguments, fresh=fresh)
         with Screen(enabled=show_progress) as screen:
             screen.say("resuming an unfinished day" if resumed else "preparing the world")
+            if arguments.recording is not None:
+                days = [session.day for session in arguments.days()]
+                keep(arguments.recording, world.exchange, days, settings.strategy.context.index)
             with _opened(world, arguments) as (desk, definitions, instance):
                 ready = time.monotonic()
-                day = _Day(desk, definitions, instance, session, arguments, screen)
-                day.play()
-                summary = day.summary()
+                demo = _Demo(desk, definitions, instance, arguments, screen)
+                demo.play()
+                summary = demo.summary()
                 summary["wall_clock"] = {
                     "seconds": round(time.monotonic() - began, 1),
                     "preparation_seconds": round(ready - began, 1),
                     "resumed": resumed,
+                    "session_seconds": demo.seconds,
                 }
         world.finish()
         return summary
@@ -170,29 +184,41 @@ def _opened(world: World, arguments: DemoArguments) -> Iterator[tuple[Desk, Defi
         stop_world(world)
 
 
-class _Day:
+class _Demo:
+    """The sessions of a demo, one after the other."""
+
     def __init__(
         self,
         desk: Desk,
         definitions: Definitions,
         instance: DagsterInstance,
-        session: Session,
         arguments: DemoArguments,
         screen: Screen,
     ) -> None:
         self.desk = desk
         self.instance = instance
         self.definitions = definitions
-        self.session = session
+        self.session = arguments.days()[0]
+        self.seconds: dict[str, float] = {}
         self.arguments = arguments
         self.screen = screen
         self.ticker = Ticker(definitions, instance, desk)
 
     def play(self) -> None:
-        """The whole session, or what is left of it."""
+        """Every session, or what is left of them."""
         from trading_assets.jobs.recovery import recover
 
         recover(self.desk, self.instance)
+        for session in self.arguments.days():
+            if self.desk.clock.now() >= shift(session.day, 1).open:
+                continue
+            self.session = session
+            began = time.monotonic()
+            self._play_session()
+            self.seconds[session.key] = round(time.monotonic() - began, 1)
+            self.screen.finished(session, self.seconds[session.key], self._figures())
+
+    def _play_session(self) -> None:
         self._load_history()
         self._settle()
         steps = self._steps()
@@ -253,10 +279,9 @@ class _Day:
 
     def _figures(self) -> dict[str, int]:
         with self.desk.ledger.connect() as connection:
-            day = day_summary(connection, self.session.day)
-            parts = [
-                account_summary(connection, account.name, self.session.day, None) for account in self.desk.accounts
-            ]
+            today = self.session.day
+            day = day_summary(connection, today, today)
+            parts = [account_summary(connection, account.name, today, today, None) for account in self.desk.accounts]
         return {
             "articles": day["articles"],
             "signals": day["signals"],
@@ -264,25 +289,37 @@ class _Day:
             "fills": sum(part["fills"] for part in parts),
         }
 
+    def _recording(self) -> dict[str, Any]:
+        """What was recorded, and what of this world is modelled because no recording has it."""
+        if self.arguments.recording is None:
+            return {}
+        counts = counts_of(self.desk.runtime.world.exchange) or {}
+        index = counts.get("composite_index")
+        more = [f"the index {index}: the mean of the recorded names, without options"] if index else []
+        return {"recording": counts, "modelled": [*MODELLED, *more]}
+
     def summary(self) -> dict[str, Any]:
-        """The day as JSON; ``consistent`` only if ledger and exchange agree for every account."""
+        """The demo as JSON; ``consistent`` only if ledger and exchange agree for every account."""
+        first, last = self.arguments.days()[0], self.arguments.days()[-1]
         reports: dict[str, ConsistencyReport] = {}
         accounts: dict[str, Any] = {}
         with self.desk.ledger.connect() as connection:
-            day = day_summary(connection, self.session.day)
+            day = day_summary(connection, first.day, last.day)
             for account in self.desk.accounts:
                 broker = self.desk.broker(account.name)
                 reports[account.name] = compare(self.desk.ledger, broker, account.name)
                 accounts[account.name] = account_summary(
-                    connection, account.name, self.session.day, broker.account().equity
+                    connection, account.name, first.day, last.day, broker.account().equity
                 )
                 accounts[account.name]["differences"] = list(reports[account.name].differences)
         return {
-            "session": self.session.key,
+            "session": first.key,
+            "sessions": len(self.arguments.days()),
             "seed": self.arguments.seed,
             "scenario": self.arguments.scenario,
             "step_minutes": self.arguments.step_minutes,
-            "source": "simulated",
+            "source": "simulated" if self.arguments.recording is None else "recorded",
+            **self._recording(),
             **day,
             "accounts": accounts,
             "failed_runs": failed_runs(self.instance),

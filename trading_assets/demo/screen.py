@@ -47,7 +47,14 @@ class Screen:
 
     def begin(self, session: Session, steps: int) -> None:
         """The day starts."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
         self._task = self._progress.add_task(session.key, total=steps, figures="")
+
+    def finished(self, session: Session, seconds: float, figures: Mapping[str, int]) -> None:
+        """A session is over: its figures and what it took."""
+        text = "  ".join(f"{count} {name}" for name, count in figures.items())
+        self.say(f"{session.key}  {text}  in {seconds:.0f} s")
 
     def advance(self, instant: datetime, figures: Callable[[], Mapping[str, int]]) -> None:
         """One step is done. ``figures`` is only asked when somebody watches."""
@@ -63,9 +70,11 @@ def show_summary(summary: Mapping[str, Any], world: str) -> None:
     console = Console()
     wall = summary["wall_clock"]["seconds"]
     console.print(
-        f"\n[bold]Session {summary['session']}[/bold], seed {summary['seed']}, {summary['source']} market, "
-        f"{summary['scenario']} day, in {wall:.0f} s"
+        f"\n[bold]Session {summary['session']}[/bold]{_more(summary['sessions'])}, seed {summary['seed']}, "
+        f"{summary['source']} market, {summary['scenario']} day, in {wall:.0f} s"
     )
+    if "recording" in summary:
+        _show_recording(console, summary)
     console.print(f"{summary['articles']} articles, {summary['signals']} signals\n")
     for name, account in summary["accounts"].items():
         table = Table(title=f"account {name}", show_header=False, title_justify="left")
@@ -87,6 +96,21 @@ def show_summary(summary: Mapping[str, Any], world: str) -> None:
     console.print(f"  trading-assets up --world {world}        the Dagster UI on this day")
     console.print(f"  trading-assets data executions --session {summary['session']} --world {world}")
     console.print(f"  trading-assets data signals --session {summary['session']} --world {world}")
+
+
+def _more(sessions: int) -> str:
+    return f" and the {sessions - 1} after it" if sessions > 1 else ""
+
+
+def _show_recording(console: Console, summary: Mapping[str, Any]) -> None:
+    found = summary["recording"]
+    console.print(
+        f"{found['name']}: {found['kept']} bars of {found['tickers']} tickers, {found['first_session']} to "
+        f"{found['last_session']}; left out: {found['malformed']} malformed, {found['outside_session']} outside "
+        f"sessions, {found['exact_duplicates']} repeated, {found['conflicting_duplicates']} contradicting; "
+        f"{found['out_of_order']} out of order, {found['missing_minutes']} minutes without a bar"
+    )
+    console.print(f"[yellow]modelled, not recorded:[/yellow] {', '.join(summary['modelled'])}")
 
 
 def _counts(values: Mapping[str, int]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Column, Connection, func, select
 
 from trading_assets.domain.values import Purpose
 from trading_assets.ledger.tables import (
@@ -20,16 +20,22 @@ from trading_assets.ledger.tables import (
     inbound_events_raw,
     order_intents,
 )
+from trading_assets.market.sessions import require_session
 
 
-def account_summary(connection: Connection, account: str, session: date, equity: Decimal | None) -> dict[str, Any]:
-    """Entries, exits by reason, denials by gate, orders, fills and P&L of one account on one session.
+def account_summary(
+    connection: Connection, account: str, first: date, last: date, equity: Decimal | None
+) -> dict[str, Any]:
+    """Entries, exits by reason, denials by gate, orders, fills and P&L of one account from one session to another.
 
     ``pnl`` is equity less opening cash (open positions at the broker's mark); null if the equity is not known.
     """
     position = active_positions.c
+    begin, end = require_session(first).open, require_session(last).close
     entries = connection.execute(
-        select(func.count()).where(position.account == account, position.quantity_opened > 0)
+        select(func.count()).where(
+            position.account == account, position.quantity_opened > 0, position.opened_at.between(begin, end)
+        )
     ).scalar_one()
     exits = connection.execute(
         select(order_intents.c.reason, func.count(func.distinct(order_intents.c.position_id)))
@@ -37,6 +43,7 @@ def account_summary(connection: Connection, account: str, session: date, equity:
             order_intents.c.account == account,
             order_intents.c.purpose == Purpose.EXIT.value,
             order_intents.c.filled_quantity > 0,
+            order_intents.c.created_at.between(begin, end),
         )
         .group_by(order_intents.c.reason)
     )
@@ -47,10 +54,10 @@ def account_summary(connection: Connection, account: str, session: date, equity:
     return {
         "entries": entries,
         "exits": dict(sorted((reason, count) for reason, count in exits)),
-        "denials": _denials(connection, account, session),
-        "statuses": _statuses(connection, account, session),
-        "orders": _count(connection, order_intents, account),
-        "fills": _count(connection, dispatch_executions, account),
+        "denials": _denials(connection, account, first, last),
+        "statuses": _statuses(connection, account, first, last),
+        "orders": _count(connection, order_intents.c.created_at, account, begin, end),
+        "fills": _count(connection, dispatch_executions.c.executed_at, account, begin, end),
         "open_positions": connection.execute(
             select(func.count()).where(
                 position.account == account, position.state.in_(("OPENING", "OPEN", "CLOSING")), position.quantity > 0
@@ -61,38 +68,39 @@ def account_summary(connection: Connection, account: str, session: date, equity:
     }
 
 
-def day_summary(connection: Connection, session: date) -> dict[str, Any]:
-    """Articles and signals of the session."""
+def day_summary(connection: Connection, first: date, last: date) -> dict[str, Any]:
+    """Articles up to the last session, and signals from the first to the last."""
     return {
         "articles": connection.execute(select(func.count()).select_from(inbound_events_raw)).scalar_one(),
         "signals": connection.execute(
-            select(func.count()).where(dispatch_recommendations.c.session == session)
+            select(func.count()).where(dispatch_recommendations.c.session.between(first, last))
         ).scalar_one(),
     }
 
 
-def _denials(connection: Connection, account: str, session: date) -> dict[str, int]:
+def _denials(connection: Connection, account: str, first: date, last: date) -> dict[str, int]:
     rows = connection.execute(
         select(decisions.c.gates)
         .join(dispatch_recommendations, dispatch_recommendations.c.signal_id == decisions.c.signal_id)
-        .where(decisions.c.account == account, dispatch_recommendations.c.session == session)
+        .where(decisions.c.account == account, dispatch_recommendations.c.session.between(first, last))
     ).scalars()
     counts = Counter(gate["gate"] for gates in rows for gate in gates if not gate["passed"])
     return dict(sorted(counts.items()))
 
 
-def _statuses(connection: Connection, account: str, session: date) -> dict[str, int]:
+def _statuses(connection: Connection, account: str, first: date, last: date) -> dict[str, int]:
     rows = connection.execute(
         select(dispatch_status.c.status, func.count())
         .join(dispatch_recommendations, dispatch_recommendations.c.signal_id == dispatch_status.c.signal_id)
-        .where(dispatch_status.c.account == account, dispatch_recommendations.c.session == session)
+        .where(dispatch_status.c.account == account, dispatch_recommendations.c.session.between(first, last))
         .group_by(dispatch_status.c.status)
     )
     return dict(sorted((status, count) for status, count in rows))
 
 
-def _count(connection: Connection, table: Any, account: str) -> int:
-    return int(connection.execute(select(func.count()).where(table.c.account == account)).scalar_one())
+def _count(connection: Connection, instant: Column[Any], account: str, begin: datetime, end: datetime) -> int:
+    rows = select(func.count()).where(instant.table.c.account == account, instant.between(begin, end))
+    return int(connection.execute(rows).scalar_one())
 
 
 def _amount(value: Decimal) -> str:

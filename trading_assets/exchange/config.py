@@ -18,7 +18,8 @@ from trading_assets.domain.errors import ConfigurationError
 from trading_assets.market.sessions import Session, require_session, session_on, shift
 
 CONFIG_FILE = "config.json"
-_LEAD = timedelta(minutes=5)
+#: How long before a session's open its market is there.
+LEAD = timedelta(minutes=5)
 _SECOND = timedelta(seconds=1)
 
 
@@ -55,8 +56,11 @@ class ExchangeConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(ge=0, description="seed of the simulated market; ids derive from it")
-    session: date = Field(description="the XNYS session that is played")
+    session: date = Field(description="the first XNYS session that is played")
+    last_session: date | None = Field(None, description="the last XNYS session of this world; default the first")
     scenario: str = Field("normal", min_length=1, description="scenario of the simulated market")
+    recorded: bool = Field(False, description="play recording.parquet beside this file instead of a simulated market")
+    composite: str | None = Field(None, description="the recorded ticker that is an index made of the others")
     start_at: AwareDatetime | None = Field(None, description="first instant; default five minutes before the open")
     speed: float = Field(0, ge=0, le=3600, description="0 = stepped; else multiples of wall time")
     control_token: SecretStr = Field(min_length=8, description="token of the control path")
@@ -65,8 +69,11 @@ class ExchangeConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if session_on(self.session) is None:
-            raise ValueError(f"session: the exchange is closed on {self.session}")
+        for name, day in (("session", self.session), ("last_session", self.final_session)):
+            if session_on(day) is None:
+                raise ValueError(f"{name}: the exchange is closed on {day}")
+        if self.final_session < self.session:
+            raise ValueError("last_session: lies before session")
         for what, values in (
             ("name", [account.name for account in self.accounts]),
             ("key", [account.key.get_secret_value() for account in self.accounts]),
@@ -83,18 +90,23 @@ class ExchangeConfig(BaseModel):
 
     @property
     def trading_session(self) -> Session:
-        """The session that is played."""
+        """The first session that is played."""
         return require_session(self.session)
+
+    @property
+    def final_session(self) -> date:
+        """The last session that is played."""
+        return self.last_session or self.session
 
     @property
     def first_instant(self) -> datetime:
         """Where the clock starts, UTC."""
-        return require_utc(self.start_at) if self.start_at is not None else self.trading_session.open - _LEAD
+        return require_utc(self.start_at) if self.start_at is not None else self.trading_session.open - LEAD
 
     @property
     def last_instant(self) -> datetime:
-        """Where the clock ends, UTC: one second before the next session's open."""
-        return shift(self.session, 1).open - _SECOND
+        """Where the clock ends, UTC: one second before the open of the session after the last."""
+        return shift(self.final_session, 1).open - _SECOND
 
 
 def load_config(directory: Path) -> ExchangeConfig:

@@ -54,7 +54,7 @@ class ControlRoutes:
         return answer(
             {
                 "now": world.now.isoformat(),
-                "session": config.session.isoformat(),
+                "session": world.session.isoformat(),
                 "seed": config.seed,
                 "scenario": config.scenario,
                 "speed": config.speed,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from trading_assets.exchange.config import ExchangeConfig
 from trading_assets.exchange.events import (
@@ -33,18 +33,19 @@ from trading_assets.exchange.rules import OrderRules
 from trading_assets.exchange.state import ZERO, Account, Order, World
 from trading_assets.exchange.tickets import read_ticket
 from trading_assets.exchange.wire import activity_id
+from trading_assets.market.sessions import require_session
 
 GRID = timedelta(seconds=1)
 BROKER = "broker"
 
 
 class Engine:
-    """The decisions of one practice exchange."""
+    """The decisions of one practice exchange in one session."""
 
-    def __init__(self, config: ExchangeConfig, market: MarketPort) -> None:
+    def __init__(self, config: ExchangeConfig, market: MarketPort, day: date) -> None:
         self.market = market
         self.listing = Listing(market)
-        self.session = config.trading_session
+        self.session = require_session(day)
         self.identities = Identities(config.seed)
         self._rules = OrderRules(market, self.listing, self.session, config.rules, self.identities)
         self._liquidation = self.session.close - timedelta(minutes=config.rules.expiry_liquidation)

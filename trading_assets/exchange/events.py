@@ -36,6 +36,14 @@ class WorldOpened(_Event):
     accounts: tuple[AccountOpened, ...]
 
 
+class SessionOpened(_Event):
+    """The next session's market took over. ``equities`` are the accounts' values at the close before, dollars."""
+
+    kind: Literal["session"] = "session"
+    session: date
+    equities: dict[str, Decimal]
+
+
 class OrderAccepted(_Event):
     """An order entered the book. ``hold_price`` is what an open buy reserves per share."""
 
@@ -95,7 +103,7 @@ class PositionExpired(_Event):
 
 
 Event = Annotated[
-    WorldOpened | OrderAccepted | OrderFilled | OrderCanceled | OrderExpired | PositionExpired,
+    WorldOpened | SessionOpened | OrderAccepted | OrderFilled | OrderCanceled | OrderExpired | PositionExpired,
     Field(discriminator="kind"),
 ]
 

@@ -5,6 +5,7 @@ A bar appears once it has ended, today's daily bar after the close. Symbols that
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -39,11 +40,14 @@ def stamp(at: datetime) -> str:
 class DataRoutes:
     """The routes of one venue's market data."""
 
-    def __init__(self, venue: Venue, listing: Listing) -> None:
+    def __init__(self, venue: Venue) -> None:
         self._venue = venue
-        self._listing = listing
-        self._minutes: dict[tuple[str, date], list[Bar]] = {}
-        self._days: dict[str, list[tuple[date, Bar]]] = {}
+        self._minutes: dict[tuple[str, date], list[tuple[datetime, Bar]]] = {}
+        self._days: dict[tuple[str, date], list[tuple[date, Bar]]] = {}
+
+    @property
+    def _listing(self) -> Listing:
+        return self._venue.engine.listing
 
     def routes(self, door: Door) -> list[Route]:
         """Every route, behind ``door``."""
@@ -102,32 +106,33 @@ class DataRoutes:
             session = require_session(day)
             if session.close <= start or session.open > end or session.open >= self._now:
                 continue
-            for index, bar in enumerate(self._session_bars(symbol, day)[: self._finished(day)]):
-                yield session.open + _MINUTE * index, bar
+            yield from self._finished(symbol, day)
 
-    def _session_bars(self, symbol: str, day: date) -> list[Bar]:
-        """The whole session's bars, one per minute. The simulated market has a bar for every minute."""
+    def _session_bars(self, symbol: str, day: date) -> list[tuple[datetime, Bar]]:
+        """The whole session's bars with their starts, in order. A recorded minute without a trade has none."""
         if (symbol, day) not in self._minutes:
             rows = self._venue.market.minute_bars(symbol, day)
-            self._minutes[symbol, day] = [_bar(row, row["ts"]) for row in rows.iter_rows(named=True)]
+            self._minutes[symbol, day] = [(row["ts"], _bar(row, row["ts"])) for row in rows.iter_rows(named=True)]
         return self._minutes[symbol, day]
 
     def _last_minute(self, symbol: str) -> Bar | None:
         for day in reversed(self._venue.market.minute_days()):
-            finished = self._finished(day)
+            finished = self._finished(symbol, day)
             if finished:
-                return self._session_bars(symbol, day)[finished - 1]
+                return finished[-1][1]
         return None
 
-    def _finished(self, day: date) -> int:
-        """How many minutes of a session have ended by now."""
-        session = require_session(day)
-        return max(0, min(session.minutes, int((self._now - session.open) / _MINUTE)))
+    def _finished(self, symbol: str, day: date) -> list[tuple[datetime, Bar]]:
+        """The session's bars whose minutes have ended by now."""
+        if require_session(day).open >= self._now:
+            return []
+        bars = self._session_bars(symbol, day)
+        return bars[: bisect_right(bars, self._now - _MINUTE, key=lambda bar: bar[0])]
 
     def _day_so_far(self, symbol: str) -> Bar | None:
         """Today's daily bar of the minutes that have ended, None before the first and after the close."""
-        day = self._venue.config.session
-        bars = self._session_bars(symbol, day)[: self._finished(day)]
+        day = self._venue.world.session
+        bars = [bar for _, bar in self._finished(symbol, day)]
         if not bars or self._now >= require_session(day).close:
             return None
         volume = sum(bar["v"] for bar in bars)
@@ -138,20 +143,21 @@ class DataRoutes:
             "l": min(bar["l"] for bar in bars),
             "c": bars[-1]["c"],
             "v": volume,
-            "n": sum(bar["n"] for bar in bars),
-            "vw": sum(bar["vw"] * bar["v"] for bar in bars) / volume if volume else None,
+            "n": _total([bar["n"] for bar in bars]),
+            "vw": _average([(bar["vw"], bar["v"]) for bar in bars]),
         }
 
     def _daily(self, symbol: str) -> Iterator[tuple[datetime, Bar]]:
         """Daily bars of finished sessions, labelled by their New York midnight."""
-        if symbol not in self._days:
+        key = (symbol, self._venue.world.session)
+        if key not in self._days:
             rows = self._venue.market.daily_bars(symbol).with_columns(
                 trade_count=pl.lit(None, dtype=pl.Int64), vwap=pl.lit(None, dtype=pl.Float64)
             )
-            self._days[symbol] = [
+            self._days[key] = [
                 (row["session"], _bar(row, _midnight(row["session"]))) for row in rows.iter_rows(named=True)
             ]
-        for day, bar in self._days[symbol]:
+        for day, bar in self._days[key]:
             session = session_on(day)
             if session is not None and session.close <= self._now:
                 yield _midnight(day), bar
@@ -286,6 +292,19 @@ class DataRoutes:
             return self._now
         closes = [require_session(day).close for day in self._venue.market.minute_days()]
         return max(close for close in closes if close <= self._now)
+
+
+def _total(counts: list[int | None]) -> int | None:
+    """The sum, or None where one is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _average(weighted: list[tuple[float | None, int]]) -> float | None:
+    """The mean weighted by volume, or None where a value is not known or nothing was traded."""
+    known = [(value, weight) for value, weight in weighted if value is not None]
+    weight = sum(volume for _, volume in known)
+    return sum(value * volume for value, volume in known) / weight if weight and len(known) == len(weighted) else None
 
 
 def _midnight(day: date) -> datetime:

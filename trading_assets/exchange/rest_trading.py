@@ -33,9 +33,12 @@ _CALENDAR_LIMIT = timedelta(days=3660)
 class TradingRoutes:
     """The routes of one venue. Reading takes no lock: the event loop runs one handler at a time."""
 
-    def __init__(self, venue: Venue, listing: Listing) -> None:
+    def __init__(self, venue: Venue) -> None:
         self._venue = venue
-        self._listing = listing
+
+    @property
+    def _listing(self) -> Listing:
+        return self._venue.engine.listing
 
     def routes(self, door: Door) -> list[Route]:
         """Every route, behind ``door``."""
@@ -222,7 +225,7 @@ class TradingRoutes:
         exchange = listed.asset.exchange if listed is not None and stock else ""
         lastday = None
         if stock:
-            previous = shift(self._venue.config.session, -1)
+            previous = shift(self._venue.world.session, -1)
             lastday = self._venue.market.price_at(position.symbol, previous.close)
         return wire.position_json(
             position, exchange, self._mark(position), account.held_for_orders(position.symbol), lastday
@@ -275,15 +278,15 @@ class TradingRoutes:
     def _is_active(self, contract: OptionContract) -> bool:
         now = self._venue.world.now.astimezone(NEW_YORK)
         return contract.expiry > now.date() or (
-            contract.expiry == now.date() and self._venue.world.now < self._venue.config.trading_session.close
+            contract.expiry == now.date() and self._venue.world.now < self._venue.engine.session.close
         )
 
     def _contracts(self, contracts: list[OptionContract]) -> list[dict[str, Any]]:
-        previous = shift(self._venue.config.session, -1)
+        previous = shift(self._venue.world.session, -1)
         counts: dict[str, int | None] = {}
         for underlying in {contract.underlying for contract in contracts}:
             # The count of the previous close stands all day, so one instant serves the whole session.
-            for line in self._venue.market.chain(underlying, self._venue.config.trading_session.open):
+            for line in self._venue.market.chain(underlying, self._venue.engine.session.open):
                 counts[line.contract.symbol] = line.open_interest
         return [
             wire.contract_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 from email.utils import format_datetime, parsedate_to_datetime
 from xml.sax.saxutils import escape
 
@@ -23,9 +24,18 @@ class RssRoutes:
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
-        self._feeds: dict[str, list[Headline]] = {}
-        for headline in venue.market.headlines():
-            self._feeds.setdefault(headline.feed, []).append(headline)
+        self._drawn: tuple[date, dict[str, list[Headline]]] | None = None
+
+    @property
+    def _feeds(self) -> dict[str, list[Headline]]:
+        """The headlines of the present market by feed; a feed of an earlier session stays, empty if need be."""
+        day = self._venue.world.session
+        if self._drawn is None or self._drawn[0] != day:
+            feeds: dict[str, list[Headline]] = {name: [] for name in (self._drawn[1] if self._drawn else ())}
+            for headline in self._venue.market.headlines():
+                feeds.setdefault(headline.feed, []).append(headline)
+            self._drawn = (day, feeds)
+        return self._drawn[1]
 
     def routes(self) -> list[Route]:
         """The index and every feed."""

@@ -24,11 +24,11 @@ from trading_assets.exchange.control import ControlRoutes
 from trading_assets.exchange.http import Door, refused
 from trading_assets.exchange.journal import JOURNAL_FILE, Journal
 from trading_assets.exchange.limits import RateLimit
+from trading_assets.exchange.markets import market_source
 from trading_assets.exchange.refusal import NOT_FOUND, Refusal
 from trading_assets.exchange.rest_data import DataRoutes
 from trading_assets.exchange.rest_trading import TradingRoutes
 from trading_assets.exchange.rss import RssRoutes
-from trading_assets.exchange.simulated import simulated_port
 from trading_assets.exchange.venue import Venue
 
 HOST = "127.0.0.1"
@@ -38,7 +38,6 @@ _log = logging.getLogger(__name__)
 
 def application(venue: Venue) -> Starlette:
     """Every interface of the exchange over one venue."""
-    listing = venue.engine.listing
     counts = venue.config.speed > 0
     per_minute = venue.config.rules.requests_per_minute
     trading = Door(venue, RateLimit(per_minute, "rate limit exceeded", counts=counts))
@@ -56,8 +55,8 @@ def application(venue: Venue) -> Starlette:
 
     return Starlette(
         routes=[
-            *TradingRoutes(venue, listing).routes(trading),
-            *DataRoutes(venue, listing).routes(data),
+            *TradingRoutes(venue).routes(trading),
+            *DataRoutes(venue).routes(data),
             *news.routes(),
             *ControlRoutes(venue, news).routes(),
         ],
@@ -83,7 +82,7 @@ async def _unknown(request: Request, error: Exception) -> Response:
 def serve(directory: Path, port: int = 0) -> None:
     """Run the exchange of ``directory`` until it is told to stop, or until its journal fails."""
     config = load_config(directory)
-    venue = Venue(config, simulated_port(config), Journal(directory / JOURNAL_FILE))
+    venue = Venue(config, market_source(config, directory), Journal(directory / JOURNAL_FILE))
     listener = _listen(port) if port else _listen(_last_port(directory), or_any=True)
     bound = int(listener.getsockname()[1])
     server = uvicorn.Server(

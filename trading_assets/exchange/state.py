@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from trading_assets.exchange.events import (
@@ -15,6 +15,7 @@ from trading_assets.exchange.events import (
     OrderExpired,
     OrderFilled,
     PositionExpired,
+    SessionOpened,
     Transaction,
     WorldOpened,
 )
@@ -99,6 +100,7 @@ class Account:
     options_level: int
     opened_at: datetime
     cash: Decimal
+    last_equity: Decimal
     orders: dict[str, Order] = field(default_factory=dict)
     open_orders: dict[str, Order] = field(default_factory=dict)
     by_client_id: dict[str, str] = field(default_factory=dict)
@@ -133,6 +135,7 @@ class World:
         self.sequence = 0
         self.orders = 0
         self._now: datetime | None = None
+        self._session: date | None = None
 
     @property
     def now(self) -> datetime:
@@ -140,6 +143,13 @@ class World:
         if self._now is None:
             raise RuntimeError("the world has not been opened")
         return self._now
+
+    @property
+    def session(self) -> date:
+        """The session whose market is played: the current one, or the last one until shortly before the next opens."""
+        if self._session is None:
+            raise RuntimeError("the world has not been opened")
+        return self._session
 
     def open_orders(self) -> Iterator[tuple[Account, Order]]:
         """Every open order of every account, in order of acceptance."""
@@ -159,8 +169,13 @@ class World:
 
     def _apply(self, event: Event, at: datetime) -> None:
         if isinstance(event, WorldOpened):
-            self.opened = event
+            self.opened, self._session = event, event.session
             self.accounts = {account.name: _open(account, at) for account in event.accounts}
+            return
+        if isinstance(event, SessionOpened):
+            self._session = event.session
+            for name, equity in event.equities.items():
+                self.accounts[name].last_equity = equity
             return
         account = self.accounts[event.account]
         if isinstance(event, OrderAccepted):
@@ -186,7 +201,7 @@ class World:
 
 
 def _open(opened: AccountOpened, at: datetime) -> Account:
-    return Account(opened.name, opened.id, opened.cash, opened.options_level, at, opened.cash)
+    return Account(opened.name, opened.id, opened.cash, opened.options_level, at, opened.cash, opened.cash)
 
 
 def _fill(account: Account, order: Order, event: OrderFilled, at: datetime) -> None:

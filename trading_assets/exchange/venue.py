@@ -3,6 +3,8 @@
 Every mutation is decided, written, made durable, applied and only then answered. An advance writes one transaction per
 instant at which something happened and one for the clock, and makes them durable together before anybody sees them:
 the event loop is not given up in between. If the journal cannot be written the venue stops for good.
+
+Shortly before a session opens its market takes over: contracts are listed anew, and equity at the close before is kept.
 """
 
 from __future__ import annotations
@@ -11,36 +13,40 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from trading_assets.domain.errors import ConfigurationError
-from trading_assets.exchange.config import ExchangeConfig
+from trading_assets.exchange.config import LEAD, ExchangeConfig
 from trading_assets.exchange.engine import Engine
-from trading_assets.exchange.events import AccountOpened, Event, Transaction, WorldOpened
+from trading_assets.exchange.events import AccountOpened, Event, SessionOpened, Transaction, WorldOpened
+from trading_assets.exchange.identities import Identities
 from trading_assets.exchange.journal import Journal, JournalBroken, JournalCorrupt
 from trading_assets.exchange.market_port import MarketPort
 from trading_assets.exchange.refusal import Refusal, unprocessable
-from trading_assets.exchange.state import Account, Order, World
+from trading_assets.exchange.state import ZERO, Account, Order, World
+from trading_assets.market.sessions import Session, shift
 
 _log = logging.getLogger(__name__)
 #: Grid instants worked on before others get a turn (and the work so far is made durable).
 _TURN = 600
 _TICK_SECONDS = 0.1
+#: The market of a session; the symbols are what accounts hold, which stays listed.
+Markets = Callable[[date, frozenset[str]], MarketPort]
 
 
 class Venue:
     """One practice exchange. ``on_failure`` is called once if the journal breaks."""
 
-    def __init__(self, config: ExchangeConfig, market: MarketPort, journal: Journal) -> None:
+    def __init__(self, config: ExchangeConfig, markets: Markets, journal: Journal) -> None:
         self.config = config
-        self.market = market
-        self.engine = Engine(config, market)
         self.world = World()
+        self._markets = markets
         self.failed = False
         self.on_failure: Callable[[], None] = lambda: None
         self._journal = journal
         self._lock = asyncio.Lock()
         self._restore()
+        self.market, self.engine = self._open_market(self.world.session)
 
     # --- start ------------------------------------------------------------------------------------------------------
 
@@ -52,7 +58,7 @@ class Venue:
             accounts=tuple(
                 AccountOpened(
                     name=account.name,
-                    id=self.engine.identities.account(account.name),
+                    id=Identities(self.config.seed).account(account.name),
                     cash=account.cash,
                     options_level=account.options_level,
                 )
@@ -80,6 +86,11 @@ class Venue:
             )
         else:
             _log.info("replayed %d transactions; the clock stands at %s", self.world.sequence, self.world.now)
+
+    def _open_market(self, day: date) -> tuple[MarketPort, Engine]:
+        held = frozenset(symbol for account in self.world.accounts.values() for symbol in account.positions)
+        market = self._markets(day, held)
+        return market, Engine(self.config, market, day)
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -161,10 +172,15 @@ class Venue:
         """One turn towards ``target``; everything it did is durable when it returns."""
         cursor = self.world.now
         for _ in range(_TURN):
-            instant = self.engine.next_instant(self.world, cursor, target)
+            change = self._next_market()
+            until = target if change is None else min(target, change.open - LEAD)
+            instant = self.engine.next_instant(self.world, cursor, until)
             if instant is None:
-                cursor = target
-                break
+                cursor = max(cursor, until)
+                if change is None or until < change.open - LEAD:
+                    break
+                self._change_market(change)
+                continue
             events = self.engine.step(self.world, instant)
             if events:
                 self._write(instant, events)
@@ -172,6 +188,23 @@ class Venue:
         if self.world.now < cursor:
             self._write(cursor, [])
         self._journal.sync()
+
+    def _next_market(self) -> Session | None:
+        """The session after the one that is played, or None if this world ends before it."""
+        following = shift(self.world.session, 1)
+        return following if following.day <= self.config.final_session else None
+
+    def _change_market(self, session: Session) -> None:
+        equities = {}
+        for account in self.world.accounts.values():
+            equities[account.name] = account.cash
+            for position in account.positions.values():
+                quote = self.market.quote(position.symbol, self.engine.session.close)
+                bid = quote.bid if quote is not None else None
+                equities[account.name] += (bid or ZERO) * position.quantity * position.multiplier
+        self._write(session.open - LEAD, [SessionOpened(session=session.day, equities=equities)])
+        self.market, self.engine = self._open_market(session.day)
+        _log.info("the market of %s took over", session.key)
 
     async def run_clock(self) -> None:
         """Move the clock with wall time at the configured speed, by whole seconds, until the world's end."""

@@ -128,7 +128,7 @@ def account_json(account: Account, number: str, long_value: Decimal) -> dict[str
         "cash": text(account.cash),
         "portfolio_value": text(equity),
         "equity": text(equity),
-        "last_equity": text(account.opening_cash),
+        "last_equity": text(account.last_equity),
         "buying_power": power,
         "regt_buying_power": power,
         "non_marginable_buying_power": power,

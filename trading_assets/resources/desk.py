@@ -101,10 +101,19 @@ class Desk:
 
     @cached_property
     def universe(self) -> tuple[str, ...]:
-        """Tickers that are followed: the configured ones; the index is always among them."""
-        tickers = self.settings.strategy.universe.tickers
-        index = self.settings.strategy.context.index
-        return tuple(sorted({*tickers, index}))
+        """Tickers that are followed: the configured ones; the index is always among them.
+
+        A recorded world follows what its recording has: all of it, or what a universe of one's own names of it.
+        """
+        from trading_assets.strategy_config import UniverseConfig
+
+        strategy = self.settings.strategy
+        configured = {*strategy.universe.tickers, strategy.context.index}
+        recorded = self.runtime.recorded_tickers()
+        if recorded is None:
+            return tuple(sorted(configured))
+        chosen = strategy.universe.tickers != UniverseConfig().tickers
+        return tuple(sorted(configured & set(recorded) if chosen else recorded))
 
     @cached_property
     def model(self) -> SentimentModel:

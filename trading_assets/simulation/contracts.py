@@ -13,7 +13,7 @@ from functools import lru_cache
 from trading_assets.domain.values import OptionContract, Right
 from trading_assets.market.options import format_occ
 from trading_assets.market.sessions import is_session, shift
-from trading_assets.simulation.universe import Cadence, listing_of
+from trading_assets.simulation.universe import Cadence, Listing
 
 MONTHLY_DAYS, WEEKLY_DAYS, NEAR_DAYS = 70, 45, 14
 #: Expiries this near have finer strikes around the price.
@@ -33,9 +33,8 @@ def _is_listed(day: date, ahead: int, cadence: Cadence) -> bool:
 
 
 @lru_cache(maxsize=512)
-def expiries_on(underlying: str, today: date) -> tuple[date, ...]:
+def expiries_on(cadence: Cadence, today: date) -> tuple[date, ...]:
     """Expiries listed in the session ``today``, nearest first, ``today`` itself included where it is one."""
-    cadence = listing_of(underlying).cadence
     found: set[date] = set()
     # Nominal days up to a long weekend past the horizon cannot move into it; those before today never do.
     for ahead in range(MONTHLY_DAYS + 1):
@@ -76,11 +75,12 @@ def strikes(low: float, high: float, reference: float, *, near: bool) -> tuple[D
 
 
 def list_contracts(
-    underlying: str, today: date, low: float, high: float, reference: float
+    listing: Listing, today: date, low: float, high: float, reference: float
 ) -> tuple[OptionContract, ...]:
     """All contracts of one underlying, by expiry, then strike, then call before put."""
     result = []
-    for expiry in expiries_on(underlying, today):
+    underlying = listing.symbol
+    for expiry in expiries_on(listing.cadence, today):
         for strike in strikes(low, high, reference, near=(expiry - today).days <= _FINE_DAYS):
             for right in (Right.CALL, Right.PUT):
                 symbol = format_occ(underlying, expiry, right, strike)

@@ -7,28 +7,23 @@ every process, and no answer depends on what was asked before.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from trading_assets.domain.clock import require_utc
-from trading_assets.domain.values import OptionContract, Right
 from trading_assets.market.frames import INSTANT
-from trading_assets.market.options import parse_occ
 from trading_assets.market.sessions import Session, require_session
-from trading_assets.simulation.chains import Chain, OptionMarket, OptionQuote
-from trading_assets.simulation.contracts import expiries_on, list_contracts
 from trading_assets.simulation.headlines import Headline, write_headlines
 from trading_assets.simulation.paths import draw_paths
 from trading_assets.simulation.profile import MarketProfile, profile_of
+from trading_assets.simulation.quoted import Minute, QuotedMarket
 from trading_assets.simulation.surface import State
-from trading_assets.simulation.universe import BY_SYMBOL, INDEX, LISTINGS, SYMBOLS
+from trading_assets.simulation.universe import BY_SYMBOL, INDEX, LISTINGS, SYMBOLS, Listing
 
 _NAMESPACE = uuid.UUID("6f1c9a52-2f0e-5d3b-9a7e-0d6b54c1a3e8")
 _LAST_KNOT = 59.0
@@ -50,24 +45,12 @@ class ListedAsset:
     has_options: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class StockQuote:
-    """Stock quote at ``at``: dollars in whole cents, sizes in shares."""
-
-    symbol: str
-    bid: Decimal
-    ask: Decimal
-    bid_size: int
-    ask_size: int
-    at: datetime
-
-
-class SimulatedMarket:
+class SimulatedMarket(QuotedMarket):
     """A session, its minute history and its daily history, drawn from ``seed``.
 
     ``session`` must be a trading day from 2018 on; ``scenario`` is ``normal``, ``quiet`` or ``adverse``, or hand in a
     ``profile`` of your own; ``history_sessions`` sessions before today have minute bars, ``daily_sessions`` (at least
-    as many) daily bars. Raises ``ValueError`` for anything else.
+    as many) daily bars; ``held`` contracts stay listed. Raises ``ValueError`` for anything else.
     """
 
     def __init__(
@@ -78,19 +61,17 @@ class SimulatedMarket:
         history_sessions: int = 10,
         daily_sessions: int = 300,
         profile: MarketProfile | None = None,
+        held: frozenset[str] = frozenset(),
     ) -> None:
         if not 0 <= history_sessions <= daily_sessions:
             raise ValueError(f"expected 0 <= history {history_sessions} <= daily sessions {daily_sessions}")
-        self.seed = seed
+        super().__init__(seed, require_session(session), profile if profile is not None else profile_of(scenario), held)
         self.scenario = scenario
-        self.session: Session = require_session(session)
-        self.profile = profile if profile is not None else profile_of(scenario)
         self._paths = draw_paths(
             seed, session, self.profile, history_sessions=history_sessions, daily_sessions=daily_sessions
         )
         self._by_day: dict[date, int] = {m.session.day: i for i, m in enumerate(self._paths.minutes)}
         self._row = {symbol: row for row, symbol in enumerate(SYMBOLS)}
-        self._chains: dict[str, Chain] = {}
         self._sums: dict[int, NDArray[np.int64]] = {}
 
     @property
@@ -109,6 +90,10 @@ class SimulatedMarket:
             ListedAsset(uuid.uuid5(_NAMESPACE, li.symbol), li.symbol, li.name, li.exchange, li.sector)
             for li in LISTINGS
         )
+
+    def listing(self, symbol: str) -> Listing:
+        """The listing of a symbol; raises ``KeyError`` if it is not listed."""
+        return BY_SYMBOL[symbol]
 
     # -- the underlying -----------------------------------------------------------------------------------------------
 
@@ -166,25 +151,6 @@ class SimulatedMarket:
         found = self._locate(instant)
         return None if found is None else self._price(row, *found)
 
-    def quote_at(self, symbol: str, instant: datetime) -> StockQuote | None:
-        """The stock quote around ``price_at``, at least a cent wide; None where there is no price."""
-        price = self.price_at(symbol, instant)
-        if price is None:
-            return None
-        half = max(0.5, price * 100.0 * self.profile.stock_spread / 2.0)
-        bid = int(np.floor(round(price * 100.0 - half, 6)))
-        ask = max(int(np.ceil(round(price * 100.0 + half, 6))), bid + 1)
-        second = int(require_utc(instant).timestamp())
-        mix = (second * 2654435761 + self._row[symbol] * 40503 + self.seed * 97) & 0xFFFFFFFF
-        return StockQuote(
-            symbol,
-            Decimal(bid) / _HUNDRED,
-            Decimal(ask) / _HUNDRED,
-            100 * (1 + mix % 9),
-            100 * (1 + (mix >> 8) % 9),
-            require_utc(instant),
-        )
-
     def index_vix(self, instant: datetime) -> float | None:
         """Level of the volatility index in points: its level at the open, moved against the index's return since."""
         found = self._locate(instant)
@@ -196,56 +162,6 @@ class SimulatedMarket:
         move = self._price(row, number, minute, second) / (int(minutes.open[row, 0]) / 100.0) - 1.0
         level = self._paths.vix[minutes.session.day] * (1.0 - _INDEX_FEAR * move)
         return round(max(9.0, level), 2)
-
-    # -- options ------------------------------------------------------------------------------------------------------
-
-    def expiries(self, underlying: str) -> tuple[date, ...]:
-        """Listed expiries, nearest first; today's included where it is one."""
-        return expiries_on(underlying, self.session.day)
-
-    def contracts(self, underlying: str) -> tuple[OptionContract, ...]:
-        """Listed contracts by expiry, strike, and call before put."""
-        return self._chain(underlying).contracts
-
-    def chain_at(
-        self,
-        underlying: str,
-        instant: datetime,
-        symbols: Sequence[str] | None = None,
-        *,
-        expiry_from: date | None = None,
-        expiry_to: date | None = None,
-        strike_from: float | None = None,
-        strike_to: float | None = None,
-        right: Right | None = None,
-    ) -> list[OptionMarket]:
-        """The markets of all listed contracts that pass the filters (bounds included), in listing order.
-
-        Expired contracts are left out from their 16:00 on; unknown symbols are left out; empty where there is no price.
-        Raises ``KeyError`` for an unlisted underlying.
-        """
-        chain = self._chain(underlying)
-        state = self._state(underlying, instant)
-        if state is None:
-            return []
-        rows = chain.select(symbols, expiry_from, expiry_to, strike_from, strike_to, right)
-        rows = rows[chain.terms.expiry_seconds[rows] > state.seconds]
-        return chain.markets(rows, state, require_utc(instant))
-
-    def option_quote(self, occ: str, instant: datetime) -> OptionQuote | None:
-        """Bid and ask of one contract, equal to the chain's; None if it is not listed, has expired or has no price.
-
-        Raises ``ValueError`` for a malformed symbol.
-        """
-        contract = parse_occ(occ)
-        if contract.underlying not in BY_SYMBOL:
-            return None
-        chain = self._chain(contract.underlying)
-        row = chain.row_of(occ)
-        state = self._state(contract.underlying, instant) if row is not None else None
-        if row is None or state is None or chain.terms.expiry_seconds[row] <= state.seconds:
-            return None
-        return chain.quote(row, state, require_utc(instant))
 
     # -- news ---------------------------------------------------------------------------------------------------------
 
@@ -271,31 +187,24 @@ class SimulatedMarket:
 
     def _price(self, row: int, number: int, minute: int, second: float) -> float:
         minutes = self._paths.minutes[number]
-        low, high = int(minutes.low[row, minute]), int(minutes.high[row, minute])
-        middle = (high, low) if minutes.high_first[row, minute] else (low, high)
-        knots = (
-            (0.0, int(minutes.open[row, minute])),
-            (float(minutes.kink[row, minute, 0]), middle[0]),
-            (float(minutes.kink[row, minute, 1]), middle[1]),
-            (_LAST_KNOT, int(minutes.close[row, minute])),
+        found = Minute(
+            open=int(minutes.open[row, minute]),
+            high=int(minutes.high[row, minute]),
+            low=int(minutes.low[row, minute]),
+            close=int(minutes.close[row, minute]),
+            turns=(float(minutes.kink[row, minute, 0]), float(minutes.kink[row, minute, 1])),
+            high_first=bool(minutes.high_first[row, minute]),
         )
-        for (start, first), (end, last) in pairwise(knots):
-            if second <= end:
-                return (first + (last - first) * (second - start) / (end - start)) / 100.0
-        return knots[-1][1] / 100.0
+        return found.at(second) / 100.0
 
-    def _chain(self, underlying: str) -> Chain:
-        chain = self._chains.get(underlying)
-        if chain is None:
-            row = self._row[underlying]
-            sessions = self._paths.minutes
-            low = min(int(m.low[row].min()) for m in sessions) / 100.0
-            high = max(int(m.high[row].max()) for m in sessions) / 100.0
-            previous = self._previous_close(row, len(sessions) - 1)
-            contracts = list_contracts(underlying, self.session.day, low, high, previous)
-            chain = Chain(BY_SYMBOL[underlying], contracts, self.session.day, previous, self.seed, self.profile)
-            self._chains[underlying] = chain
-        return chain
+    def _price_range(self, symbol: str) -> tuple[float, float, float]:
+        row, sessions = self._row[symbol], self._paths.minutes
+        low = min(int(m.low[row].min()) for m in sessions) / 100.0
+        high = max(int(m.high[row].max()) for m in sessions) / 100.0
+        return low, high, self._previous_close(row, len(sessions) - 1)
+
+    def _mark(self, symbol: str) -> int:
+        return self._row[symbol]
 
     def _previous_close(self, row: int, number: int) -> float:
         """Close before session ``number``; of the first known session, its own open."""

@@ -85,8 +85,3 @@ LISTINGS: tuple[Listing, ...] = (
 )
 BY_SYMBOL: dict[str, Listing] = {listing.symbol: listing for listing in LISTINGS}
 SYMBOLS: tuple[str, ...] = tuple(listing.symbol for listing in LISTINGS)
-
-
-def listing_of(symbol: str) -> Listing:
-    """The listing of ``symbol``; raises ``KeyError`` naming it if the practice exchange does not list it."""
-    return BY_SYMBOL[symbol]

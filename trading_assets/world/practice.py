@@ -65,16 +65,28 @@ def write_config(
     seed: int,
     session: date,
     scenario: str,
+    last_session: date | None = None,
+    recorded: bool = False,
+    composite: str | None = None,
     accounts: Sequence[PracticeAccount],
     start_at: datetime | None = None,
     speed: float = 0.0,
 ) -> None:
     """Write ``config.json`` (0600) unless it is there: an exchange keeps its keys, seed and accounts for life.
 
-    Other values than the stored ones raise :class:`ConfigurationError`; ``speed`` and ``start_at`` only matter at
-    birth.
+    ``last_session`` is the last that is played (default: only ``session``); ``recorded`` plays the recording kept in
+    the directory, in which ``composite`` is an index made of the other names. Other values than the stored ones raise
+    :class:`ConfigurationError`; ``start_at`` only matters at birth, ``speed`` and ``last_session`` may change with
+    every start.
     """
-    wanted: dict[str, Any] = {"seed": seed, "session": session.isoformat(), "scenario": scenario}
+    wanted: dict[str, Any] = {
+        "seed": seed,
+        "session": session.isoformat(),
+        "scenario": scenario,
+        "recorded": recorded,
+        "composite": composite,
+    }
+    running = {"speed": speed, "last_session": (last_session or session).isoformat()}
     opened = {account.name: (account.cash, account.options_level) for account in accounts}
     path = directory / "config.json"
     if path.exists():
@@ -88,21 +100,26 @@ def write_config(
                 where=str(path),
                 mend="Use the arguments this world was made with, or another world.",
             )
+        if any(stored.get(key) != value for key, value in running.items()):
+            write_private(path, json.dumps(stored | running, indent=2) + "\n")
         return
-    config = wanted | {
-        "speed": speed,
-        "control_token": secrets.token_urlsafe(24),
-        "accounts": [
-            {
-                "name": account.name,
-                "key": "PK" + secrets.token_hex(9).upper(),
-                "secret": secrets.token_urlsafe(30),
-                "cash": str(account.cash),
-                "options_level": account.options_level,
-            }
-            for account in accounts
-        ],
-    }
+    config = (
+        wanted
+        | running
+        | {
+            "control_token": secrets.token_urlsafe(24),
+            "accounts": [
+                {
+                    "name": account.name,
+                    "key": "PK" + secrets.token_hex(9).upper(),
+                    "secret": secrets.token_urlsafe(30),
+                    "cash": str(account.cash),
+                    "options_level": account.options_level,
+                }
+                for account in accounts
+            ],
+        }
+    )
     if start_at is not None:
         config["start_at"] = start_at.isoformat()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from trading_assets.domain.errors import ConfigurationError
 from trading_assets.ledger.accounts import upsert_account
 from trading_assets.ledger.engine import open_ledger
 from trading_assets.ledger.schema import upgrade
-from trading_assets.market.sessions import require_session
+from trading_assets.market.sessions import require_session, shift
 from trading_assets.world import practice
 from trading_assets.world.clocks import SystemClock
 from trading_assets.world.lease import hold_lease
@@ -29,6 +29,7 @@ from trading_assets.world.lock import hold
 from trading_assets.world.paths import World, WorldKind, WorldRecord, write_private
 from trading_assets.world.practice import PracticeAccount, PracticeExchange
 from trading_assets.world.processes import Children
+from trading_assets.world.recording import counts_of, tickers
 
 if TYPE_CHECKING:
     from trading_assets.account_config import AccountConfig
@@ -62,6 +63,13 @@ class Runtime:
             raise ConfigurationError("this world has no practice exchange", where=str(self.world.directory))
         return practice.feeds(self.exchange)
 
+    def recorded_tickers(self) -> tuple[str, ...] | None:
+        """What the world's recording trades in its first session; None if it plays none."""
+        record = self.world.record()
+        if record is None or record.arguments.get("recording") is None:
+            return None
+        return tickers(self.world.exchange, date.fromisoformat(record.arguments["session"]))
+
     def connection(self, account: AccountConfig) -> BrokerConnection:
         """Where and as whom the account meets its broker."""
         if self.exchange is None:
@@ -82,11 +90,14 @@ class Runtime:
         )
 
 
-def open_world(settings: Settings, *, arguments: Mapping[str, Any] | None = None, begin: bool = False) -> Runtime:
+def open_world(
+    settings: Settings, *, arguments: Mapping[str, Any] | None = None, begin: bool = False, speed: float = 0.0
+) -> Runtime:
     """Open the world of ``settings``, starting its database and exchange if nobody did.
 
     ``begin`` notes a new start of the world (its owner does that, under the world's lock) and brings the schema up to
-    date; a client that finds a world begins it only if it was never begun.
+    date; a client that finds a world begins it only if it was never begun. ``speed`` is that of a practice exchange
+    that is started here: multiples of wall time, 0 stands still until its clock is moved.
     """
     world = settings.world
     world.create()
@@ -94,7 +105,7 @@ def open_world(settings: Settings, *, arguments: Mapping[str, Any] | None = None
     with hold(world.directory / "open.lock", wait=120):
         record = _record(settings, arguments, begin=begin)
         ledger_url, dagster_url = _databases(settings)
-        exchange = _exchange(settings, record) if record.kind is WorldKind.PRACTICE else None
+        exchange = _exchange(settings, record, speed) if record.kind is WorldKind.PRACTICE else None
         runtime = Runtime(
             world=world,
             kind=record.kind,
@@ -144,16 +155,21 @@ def _relax(url: str) -> None:
         engine.dispose()
 
 
-def _exchange(settings: Settings, record: WorldRecord) -> PracticeExchange:
+def _exchange(settings: Settings, record: WorldRecord, speed: float) -> PracticeExchange:
     world = settings.world
     found = practice.running(world.exchange)
     if found is not None:
         return found
     arguments = record.arguments
+    session = require_session(date.fromisoformat(arguments["session"])).day
     practice.write_config(
         world.exchange,
         seed=int(arguments["seed"]),
-        session=require_session(date.fromisoformat(arguments["session"])).day,
+        session=session,
+        last_session=shift(session, int(arguments.get("sessions", 1)) - 1).day,
+        recorded=arguments.get("recording") is not None,
+        composite=(counts_of(world.exchange) or {}).get("composite_index"),
+        speed=speed,
         scenario=str(arguments["scenario"]),
         accounts=[
             PracticeAccount(account.name, account.practice_cash, account.practice_options_level)

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from trading_assets.exchange.config import ExchangeConfig
 from trading_assets.exchange.events import Transaction
 from trading_assets.exchange.journal import Journal, JournalBroken, JournalCorrupt
+from trading_assets.exchange.markets import SimulatedPort, simulated_port
 from trading_assets.exchange.refusal import Refusal
-from trading_assets.exchange.simulated import SimulatedPort, simulated_port
 from trading_assets.exchange.state import Account
 from trading_assets.exchange.venue import Venue
 from trading_assets_tests.exchange.venue_process import CLOSE, MINUTE, OPEN, configuration
@@ -33,12 +33,12 @@ def config() -> ExchangeConfig:
 
 @pytest.fixture(scope="module")
 def market() -> SimulatedPort:
-    return simulated_port(config())
+    return simulated_port(config(), config().session)
 
 
 def open_venue(market: SimulatedPort, path: Path) -> tuple[Venue, Journal]:
     journal = Journal(path / "journal.jsonl")
-    return Venue(config(), market, journal), journal
+    return Venue(config(), lambda day, held: market, journal), journal
 
 
 def market_order(symbol: str, side: str, qty: int) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from trading_assets.simulation.chains import OptionMarket
 from trading_assets.simulation.contracts import expiries_on
 from trading_assets.simulation.market import SimulatedMarket
 from trading_assets.simulation.surface import RATE
+from trading_assets.simulation.universe import BY_SYMBOL
 
 DAY = date(2026, 3, 11)
 SYMBOLS = ("NVDA", "SPY", "KO", "PFE", "META")
@@ -46,7 +47,7 @@ def curves(chain: list[OptionMarket]) -> dict[tuple[date, Right], Curve]:
 
 
 def test_expiries_follow_the_cadence_of_their_name() -> None:
-    spy, nvda, ko = (expiries_on(symbol, DAY) for symbol in ("SPY", "NVDA", "KO"))
+    spy, nvda, ko = (expiries_on(BY_SYMBOL[symbol].cadence, DAY) for symbol in ("SPY", "NVDA", "KO"))
     assert spy[:4] == (date(2026, 3, 11), date(2026, 3, 12), date(2026, 3, 13), date(2026, 3, 16))
     assert nvda[:4] == (date(2026, 3, 11), date(2026, 3, 13), date(2026, 3, 16), date(2026, 3, 18))
     assert ko[:3] == (date(2026, 3, 13), date(2026, 3, 20), date(2026, 3, 27))
@@ -57,15 +58,16 @@ def test_expiries_follow_the_cadence_of_their_name() -> None:
 
 def test_an_expiry_on_a_holiday_moves_to_the_session_before() -> None:
     # 3 April 2026 is Good Friday.
-    assert date(2026, 4, 2) in expiries_on("KO", DAY) and date(2026, 4, 3) not in expiries_on("KO", DAY)
+    expiries = expiries_on(BY_SYMBOL["KO"].cadence, DAY)
+    assert date(2026, 4, 2) in expiries and date(2026, 4, 3) not in expiries
 
 
 def test_a_contract_stays_listed_until_it_expires() -> None:
     for symbol in ("SPY", "NVDA", "KO"):
         for ahead in (1, 2, 5, 6):
             later = DAY + timedelta(days=ahead)
-            kept = {day for day in expiries_on(symbol, DAY) if day >= later}
-            assert kept <= set(expiries_on(symbol, later))
+            kept = {day for day in expiries_on(BY_SYMBOL[symbol].cadence, DAY) if day >= later}
+            assert kept <= set(expiries_on(BY_SYMBOL[symbol].cadence, later))
 
 
 def test_strikes_reach_fifteen_per_cent_beyond_the_days_range_on_a_plain_grid(market: SimulatedMarket) -> None:

@@ -1,0 +1,217 @@
+"""Which market a world plays: drawn from its seed, or recorded. Types at the border of the exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+from uuid import NAMESPACE_DNS, uuid5
+
+import polars as pl
+
+from trading_assets.domain.clock import require_utc
+from trading_assets.domain.errors import ConfigurationError
+from trading_assets.domain.values import OptionContract, Quote, Side
+from trading_assets.exchange.config import ExchangeConfig
+from trading_assets.exchange.market_port import Asset, Execution, Headline, MarketPort, OptionMarket, Resting
+from trading_assets.exchange.venue import Markets
+from trading_assets.market.sessions import Session, shift
+from trading_assets.simulation.fills import FillRequest, decide_fill
+from trading_assets.simulation.market import SimulatedMarket
+from trading_assets.simulation.quoted import QuotedMarket
+from trading_assets.simulation.recorded import RecordedMarket
+
+RECORDING_FILE = "recording.parquet"
+#: Sessions of minute bars before the one that is played.
+HISTORY_SESSIONS = 31
+_CENT_PLACES = 2
+_CHAINS = 64
+_QUOTES = 4096
+
+
+class _WithBars(Protocol):
+    @property
+    def symbols(self) -> tuple[str, ...]: ...
+    @property
+    def sessions(self) -> tuple[Session, ...]: ...
+    def minute_bars(self, symbol: str, session_day: date) -> pl.DataFrame: ...
+    def daily_bars(self, symbol: str) -> pl.DataFrame: ...
+
+
+def last_traded_instant(session: Session, now: datetime) -> datetime:
+    """``now`` while the session is open; its close afterwards; the previous session's close before it."""
+    if now >= session.close:
+        return session.close
+    return now if now >= session.open else shift(session.day, -1).close
+
+
+class QuotedPort:
+    """``MarketPort`` over a quoted market; what differs between drawn and recorded ones is in the two subclasses."""
+
+    def __init__(self, market: QuotedMarket, bars: _WithBars) -> None:
+        self._market = market
+        self._bars = bars
+        self._symbols = frozenset(bars.symbols)
+        self.chain = lru_cache(maxsize=_CHAINS)(self._chain)
+        self.quote = lru_cache(maxsize=_QUOTES)(self._quote)
+
+    def contracts(self, underlying: str) -> Sequence[OptionContract]:
+        """Every contract listed on ``underlying``."""
+        return self._market.contracts(underlying)
+
+    def _quote(self, symbol: str, instant: datetime) -> Quote | None:
+        at = require_utc(instant)
+        if symbol in self._symbols:
+            stock = self._market.quote_at(symbol, at)
+            if stock is None:
+                return None
+            return Quote(symbol, stock.bid, stock.ask, self._quoted_at(symbol, at), stock.bid_size, stock.ask_size)
+        option = self._market.option_quote(symbol, at)
+        if option is None:
+            return None
+        quoted = self._quoted_at(symbol[:-15], at)
+        return Quote(symbol, option.bid, option.ask, quoted, option.bid_size, option.ask_size)
+
+    def _quoted_at(self, symbol: str, at: datetime) -> datetime:
+        return last_traded_instant(self._market.session, at)
+
+    def price_at(self, symbol: str, instant: datetime) -> Decimal:
+        """The last traded price of a stock, in cents; raises ``ValueError`` before the first known session."""
+        price = self._market.price_at(symbol, instant)
+        if price is None:
+            raise ValueError(f"{symbol} has no price at {instant.isoformat()}")
+        return Decimal(str(round(price, _CENT_PLACES)))
+
+    def minute_days(self) -> Sequence[date]:
+        """Sessions with minute bars."""
+        return [session.day for session in self._bars.sessions]
+
+    def minute_bars(self, symbol: str, day: date) -> pl.DataFrame:
+        """Minute bars of a whole session."""
+        return self._bars.minute_bars(symbol, day)
+
+    def daily_bars(self, symbol: str) -> pl.DataFrame:
+        """Daily bars, today included."""
+        return self._bars.daily_bars(symbol)
+
+    def _chain(self, underlying: str, instant: datetime) -> Sequence[OptionMarket]:
+        return sorted(self._market.chain_at(underlying, instant), key=lambda line: line.contract.symbol)
+
+    def execute(self, order: Resting, quote: Quote, instant: datetime) -> Execution | None:
+        """The simulator's fill rule, seeded by the market's seed and the order's id."""
+        fill = decide_fill(
+            FillRequest(
+                side=Side(order.side),
+                order_type="market" if order.limit_price is None else "limit",
+                limit_price=order.limit_price,
+                remaining=order.quantity,
+                order_key=order.order_id,
+                submitted_at=order.submitted_at,
+            ),
+            quote.bid,
+            quote.ask,
+            quote.bid_size or 0,
+            quote.ask_size or 0,
+            instant,
+            self._market.seed,
+        )
+        return Execution(fill.price, fill.quantity) if fill is not None else None
+
+
+class SimulatedPort(QuotedPort):
+    """A market drawn from a seed."""
+
+    def __init__(self, market: SimulatedMarket) -> None:
+        super().__init__(market, market)
+        self._drawn = market
+
+    def assets(self) -> Sequence[Asset]:
+        """Every listed stock, in symbol order."""
+        found = (Asset(a.symbol, a.name, a.exchange, str(a.id), a.has_options) for a in self._drawn.assets())
+        return sorted(found, key=lambda asset: asset.symbol)
+
+    def headlines(self) -> Sequence[Headline]:
+        """Headlines of today and of the session before, in order of publication."""
+        return [
+            Headline(item.id, item.published_at, item.feed, item.title, item.summary, item.link, tuple(item.symbols))
+            for day in self.minute_days()[-2:]
+            for item in self._drawn.headlines(day)
+        ]
+
+
+class RecordedPort(QuotedPort):
+    """Recorded bars with modelled options. It makes up no news."""
+
+    def __init__(self, market: RecordedMarket, composite: str | None) -> None:
+        super().__init__(market, market)
+        self._recorded = market
+        self._composite = composite
+
+    def assets(self) -> Sequence[Asset]:
+        """Every name that trades in the session, in symbol order."""
+        found = (self._recorded.listing(symbol) for symbol in self._recorded.symbols)
+        return [
+            Asset(
+                listing.symbol,
+                listing.name,
+                listing.exchange,
+                str(uuid5(NAMESPACE_DNS, listing.symbol)),
+                has_options=listing.symbol != self._composite,
+            )
+            for listing in found
+        ]
+
+    def contracts(self, underlying: str) -> Sequence[OptionContract]:
+        """Every contract listed on ``underlying``; the composite index has none."""
+        return [] if underlying == self._composite else super().contracts(underlying)
+
+    def _chain(self, underlying: str, instant: datetime) -> Sequence[OptionMarket]:
+        return [] if underlying == self._composite else super()._chain(underlying, instant)
+
+    def headlines(self) -> Sequence[Headline]:
+        """None."""
+        return []
+
+    def _quoted_at(self, symbol: str, at: datetime) -> datetime:
+        traded = self._recorded.traded_at(symbol, at)
+        return super()._quoted_at(symbol, at) if traded is None else traded
+
+
+def market_source(config: ExchangeConfig, directory: Path) -> Markets:
+    """The markets of a world by session; raises ``ConfigurationError`` if one cannot be made of the configuration."""
+    if config.recorded:
+        bars = _recording(directory / RECORDING_FILE)
+        return lambda day, held: _recorded_port(config, bars, day, held)
+    return lambda day, held: simulated_port(config, day, held)
+
+
+def simulated_port(config: ExchangeConfig, day: date, held: frozenset[str] = frozenset()) -> SimulatedPort:
+    """The drawn market of one session."""
+    try:
+        return SimulatedPort(
+            SimulatedMarket(config.seed, day, config.scenario, history_sessions=HISTORY_SESSIONS, held=held)
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"the simulated market refuses the configuration: {error}") from error
+
+
+def _recorded_port(config: ExchangeConfig, bars: pl.DataFrame, day: date, held: frozenset[str]) -> MarketPort:
+    try:
+        market = RecordedMarket(bars, day, config.seed, history_sessions=HISTORY_SESSIONS, held=held)
+        return RecordedPort(market, config.composite)
+    except ValueError as error:
+        raise ConfigurationError(f"the recording cannot be played: {error}") from error
+
+
+def _recording(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise ConfigurationError(
+            f"the recording cannot be read: {type(error).__name__}",
+            where=str(path),
+            mend="Begin the world anew with the recording.",
+        ) from error
