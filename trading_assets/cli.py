@@ -152,9 +152,10 @@ def up(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the Dagster UI; 0 takes a free one.")] = 3000,
 ) -> None:
     """Open a world: database, practice exchange where it has one, Dagster UI and daemon. Ctrl-C stops it in order."""
+    from trading_assets.jobs.recovery import recover_world
     from trading_assets.world.service import serve
 
-    serve(world, port)
+    serve(world, port, recover_world)
 
 
 @app.command()

@@ -18,9 +18,12 @@ from trading_assets.resources.desk import Desk
 
 
 def _observe(desk: Desk, scope: Scope) -> Observed:
-    if desk.frames.read("daily_bars", [scope.key]).height:
+    stored = desk.frames.read("daily_bars", [scope.key])
+    if stored.height and stored["session"].max() == shift(scope.day, -1).day:
         return Observed(empty(DAILY_BARS), scope.now)
-    return Observed(_fetch(desk, scope, known_how="observed"), desk.clock.now())
+    # Fetched before the previous session's bars were there, or not yet: what is missing is added.
+    fetched = _fetch(desk, scope, known_how="observed")
+    return Observed(fetched.join(stored, on=["ticker", "session"], how="anti"), desk.clock.now())
 
 
 def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:

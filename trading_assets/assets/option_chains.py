@@ -46,7 +46,9 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
             low_strike=spot * (1 - collection.chain_width),
             high_strike=spot * (1 + collection.chain_width),
         )
-        rows += [_row(underlying, snapshot, desk.clock.now()) for snapshot in chain]
+        # One instant for the whole chain: readers take the rows of the newest one.
+        received = desk.clock.now()
+        rows += [_row(underlying, snapshot, received) for snapshot in chain]
     return Observed(pl.DataFrame(rows, schema=CHAINS, orient="row"), desk.clock.now())
 
 

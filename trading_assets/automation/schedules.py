@@ -36,6 +36,8 @@ from trading_assets.resources.desk import Desk
 
 #: A tick that was due longer ago than this on the wall is left to its successor.
 STALE = timedelta(seconds=90)
+#: A run that began longer ago than this on the wall and has not ended is taken to hang.
+HANGS = timedelta(minutes=15)
 UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -110,14 +112,14 @@ def _held_back(context: ScheduleEvaluationContext, desk: Desk, job: str) -> Skip
     late = desk.wall.now() - context.scheduled_execution_time
     if late > STALE:
         return SkipReason(f"the tick is {late.total_seconds():.0f} s old; the next one covers its minute")
-    if unfinished_runs(context.instance, job):
+    if unfinished_runs(context.instance, job, desk.wall.now()):
         return SkipReason("the last run has not finished; the next one covers this minute")
     return None
 
 
-def unfinished_runs(instance: DagsterInstance, job: str) -> int:
-    """Runs of a job that have not ended."""
-    return instance.get_runs_count(RunsFilter(job_name=job, statuses=UNFINISHED))
+def unfinished_runs(instance: DagsterInstance, job: str, now: datetime) -> int:
+    """Runs of a job that have not ended. One that takes longer than a run ever may is not waited for: it hangs."""
+    return instance.get_runs_count(RunsFilter(job_name=job, statuses=UNFINISHED, created_after=now - HANGS))
 
 
 def _request(desk: Desk, job: str, now: datetime, key: str) -> RunRequest:

@@ -33,6 +33,8 @@ from trading_assets.resources.desk import Desk
 
 #: A batch that nobody claimed for this long is requested again under a new attempt.
 ATTEMPT_SECONDS = 15
+#: How often an account without positions and orders is compared with its broker, minutes; divides 60.
+IDLE_MINUTES = 15
 
 
 def acting_sensors(status: DefaultSensorStatus) -> Sequence[SensorDefinition]:
@@ -61,7 +63,7 @@ def acting_sensors(status: DefaultSensorStatus) -> Sequence[SensorDefinition]:
         job_name=POSITION_MANAGER_JOB,
         minimum_interval_seconds=1,
         default_status=status,
-        description="Requests a position manager run a minute for every account with positions or live orders.",
+        description="Requests a position manager run a minute for every account with open work, else every 15 minutes.",
     )
     def position_manager_sensor(
         context: SensorEvaluationContext, desk: ResourceParam[Desk]
@@ -74,12 +76,14 @@ def acting_sensors(status: DefaultSensorStatus) -> Sequence[SensorDefinition]:
             return SkipReason("no session has opened today")
         with desk.ledger.connect() as connection:
             open_accounts = accounts_with_open_work(connection)
-        minute = now.strftime("%Y%m%dT%H%M")
-        requests = [
-            _request(desk, POSITION_MANAGER_JOB, account.name, now, session, minute, 0)
-            for account in desk.accounts
-            if account.name in open_accounts
-        ]
+        # The broker may hold what the ledger does not know of: an account without work is looked at, too.
+        idle = now.replace(minute=now.minute - now.minute % IDLE_MINUTES)
+        requests = []
+        for account in desk.accounts:
+            working = account.name in open_accounts
+            batch = f"{now:%Y%m%dT%H%M}" if working else f"idle{idle:%Y%m%dT%H%M}"
+            if working or now < session.close:
+                requests.append(_request(desk, POSITION_MANAGER_JOB, account.name, now, session, batch, 0))
         return SensorResult(run_requests=requests) if requests else SkipReason("no position and no order is open")
 
     return [dispatcher_sensor, position_manager_sensor]

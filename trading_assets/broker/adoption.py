@@ -68,13 +68,19 @@ def book_foreign(
     """Book the fills of one order that is not ours. Returns how many were new, and what could not be booked.
 
     They belong to the live position in their symbol, or to one closed as phantom that they explain late; bought
-    without either, they open an adopted position. Sold without either, they are a difference.
+    without either, they open an adopted position. Sold without either, they are a difference. Fills older than the
+    adoption of a position found at the broker are in its quantity already.
     """
     first = min(fills, key=lambda fill: (fill.at, fill.cumulative_quantity))
     if any(booking.whole(fill.quantity) is None or booking.whole(fill.cumulative_quantity) is None for fill in fills):
         return 0, f"{first.symbol}: a fill of an order that is not ours has a fractional quantity"
     with engine.begin() as connection:
         position = positions.live_in_symbol(connection, account, first.symbol)
+        if position is not None:
+            known_at = executions.adopted_at(connection, position.position_id)
+            fills = [fill for fill in fills if known_at is None or fill.at > known_at]
+            if not fills:
+                return 0, None
         if position is None and first.side is Side.SELL:
             position = positions.last_phantom(connection, account, first.symbol)
             if position is None:

@@ -22,8 +22,8 @@ from trading_assets.broker.errors import BrokerUnavailable, SymbolBlocked
 from trading_assets.broker.values import OrderRequest
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.identities import client_order_id, position_id
-from trading_assets.domain.values import Direction, OrderState, PositionState, Purpose, Right, Side, Strategy
-from trading_assets.ledger import executions, orders, positions
+from trading_assets.domain.values import Direction, KillMode, OrderState, PositionState, Purpose, Right, Side, Strategy
+from trading_assets.ledger import accounts, executions, orders, positions
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
 
@@ -136,6 +136,9 @@ def enter(
 
     def prepare(connection: Connection) -> None:
         nonlocal started
+        mode = accounts.kill_mode(connection, entry.account)
+        if mode is not KillMode.OFF:
+            raise SymbolBlocked(f"the kill switch was set to {mode.value} meanwhile", where=entry.account)
         _refuse_blocked(connection, entry.account, entry.symbol, entry.underlying)
         stored = positions.get_position(connection, position.position_id, lock=True)
         if stored is None:
@@ -235,13 +238,19 @@ class _Climb:
                     break
                 intent = self._rung(rung, self.first_step + offset, remaining, prepare)
                 done.append(intent)
-                if intent.state is not OrderState.CANCELED:
+                if not self._goes_on(intent):
                     break
         finally:
             # Also when a rung may not start any more: what is known so far decides the position's state.
             if self._stored() is not None:
                 booking.settle(self.engine, self.position.position_id, at=self.clock.now(), run_id=self.run_id)
         return self._result(quantity, done)
+
+    def _goes_on(self, intent: OrderIntent) -> bool:
+        """Whether the next rung may follow. A refused price ends an entry; a sale must still get out at another."""
+        if intent.state is OrderState.CANCELED:
+            return True
+        return self.purpose is Purpose.EXIT and intent.state in (OrderState.REJECTED, OrderState.EXPIRED)
 
     def _stored(self) -> Position | None:
         with self.engine.connect() as connection:

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError
 
 from trading_assets.broker import adoption, booking, submission, working
 from trading_assets.broker.alpaca import CONTRACT_EVENTS, AlpacaBroker
@@ -31,8 +32,10 @@ from trading_assets.ledger.reconciliations import ReconciliationRecord
 
 log = logging.getLogger(__name__)
 
-#: Days for which an expired contract may wait for the broker's word on how it ended.
-_EXPIRY_GRACE = timedelta(days=3)
+#: Days for which an expired contract may wait for the broker's word on how it ended: a weekend, a holiday, a session.
+_EXPIRY_GRACE = timedelta(days=5)
+#: A position must be missing for at least this long before it counts as gone; one odd answer is not enough.
+_GONE_AFTER = timedelta(seconds=60)
 
 
 @dataclass(slots=True)
@@ -221,7 +224,11 @@ class _Reconciliation:
                 by_order[fill.order_id].append(fill)
         unbooked: list[str] = []
         for order_id, group in sorted(by_order.items(), key=lambda item: item[1][0].at):
-            sentence = self._book_group(record, order_id, group)
+            try:
+                sentence = self._book_group(record, order_id, group)
+            except IntegrityError:
+                # A position in the way (an order given up here that was filled late). The others must not suffer.
+                sentence = self._book_in_the_way(group)
             if sentence is not None:
                 unbooked.append(sentence)
         return unbooked
@@ -251,6 +258,21 @@ class _Reconciliation:
             self.report.alerts.append(
                 f"{group[0].symbol}: {group[0].side.value} by an order that is not ours was booked"
             )
+        return sentence
+
+    def _book_in_the_way(self, group: list[BrokerFill]) -> str | None:
+        """Book the fills on the live position of their symbol; say why if there is none."""
+        symbol = group[0].symbol
+        with self.engine.connect() as connection:
+            live = positions.live_in_symbol(connection, self.account, symbol)
+        if live is None:
+            self.report.blocked.append(symbol)
+            return f"{symbol}: a fill arrived that another live position of its underlying leaves no place for"
+        new, sentence = adoption.book_foreign(
+            self.engine, self.account, group, now=self.clock.now(), run_id=self.run_id, config=self.broker.config
+        )
+        self.report.fills_booked += new
+        self.report.alerts.append(f"{symbol}: an order given up here was filled late and belongs to {live.position_id}")
         return sentence
 
     # --- positions --------------------------------------------------------------------------------------------------
@@ -326,7 +348,8 @@ class _Reconciliation:
         first_seen = record.missing.get(ours.symbol)
         today = now.astimezone(NEW_YORK).date()
         waits = ours.expiry is not None and ours.expiry <= today < ours.expiry + _EXPIRY_GRACE
-        if first_seen is None or waits:
+        young = first_seen is not None and now - datetime.fromisoformat(first_seen) < _GONE_AFTER
+        if first_seen is None or waits or young:
             self.report.missing[ours.symbol] = first_seen or now.isoformat()
             self._block(ours.symbol, sentence)
             return

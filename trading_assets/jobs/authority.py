@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from dagster import OpExecutionContext
+from dagster import DagsterInstance, OpExecutionContext
+from dagster._core.scheduler.instigation import InstigatorStatus
 
-from trading_assets.automation.tickets import Ticket, permitted
+from trading_assets.automation.tickets import NotPermitted, Ticket, permitted
 from trading_assets.resources.desk import Desk
+from trading_assets.world.paths import WorldKind
+
+
+def switched_on(instance: DagsterInstance, tick: str) -> bool:
+    """Whether a person has started the schedule or sensor of that name."""
+    return any(
+        state.instigator_name == tick and state.status is InstigatorStatus.RUNNING
+        for state in instance.all_instigator_state()
+    )
 
 
 def authorize(context: OpExecutionContext, desk: Desk, *, job: str, tick: str) -> Ticket:
     """The run's ticket, used up by this call.
 
     Raises ``NotPermitted`` (and nothing was done) for a run that was started by hand, re-executed or backfilled, whose
-    ticket is missing, forged, too old or already used, or that names an account which is not configured.
+    ticket is missing, forged, too old or already used, or that names an account which is not configured. Outside
+    practice worlds the schedule or sensor must also be switched on: a tick that a person tries out in the UI, where it
+    shows the ticket, must not act in a world that is meant to stand still.
     """
     now = desk.clock.now()
+    if desk.runtime.kind is not WorldKind.PRACTICE and not switched_on(context.instance, tick):
+        raise NotPermitted(f"{tick} is switched off in this world: nothing acts until it is switched on")
     ticket = permitted(desk.secret, context.run.tags, job=job, tick=tick, now=now)
     if ticket.account is not None:
         desk.account(ticket.account)

@@ -21,8 +21,18 @@ def compact_frames(context: OpExecutionContext, desk: ResourceParam[Desk]) -> No
     context.log.info(f"session {key}: merged the files of {', '.join(merged) or 'nothing (already merged)'}")
 
 
+@op(description="Compares every account with its broker once more. One that does not answer does not stop the others.")
+def reconcile_accounts(context: OpExecutionContext, desk: ResourceParam[Desk]) -> None:
+    """Books what is missing; sends no order, but ends orders of ours that still live."""
+    from trading_assets.jobs.recovery import reconcile_all
+
+    for sentence in reconcile_all(desk, context.run_id):
+        context.log.warning(sentence)
+
+
 @job(name=CLOSING_JOB, description="House-keeping after the close. Sends no order.")
 def _end_of_session() -> None:
+    reconcile_accounts()
     compact_frames()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from trading_assets.broker.errors import BrokerUnavailable, SymbolBlocked
 from trading_assets.broker.ladder import Entry, LadderPlan, LadderResult, LadderState, enter
 from trading_assets.broker.reconciliation import reconcile
+from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.identities import position_id
 from trading_assets.domain.values import SignalStatus
 from trading_assets.jobs.weighing import Weighed, weigh
@@ -24,6 +26,8 @@ Log = logging.Logger | Any
 LEASE = timedelta(seconds=120)
 #: Wall seconds for which a run waits for another one on the same account; then it ends with nothing done.
 BUSY_WAIT_SECONDS = 5.0
+#: Wall seconds between two signals in which the account is free: longer than a waiting run takes to ask again.
+_LET_OTHERS_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -60,33 +64,39 @@ def dispatch_account(desk: Desk, account: str, run_id: str, log: Log) -> Dispatc
     if session is None:
         log.info("the market is closed: nothing is dispatched")
         return report
+    max_age = timedelta(seconds=desk.settings.strategy.gates.max_signal_age_s)
+    with desk.ledger.begin() as connection:
+        report.expired = len(dispatch.expire_stale(connection, now, max_age))
     try:
-        with account_lock(desk.runtime.ledger_url, account, wait=BUSY_WAIT_SECONDS) as lock:
-            _work_signals(desk, account, session, run_id, report, lock, log)
+        more = True
+        while more:
+            # One signal per lock: an exit that waits for the account gets it between two entries.
+            with account_lock(desk.runtime.ledger_url, account, wait=BUSY_WAIT_SECONDS) as lock:
+                more = _work_one(desk, account, session, run_id, report, lock, log)
+            if more:
+                time.sleep(_LET_OTHERS_SECONDS)
     except AccountBusy as error:
         report.busy = True
         log.warning(f"{error}")
     return report
 
 
-def _work_signals(
+def _work_one(
     desk: Desk, account: str, session: Session, run_id: str, report: DispatchReport, lock: AccountLock, log: Log
-) -> None:
+) -> bool:
+    """Reconcile, then claim and decide the best open signal; False if there was none."""
     max_age = timedelta(seconds=desk.settings.strategy.gates.max_signal_age_s)
     before = _fills(desk, account)
     reconciliation = reconcile(desk.ledger, desk.broker(account), desk.clock, account, desk.start_id, run_id=run_id)
     report.alerts += reconciliation.alerts
     with desk.ledger.begin() as connection:
-        now = desk.clock.now()
-        report.expired = len(dispatch.expire_stale(connection, now, max_age))
-        claimed = dispatch.claim(connection, account, run_id, now, LEASE, max_age=max_age)
-    report.claimed = len(claimed)
+        claimed = dispatch.claim(connection, account, run_id, desk.clock.now(), LEASE, max_age=max_age, limit=1)
+    report.claimed += len(claimed)
     for signal in claimed:
         lock.verify()
-        with desk.ledger.begin() as connection:
-            dispatch.renew(connection, signal.signal.signal_id, account, run_id, desk.clock.now(), LEASE)
         _decide(desk, account, signal, session, run_id, report, log)
-    report.fills = _fills(desk, account) - before
+    report.fills += _fills(desk, account) - before
+    return bool(claimed)
 
 
 def _decide(
@@ -100,6 +110,10 @@ def _decide(
     except BrokerUnavailable as error:
         _settle(desk, claimed, run_id, SignalStatus.SKIPPED, f"the broker gave no usable answer: {error}", report, log)
         return
+    except TradingAssetsError as error:
+        # It would fail again in every later run and keep the signals behind it from being decided.
+        _settle(desk, claimed, run_id, SignalStatus.FAILED, f"it could not be judged: {error}", report, log)
+        return
     _record(desk, account, claimed, run_id, weighed)
     if weighed.entry is None or weighed.plan is None:
         _settle(desk, claimed, run_id, SignalStatus.SKIPPED, weighed.reason, report, log)
@@ -112,6 +126,11 @@ def _buy(desk: Desk, entry: Entry, plan: LadderPlan, run_id: str, log: Log) -> t
     try:
         result = enter(desk.ledger, desk.broker(entry.account), desk.clock, entry, plan, run_id=run_id)
     except SymbolBlocked as error:
+        with desk.ledger.connect() as connection:
+            stored = positions.get_position(connection, position_id(entry.account, entry.signal_id))
+        bought = 0 if stored is None else stored.quantity_opened
+        if bought:
+            return SignalStatus.EXECUTED, f"bought {bought}, the rest was not sent: {error}"
         return SignalStatus.SKIPPED, f"the entry was not sent: {error}"
     return _outcome(result)
 

@@ -10,13 +10,12 @@ from decimal import Decimal
 from typing import Any
 
 from trading_assets.broker.errors import BrokerUnavailable, SymbolBlocked
-from trading_assets.broker.ladder import Exit, LadderPlan, Rung, leave
+from trading_assets.broker.ladder import Exit, LadderPlan, LadderState, Rung, leave
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.domain.money import CENT, option_tick
-from trading_assets.domain.values import AccountSnapshot, OpenPosition, Quote, Strategy
-from trading_assets.jobs.entering import BUSY_WAIT_SECONDS
-from trading_assets.jobs.facts import latest_features, regime_at
+from trading_assets.domain.values import AccountSnapshot, OpenPosition, Strategy
+from trading_assets.jobs.marking import exit_markets, regime_or_none
 from trading_assets.ledger import accounts, executions, positions
 from trading_assets.ledger.account_lock import AccountBusy, account_lock
 from trading_assets.market.sessions import Session, session_of
@@ -34,6 +33,8 @@ from trading_assets.strategy.orders import exit_ladder
 from trading_assets.strategy.overnight import overnight_decisions
 
 Log = logging.Logger | Any
+#: Wall seconds for which a manager waits for a dispatcher, which lets go of the account after each signal.
+MANAGER_WAIT_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ def manage_account(desk: Desk, account: str, run_id: str, log: Log) -> Managemen
         raise BrokerUnavailable("there is no session today", where="position manager")
     report = ManagementReport(account, session.key)
     try:
-        with account_lock(desk.runtime.ledger_url, account, wait=BUSY_WAIT_SECONDS):
+        with account_lock(desk.runtime.ledger_url, account, wait=MANAGER_WAIT_SECONDS):
             broker = desk.broker(account)
             before = _fill_count(desk, account)
             reconciliation = reconcile(desk.ledger, broker, desk.clock, account, desk.start_id, run_id=run_id)
@@ -92,7 +93,7 @@ def _work_exits(desk: Desk, account: str, session: Session, run_id: str, report:
     if not held:
         return
     as_of = desk.clock.now()
-    markets = _markets(desk, account, held, session)
+    markets = exit_markets(desk, account, held, session)
     facts = AccountFacts(kill_mode, daily_loss_reached(snapshot, desk.settings.strategy.sizing))
     config = desk.settings.strategy.exits
     due: list[tuple[OpenPosition, ExitDecision]] = []
@@ -139,7 +140,7 @@ def _overnight(
         session=session,
         as_of=as_of,
         equity=snapshot.equity,
-        regime=regime_at(desk, session),
+        regime=regime_or_none(desk, session),
         may_hold=may_hold_overnight(snapshot, desk.settings.strategy.sizing),
         kill_mode=snapshot.kill_mode,
         config=desk.settings.strategy.exits,
@@ -150,33 +151,6 @@ def _overnight(
         if decision.decision is not None:
             found.append((position, decision.decision))
     return found
-
-
-def _markets(desk: Desk, account: str, held: list[OpenPosition], session: Session) -> dict[str, ExitMarket]:
-    """Fresh quotes of what is held and of the underlyings; what the broker does not answer stays unknown."""
-    broker = desk.broker(account)
-    options = sorted({position.symbol for position in held if position.right is not None})
-    stocks = sorted({position.underlying for position in held})
-    quotes: dict[str, Quote] = {}
-    for ask, symbols in ((broker.option_quotes, options), (broker.quotes, stocks)):
-        if not symbols:
-            continue
-        try:
-            quotes |= ask(symbols)
-        except BrokerUnavailable as error:
-            logging.getLogger(__name__).error("account %s: quotes of %s: %s", account, ", ".join(symbols), error)
-    features = latest_features(desk, session)
-    result = {}
-    for position in held:
-        underlying = quotes.get(position.underlying)
-        atr = features.get(position.underlying, {}).get("atr14_5m")
-        result[position.position_id] = ExitMarket(
-            quote=quotes.get(position.symbol),
-            underlying_price=None if underlying is None else underlying.mid,
-            underlying_at=None if underlying is None else underlying.at,
-            atr=None if atr is None or position.right is not None else Decimal(str(atr)),
-        )
-    return result
 
 
 def _leave(
@@ -217,6 +191,10 @@ def _leave(
         log.warning(report.alerts[-1])
         return
     report.exits[position.symbol] = f"{decision.rule}: {result.state.value} {result.filled_quantity}"
+    if result.state is not LadderState.FILLED:
+        said = f"{position.symbol}: {decision.rule} sold {result.filled_quantity} of {decision.quantity}"
+        report.alerts.append(f"{said} ({result.state.value}{f': {result.error}' if result.error else ''})")
+        log.warning(report.alerts[-1])
     log.info(
         f"{position.symbol}: {decision.reason} Sold {result.filled_quantity} of {decision.quantity} at "
         f"{result.avg_price} ({result.state.value})"

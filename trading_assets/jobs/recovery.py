@@ -11,10 +11,12 @@ from dagster import DagsterInstance, RunsFilter
 
 from trading_assets.automation.schedules import UNFINISHED
 from trading_assets.broker.reconciliation import reconcile
-from trading_assets.domain.errors import BrokerUnavailable
+from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.ledger import dispatch, runs
 from trading_assets.ledger.account_lock import account_lock
 from trading_assets.resources.desk import Desk
+from trading_assets.settings import Settings
+from trading_assets.world.runtime import Runtime
 
 _log = logging.getLogger(__name__)
 
@@ -35,10 +37,31 @@ def recover(desk: Desk, instance: DagsterInstance) -> list[str]:
             runs.finish(connection, run_id, now, {"ended": "killed"})
     for signal_id, account in released:
         _log.warning("signal %s of account %s was claimed by a run that is gone: open again", signal_id, account)
+    reconcile_all(desk, "recovery")
+    return [run.run_id for run in orphans]
+
+
+def reconcile_all(desk: Desk, run_id: str) -> list[str]:
+    """Reconcile every account, each by itself; what is to be said about them.
+
+    One that cannot be compared is left as it is, and its gates deny until a later run has reconciled it.
+    """
+    said = []
     for configured in desk.accounts:
         try:
             with account_lock(desk.runtime.ledger_url, configured.name):
-                reconcile(desk.ledger, desk.broker(configured.name), desk.clock, configured.name, desk.start_id)
-        except BrokerUnavailable as error:
-            _log.error("account %s could not be reconciled at the start: %s", configured.name, error)
-    return [run.run_id for run in orphans]
+                report = reconcile(
+                    desk.ledger, desk.broker(configured.name), desk.clock, configured.name, desk.start_id, run_id=run_id
+                )
+            said += [f"account {configured.name}: {alert}" for alert in report.alerts]
+        except TradingAssetsError as error:
+            said.append(f"account {configured.name} could not be reconciled: {error}")
+            _log.error("%s", said[-1])
+    return said
+
+
+def recover_world(settings: Settings, runtime: Runtime) -> None:
+    """``recover`` for a world that has just been opened, before anything in it runs."""
+    desk = Desk(lambda: settings, lambda _: runtime)
+    with DagsterInstance.from_config(str(runtime.world.dagster)) as instance:
+        recover(desk, instance)

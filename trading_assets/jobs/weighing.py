@@ -23,6 +23,7 @@ from trading_assets.risk.gates import GateContext, evaluate
 from trading_assets.risk.sizing import SizingDecision, size_option, size_stock
 from trading_assets.strategy.contracts import ContractSelection, chain_query, select_contract
 from trading_assets.strategy.orders import entry_ladder, highest_permitted_price
+from trading_assets.strategy.quoting import age_seconds
 from trading_assets.strategy.volatility_rank import rank_size_factor, volatility_rank
 
 
@@ -45,10 +46,17 @@ def weigh(desk: Desk, account: str, signal: Signal, session: Session) -> Weighed
     Raises ``BrokerUnavailable`` if quotes or chain cannot be read: then there is nothing to judge.
     """
     snapshot = _snapshot(desk, account)
-    spot = desk.broker(account).quotes([signal.ticker]).get(signal.ticker)
+    spot = _fresh(desk, desk.broker(account).quotes([signal.ticker]).get(signal.ticker))
     if signal.strategy is Strategy.STOCK:
         return _weigh_stock(desk, account, signal, session, snapshot, spot)
     return _weigh_option(desk, account, signal, session, snapshot, spot)
+
+
+def _fresh(desk: Desk, quote: Quote | None) -> Quote | None:
+    """The underlying's quote, unless it is too old to choose a contract by."""
+    config = desk.settings.strategy.contracts
+    age = None if quote is None else age_seconds(quote.at, desk.clock.now(), config.clock_skew_s)
+    return quote if age is not None and age <= config.max_quote_age_s else None
 
 
 def _snapshot(desk: Desk, account: str) -> AccountSnapshot:

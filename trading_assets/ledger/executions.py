@@ -86,6 +86,16 @@ def of_account(connection: Connection, account: str) -> tuple[Execution, ...]:
     return _records(connection, select(dispatch_executions).where(dispatch_executions.c.account == account))
 
 
+def adopted_at(connection: Connection, position_id: str) -> datetime | None:
+    """When the position was found at the broker and taken over with a quantity; None if it was not."""
+    found: datetime | None = connection.execute(
+        select(func.max(dispatch_executions.c.executed_at)).where(
+            dispatch_executions.c.position_id == position_id, dispatch_executions.c.reason == ADOPTED
+        )
+    ).scalar_one()
+    return found
+
+
 def count(connection: Connection, account: str) -> int:
     """How many fills of the account are booked."""
     statement = select(func.count()).where(dispatch_executions.c.account == account)

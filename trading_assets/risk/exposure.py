@@ -104,9 +104,17 @@ def exposure_limit(equity: Decimal | None, tier: TierConfig | None, limits: Acco
 
 
 def day_result(account: AccountSnapshot) -> Decimal | None:
-    """Today's realised plus unrealised result, dollars; None if a part is unknown."""
+    """Today's result in dollars, the worse of two views; None if a part of the first is unknown.
+
+    The first is today's realised plus all unrealised profit and loss. The second, where both are known, is equity less
+    that of the previous close: it does not count what a position had gained or lost before today.
+    """
     realised, unrealised = finite(account.realized_pnl_today), finite(account.unrealized_pnl)
-    return None if realised is None or unrealised is None else realised + unrealised
+    if realised is None or unrealised is None:
+        return None
+    equity, before = finite(account.equity), finite(account.last_equity)
+    since_close = realised + unrealised if equity is None or before is None else equity - before
+    return min(realised + unrealised, since_close)
 
 
 def daily_loss_limit(account: AccountSnapshot, config: SizingConfig) -> Decimal | None:

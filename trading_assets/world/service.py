@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from trading_assets.world.dagster_home import write_dagster_home
 from trading_assets.world.lease import STOP_ORDER, stop_world
 from trading_assets.world.paths import HOME_VARIABLE, WORLD_VARIABLE, World, home_directory
 from trading_assets.world.processes import Children, ProcessError
-from trading_assets.world.runtime import LEDGER_DATABASE, open_world
+from trading_assets.world.runtime import LEDGER_DATABASE, Runtime, open_world
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 _CODE = "trading_assets.definitions"
 
 
-def serve(world_name: str | None, port: int) -> None:
-    """Start the world's services, print one line for each, wait for Ctrl-C (or SIGTERM), stop them in order."""
+def serve(world_name: str | None, port: int, recover: Callable[[Settings, Runtime], None]) -> None:
+    """Start the world's services, print one line for each, wait for Ctrl-C (or SIGTERM), stop them in order.
+
+    ``recover`` ends what an earlier start left unfinished; it runs before anything that acts is started.
+    """
     from trading_assets.ledger.engine import open_ledger
     from trading_assets.settings import load_settings
 
@@ -55,6 +58,7 @@ def serve(world_name: str | None, port: int) -> None:
             "DAGSTER_HOME": str(write_dagster_home(world)),
             "TRADING_ASSETS_DAGSTER_URL": runtime.dagster_url,
         }
+        recover(settings, runtime)
         chosen = _port(port)
         _start_dagster(children, environment, chosen)
         print(f"\nDagster UI: http://127.0.0.1:{chosen}\nCtrl-C stops the world.", flush=True)

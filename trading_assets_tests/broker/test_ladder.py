@@ -179,7 +179,8 @@ def test_F32_a_rejected_exit_leaves_the_position_open_and_may_be_tried_again(
     result = sell(engine, broker, clock, position_id, 3, "2.00", None)
     assert result.state is LadderState.REJECTED
     assert result.error is not None and message in result.error
-    assert (stored(engine, position_id).state, exchange.posts) == (PositionState.OPEN, 2)
+    # Both rungs were tried: the second, a market order, was refused for the same reason.
+    assert (stored(engine, position_id).state, exchange.posts) == (PositionState.OPEN, 3)
     exchange.refusals.clear()
     assert sell(engine, broker, clock, position_id, 3, "2.00").state is LadderState.FILLED
     assert_nothing_lost_or_doubled(engine, exchange)

@@ -201,6 +201,7 @@ def test_a_position_that_the_broker_does_not_hold_is_closed_only_after_the_secon
     first = reconcile(engine, broker, clock, ACCOUNT, "start")
     assert list(first.missing) == [SYMBOL] and first.blocked == [SYMBOL]
     assert [position.position_id for position in live(engine)] == [position_id]
+    clock.wait_until(clock.now() + timedelta(seconds=60))
     second = reconcile(engine, broker, clock, ACCOUNT, "start")
     assert second.phantoms == [SYMBOL] and live(engine) == ()
     with engine.connect() as connection:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from trading_assets.assets.option_chains import _observe
+from trading_assets.assets.scope import Kind, Scope
 from trading_assets.automation.names import DISPATCHER_TICK, POSITION_MANAGER_TICK
 from trading_assets.automation.sensors import ATTEMPT_SECONDS
+from trading_assets.broker.errors import Rejected
 from trading_assets.broker.values import OrderRequest
 from trading_assets.domain.values import KillMode, PositionState, Side, SignalStatus
 from trading_assets.ledger import accounts, dispatch, positions
@@ -146,3 +150,41 @@ def test_an_account_whose_broker_id_changed_is_not_ready(world: Playground) -> N
     assert not outcome.success, "keys of another account must not trade"
     assert status_of(world, signal) is SignalStatus.PENDING
     assert world.broker_orders() == []
+
+
+def test_a_position_bought_by_hand_on_an_idle_account_is_found_and_managed(world: Playground) -> None:
+    world.minute(world.session.open + 30 * MINUTE)
+    broker = world.desk.broker(ACCOUNT)
+    broker.submit(OrderRequest("by-hand", "KO", Side.BUY, 10, limit_price=None))
+    world.desk.clock.wait_until(world.desk.clock.now() + timedelta(seconds=5))
+    assert held(world) == []
+
+    assert all(outcome.success for outcome in world.ticker.sensor(POSITION_MANAGER_TICK))
+    [position] = held(world)
+    assert (position.symbol, position.quantity) == ("KO", 10)
+    assert list(world.ticker.sensor(POSITION_MANAGER_TICK)) != [], "with open work it is managed every minute"
+
+
+def test_a_signal_that_cannot_be_judged_fails_alone(world: Playground, monkeypatch: pytest.MonkeyPatch) -> None:
+    [signal, *_] = world.until_a_signal()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise Rejected(400, 40010001, "invalid symbol", {}, where="chain")
+
+    monkeypatch.setattr(world.desk.broker(ACCOUNT), "quotes", refuse)
+    assert all(outcome.success for outcome in world.ticker.sensor(DISPATCHER_TICK))
+    assert status_of(world, signal) is SignalStatus.FAILED
+    assert world.broker_orders() == []
+
+
+def test_every_row_of_a_chain_carries_one_instant_also_while_the_clock_runs(
+    world: Playground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.desk.clock.wait_until(world.session.open + 30 * MINUTE)
+    began, passed = world.desk.clock.now(), count()
+    monkeypatch.setattr(
+        type(world.desk.clock), "now", lambda _: began + timedelta(milliseconds=next(passed)), raising=True
+    )
+    found = _observe(world.desk, Scope(world.session.key, Kind.LIVE, began)).rows
+    assert found["underlying"].n_unique() > 20
+    assert found.select("underlying", "as_of").n_unique() == found["underlying"].n_unique()
