@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -308,9 +307,3 @@ class RecordedMarket(QuotedMarket):
 
     def _mark(self, symbol: str) -> int:
         return zlib.crc32(symbol.encode())
-
-
-def tickers_of(bars: pl.DataFrame, session: date) -> Sequence[str]:
-    """The names that trade in ``session``, sorted."""
-    day = pl.col("ts").dt.convert_time_zone("America/New_York").dt.date()
-    return sorted(bars.filter(day == session)["ticker"].unique().to_list())
