@@ -150,12 +150,24 @@ def demo(
 def up(
     world: WorldOption = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the Dagster UI; 0 takes a free one.")] = 3000,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=60,
+            show_default="1; 0 for a finished demo",
+            help="How fast a practice exchange's clock goes: 1 as the wall's, 10, 60; 0 stands still.",
+        ),
+    ] = None,
 ) -> None:
-    """Open a world: database, practice exchange where it has one, Dagster UI and daemon. Ctrl-C stops it in order."""
+    """Open a world: database, practice exchange where it has one, code server, daemon and Dagster UI.
+
+    A service that ends by itself is started again. Ctrl-C stops all in order; the next start continues.
+    """
     from trading_assets.jobs.recovery import recover_world
     from trading_assets.world.service import serve
 
-    serve(world, port, recover_world)
+    serve(world, port, speed, recover_world)
 
 
 @app.command()

@@ -57,7 +57,7 @@ def scopes(context: AssetExecutionContext, desk: Desk, *, job: str, tick: str) -
     if TICKET_TAG in context.run.tags:
         ticket = desk.acting_ticket(context.run.run_id)
         if ticket is None:
-            ticket = permitted(desk.secret, context.run.tags, job=job, tick=tick, now=now).text
+            ticket = permitted(desk.secret, context.run.tags, job=job, tick=tick, now=desk.wall.now()).text
             desk.claim_ticket(context.run.run_id, job=job, account=None, ticket=ticket, as_of=now)
         elif ticket != context.run.tags[TICKET_TAG]:
             raise NotPermitted("the run's ticket changed while it ran")

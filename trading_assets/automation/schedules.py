@@ -130,6 +130,8 @@ def _request(desk: Desk, job: str, now: datetime, key: str) -> RunRequest:
         tags={
             SESSION_TAG: key,
             AS_OF_TAG: now.isoformat(),
-            TICKET_TAG: issue(desk.secret, job=job, account=None, as_of=now, batch=desk.start_id, attempt=0),
+            TICKET_TAG: issue(
+                desk.secret, job=job, account=None, as_of=desk.wall.now(), batch=desk.start_id, attempt=0
+            ),
         },
     )

@@ -130,6 +130,8 @@ def _request(
             ACCOUNT_TAG: account,
             SESSION_TAG: session.key,
             AS_OF_TAG: now.isoformat(),
-            TICKET_TAG: issue(desk.secret, job=job, account=account, as_of=now, batch=batch, attempt=attempt),
+            TICKET_TAG: issue(
+                desk.secret, job=job, account=account, as_of=desk.wall.now(), batch=batch, attempt=attempt
+            ),
         },
     )

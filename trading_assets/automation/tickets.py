@@ -1,8 +1,8 @@
 """Tickets: the single-use permission to act that a schedule or sensor tick issues to the run it requests.
 
 A run may write the current session or reach the broker only with a ticket: signed with the world's secret, naming job,
-account and instant, fresh by the clock, never used by another run, on a run that no person re-executed and no backfill
-started. The text of a ticket is visible in the run's tags; it is worthless after its first use.
+account and instant, fresh on the wall (a practice exchange's clock may run faster), never used by another run, on a run
+that no person re-executed and no backfill started. The text of a ticket is visible in the run's tags; it is worthless after its first use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SESSION_TAG = "trading-assets/session"
 AS_OF_TAG = "trading-assets/as_of"
 #: Tags that Dagster puts on runs which a person or a backfill started from an earlier one.
 FOREIGN_TAGS = ("dagster/parent_run_id", "dagster/root_run_id", "dagster/backfill", "dagster/is_resume_retry")
-#: A tick that is older than this by the clock no longer acts.
+#: A tick that is older than this on the wall no longer acts.
 MAX_AGE = timedelta(seconds=120)
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 _NO_ACCOUNT = "*"

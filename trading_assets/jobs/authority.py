@@ -29,7 +29,7 @@ def authorize(context: OpExecutionContext, desk: Desk, *, job: str, tick: str) -
     now = desk.clock.now()
     if desk.runtime.kind is not WorldKind.PRACTICE and not switched_on(context.instance, tick):
         raise NotPermitted(f"{tick} is switched off in this world: nothing acts until it is switched on")
-    ticket = permitted(desk.secret, context.run.tags, job=job, tick=tick, now=now)
+    ticket = permitted(desk.secret, context.run.tags, job=job, tick=tick, now=desk.wall.now())
     if ticket.account is not None:
         desk.account(ticket.account)
     desk.claim_ticket(context.run_id, job=job, account=ticket.account, ticket=ticket.text, as_of=now)

@@ -6,6 +6,7 @@ Only the owner of a world calls this, under the world's lock: then no run of an 
 from __future__ import annotations
 
 import logging
+import os
 
 from dagster import DagsterInstance, RunsFilter
 
@@ -63,5 +64,7 @@ def reconcile_all(desk: Desk, run_id: str) -> list[str]:
 def recover_world(settings: Settings, runtime: Runtime) -> None:
     """``recover`` for a world that has just been opened, before anything in it runs."""
     desk = Desk(lambda: settings, lambda _: runtime)
+    # Without it the instance would look for the storage of the default world.
+    os.environ["TRADING_ASSETS_DAGSTER_URL"] = runtime.dagster_url
     with DagsterInstance.from_config(str(runtime.world.dagster)) as instance:
         recover(desk, instance)

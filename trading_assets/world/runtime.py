@@ -38,7 +38,13 @@ if TYPE_CHECKING:
 LEDGER_DATABASE = "ledger"
 DAGSTER_DATABASE = "dagster"
 #: Arguments of a practice world that nobody gave any: one fixed day, so that equal worlds are equal.
-DEFAULT_PRACTICE: Mapping[str, Any] = {"session": "2026-03-11", "seed": 1, "scenario": "normal"}
+DEFAULT_PRACTICE: Mapping[str, Any] = {
+    "session": "2026-03-11",
+    "seed": 1,
+    "scenario": "normal",
+    "sessions": 250,
+    "recording": None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Runtime:
     dagster_url: str = field(repr=False)
     ticket_secret: bytes = field(repr=False)
     exchange: PracticeExchange | None = field(repr=False)
+    owns_database: bool = True
 
     def clock(self) -> Clock:
         """The exchange's clock in a practice world, else the system's."""
@@ -114,6 +121,7 @@ def open_world(
             dagster_url=dagster_url,
             ticket_secret=_ticket_secret(world),
             exchange=exchange,
+            owns_database=settings.database_url is None,
         )
         _prepare_ledger(settings, runtime)
     return runtime

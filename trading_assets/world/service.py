@@ -9,16 +9,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 
 from trading_assets.domain.errors import ConfigurationError
+from trading_assets.world import practice
 from trading_assets.world.dagster_home import write_dagster_home
 from trading_assets.world.lease import STOP_ORDER, stop_world
-from trading_assets.world.paths import HOME_VARIABLE, WORLD_VARIABLE, World, home_directory
+from trading_assets.world.paths import HOME_VARIABLE, WORLD_VARIABLE, World, WorldState, home_directory
 from trading_assets.world.processes import Children, ProcessError
 from trading_assets.world.runtime import LEDGER_DATABASE, Runtime, open_world
+from trading_assets.world.supervisor import Service, Supervisor
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -28,12 +31,13 @@ if TYPE_CHECKING:
 _CODE = "trading_assets.definitions"
 
 
-def serve(world_name: str | None, port: int, recover: Callable[[Settings, Runtime], None]) -> None:
-    """Start the world's services, print one line for each, wait for Ctrl-C (or SIGTERM), stop them in order.
+def serve(world_name: str | None, port: int, speed: float | None, recover: Callable[[Settings, Runtime], None]) -> None:
+    """Start the world's services, print one line for each, look after them until Ctrl-C (or SIGTERM), stop in order.
 
-    ``recover`` ends what an earlier start left unfinished; it runs before anything that acts is started.
+    ``speed`` moves a practice exchange's clock that many times as fast as the wall's; None leaves a finished demo where
+    it ended, and lets any other practice world run with the wall. ``recover`` ends what an earlier start left
+    unfinished; it runs before anything that acts is started.
     """
-    from trading_assets.ledger.engine import open_ledger
     from trading_assets.settings import load_settings
 
     settings = load_settings(world=world_name)
@@ -47,22 +51,16 @@ def serve(world_name: str | None, port: int, recover: Callable[[Settings, Runtim
         signal.signal(asked, signal.default_int_handler)
     try:
         record = world.record()
-        runtime = open_world(settings, begin=record is None or record.state.value == "unfinished")
-        open_ledger(runtime.ledger_url).dispose()
-        _say("postgres", "running")
-        if runtime.exchange is not None:
-            _say("exchange", f"{runtime.exchange.url}  at {runtime.clock().now():%Y-%m-%d %H:%M} UTC")
-        environment = {
-            HOME_VARIABLE: str(world.home),
-            WORLD_VARIABLE: world.name,
-            "DAGSTER_HOME": str(write_dagster_home(world)),
-            "TRADING_ASSETS_DAGSTER_URL": runtime.dagster_url,
-        }
+        finished = record is not None and record.state is WorldState.FINISHED
+        pace = speed if speed is not None else 0.0 if finished else 1.0
+        runtime = open_world(settings, begin=not finished, speed=pace)
+        home = write_dagster_home(world)
         recover(settings, runtime)
-        chosen = _port(port)
-        _start_dagster(children, environment, chosen)
+        chosen = _free_port(port)
+        supervisor = Supervisor(children, _services(children, runtime, home, chosen, pace), _say)
+        supervisor.start()
         print(f"\nDagster UI: http://127.0.0.1:{chosen}\nCtrl-C stops the world.", flush=True)
-        _wait(children)
+        supervisor.watch()
     except KeyboardInterrupt:
         print("\nstopping ...", flush=True)
     finally:
@@ -71,6 +69,65 @@ def serve(world_name: str | None, port: int, recover: Callable[[Settings, Runtim
             signal.signal(asked, signal.SIG_IGN)
         print("stopped " + ", ".join(stop_world(world)), flush=True)
         lock.release()
+
+
+def _services(children: Children, runtime: Runtime, home: Path, port: int, pace: float) -> list[Service]:
+    """What an open world consists of, in the order of starting: each needs those before it."""
+    world, server = runtime.world, runtime.world.server()
+    environment = {
+        HOME_VARIABLE: str(world.home),
+        WORLD_VARIABLE: world.name,
+        "DAGSTER_HOME": str(home),
+        "TRADING_ASSETS_DAGSTER_URL": runtime.dagster_url,
+    }
+    code_port = _free_port(0)
+    workspace = home / "workspace.yaml"
+    workspace.write_text(
+        f"load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {code_port}, location_name: trading_assets}}\n"
+    )
+    ui = f"http://127.0.0.1:{port}"
+
+    def alive(name: str) -> Callable[[], bool]:
+        return lambda: children.adopt(name) is not None
+
+    def database() -> str:
+        server.start()
+        return "running"
+
+    def exchange() -> str:
+        found = practice.start(children)
+        moved = f"at {pace:g} times the wall's speed" if pace else "its clock stands still"
+        return f"{found.url}  {found.clock().now():%Y-%m-%d %H:%M} UTC, {moved}"
+
+    def code() -> str:
+        _start(
+            children, "code-server", ["dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(code_port), "-m", _CODE]
+        )
+        return f"127.0.0.1:{code_port}"
+
+    def daemon() -> str:
+        _start(children, "daemon", ["dagster._daemon", "run", "-w", str(workspace)])
+        return "schedules and sensors as the world has them"
+
+    def webserver() -> str:
+        command = ["dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace), "--suppress-warnings"]
+        _start(children, "webserver", command)
+        _until_answers(children, f"{ui}/server_info")
+        return ui
+
+    def _start(children: Children, name: str, arguments: list[str]) -> None:
+        if children.adopt(name) is None:
+            children.start(name, [sys.executable, "-m", *arguments], env=environment)
+
+    own = [Service("postgres", database, server.is_running)] if runtime.owns_database else []
+    traded = [Service("exchange", exchange, alive("exchange"))] if runtime.exchange is not None else []
+    return [
+        *own,
+        *traded,
+        Service("code-server", code, alive("code-server")),
+        Service("daemon", daemon, alive("daemon")),
+        Service("webserver", webserver, alive("webserver")),
+    ]
 
 
 def stop(world_name: str | None) -> list[str]:
@@ -127,43 +184,22 @@ def _owned(world: World) -> Iterator[None]:
         lock.release()
 
 
-def _start_dagster(children: Children, environment: dict[str, str], port: int) -> None:
-    python = sys.executable
-    children.start(
-        "webserver",
-        [python, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-m", _CODE, "--suppress-warnings"],
-        env=environment,
-    )
-    children.start("daemon", [python, "-m", "dagster._daemon", "run", "-m", _CODE], env=environment)
-    deadline = time.monotonic() + 90
+def _until_answers(children: Children, address: str) -> None:
+    deadline = time.monotonic() + 120
     while True:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/server_info", timeout=2, trust_env=False).status_code == 200:
-                break
+            if httpx.get(address, timeout=2, trust_env=False).status_code == 200:
+                return
         except httpx.HTTPError:
             pass
-        child = children.adopt("webserver")
-        if child is None or time.monotonic() > deadline:
+        if children.adopt("webserver") is None or time.monotonic() > deadline:
             log = children.world.logs / "webserver.log"
             tail = " | ".join(log.read_text(errors="replace").splitlines()[-3:]) if log.exists() else "no log"
             raise ProcessError(f"the Dagster UI did not come up; its log ends with: {tail}", where=str(log))
         time.sleep(0.2)
-    for name in ("webserver", "daemon"):
-        _say(name, "running")
 
 
-def _wait(children: Children) -> None:
-    """Until Ctrl-C, or until a service ends by itself, which is said and ends the rest."""
-    while True:
-        for name in ("webserver", "daemon"):
-            if children.adopt(name) is None:
-                raise ProcessError(
-                    f"{name} ended by itself", where=str(children.world.logs / f"{name}.log"), mend="Start it again."
-                )
-        time.sleep(1)
-
-
-def _port(port: int) -> int:
+def _free_port(port: int) -> int:
     """``port`` if it is free, else one that is; 0 asks for any."""
     for candidate in (port, 0):
         with socket.socket() as probe:
@@ -176,4 +212,4 @@ def _port(port: int) -> int:
 
 
 def _say(service: str, text: str) -> None:
-    print(f"{service:<10} {text}", flush=True)
+    print(f"{service:<12} {text}", flush=True)

@@ -123,10 +123,11 @@ def test_F13_a_backfill_of_twenty_past_sessions_is_one_run_and_leaves_the_ledger
 
 
 def test_the_sensors_own_run_trades_once_and_its_ticket_never_works_again(waiting: Playground) -> None:
-    request = sensor_request(waiting)
-    tags = {**request.tags, "dagster/sensor_name": DISPATCHER_TICK}
-    outcomes = waiting.ticker.sensor(DISPATCHER_TICK)
-    assert [outcome.success for outcome in outcomes] == [True]
+    [outcome] = waiting.ticker.sensor(DISPATCHER_TICK)
+    assert outcome.success
+    acted = waiting.instance.get_run_by_id(outcome.run_id)
+    assert acted is not None
+    tags = {TICKET_TAG: acted.tags[TICKET_TAG], "dagster/sensor_name": DISPATCHER_TICK}
     orders = len(waiting.broker_orders())
     counts = waiting.ledger_counts()
     assert counts["dispatch_recommendations"] >= 1
