@@ -2,7 +2,8 @@
 
 A run may write the current session or reach the broker only with a ticket: signed with the world's secret, naming job,
 account and instant, fresh on the wall (a practice exchange's clock may run faster), never used by another run, on a run
-that no person re-executed and no backfill started. The text of a ticket is visible in the run's tags; it is worthless after its first use.
+that no person re-executed and no backfill started. The text of a ticket is visible in the run's tags; it is worthless
+after its first use.
 """
 
 from __future__ import annotations
