@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -93,9 +96,22 @@ def show_summary(summary: Mapping[str, Any], world: str) -> None:
     verdict = "[green]agree[/green]" if summary["consistent"] else "[red]DISAGREE[/red]"
     console.print(f"ledger and exchange {verdict}\n")
     console.print("Look further:")
-    console.print(f"  trading-assets up --world {world}        the Dagster UI on this day")
-    console.print(f"  trading-assets data executions --session {summary['session']} --world {world}")
-    console.print(f"  trading-assets data signals --session {summary['session']} --world {world}")
+    command = _command()
+    for line in (
+        f"{command} up --world {world}        the Dagster UI on this day",
+        f"{command} data executions --session {summary['session']} --world {world}",
+        f"{command} data signals --session {summary['session']} --world {world}",
+    ):
+        console.print(f"  {line}", soft_wrap=True, highlight=False)
+
+
+def _command() -> str:
+    """How this program is called from here: by its name where the shell finds it, else by its path."""
+    found = shutil.which("trading-assets")
+    beside = Path(sys.executable).with_name("trading-assets")
+    if found is not None or not beside.exists():
+        return "trading-assets"
+    return str(beside.relative_to(Path.cwd())) if beside.is_relative_to(Path.cwd()) else str(beside)
 
 
 def _more(sessions: int) -> str:
