@@ -7,6 +7,7 @@ What belongs here: arguments, output, exit codes. A refusal (``TradingAssetsErro
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import date
@@ -177,6 +178,26 @@ def down(world: WorldOption = None, as_json: JsonOption = False) -> None:
 
     ended = stop(world)
     _print({"stopped": ended}, as_json, lambda: "stopped " + ", ".join(ended) if ended else "nothing was running")
+
+
+@app.command()
+def doctor(world: WorldOption = None, as_json: JsonOption = False) -> None:
+    """Look at everything a world needs, and say what is wrong and how to mend it. Changes nothing.
+
+    One line per item: ok, warning, failed or not checked; what was seen; how to mend it. A database or practice
+    exchange that nobody runs is started to be looked at and stopped again. Exit code 2 if an item failed.
+    """
+    from dataclasses import asdict
+
+    from trading_assets.doctor.examination import as_lines, examine
+    from trading_assets.world.doctor import State
+    from trading_assets.world.paths import DEFAULT_WORLD, WORLD_VARIABLE, World, home_directory
+
+    name = world or os.environ.get(WORLD_VARIABLE) or DEFAULT_WORLD
+    findings = examine(World(home_directory(), name))
+    _print([asdict(finding) for finding in findings], as_json, lambda: as_lines(findings))
+    if any(finding.state is State.FAILED for finding in findings):
+        raise typer.Exit(2)
 
 
 @data_app.command("executions")

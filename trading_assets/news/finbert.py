@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     import torch
 
 _PINNED = {"ProsusAI/finbert": FINBERT_REVISION}
+_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
 _MEND = (
     "Put a folder with config.json, the tokenizer and the weights there, or connect once so that they can be fetched, "
     "or choose the model kind 'lexicon'."
@@ -125,6 +131,26 @@ class FinbertModel:
         weights = [math.exp(value - highest) for value in logits]
         share = {label: weight / sum(weights) for label, weight in zip(self._order, weights, strict=True)}
         return Score(share[Label.POSITIVE], share[Label.NEUTRAL], share[Label.NEGATIVE])
+
+
+def folder_on_this_machine(config: ModelConfig) -> Path | None:
+    """The folder that holds the model's files: the local one, or the hub's snapshot in the cache; None if it is not
+    here or lacks configuration or weights. Asks no network. Raises ``ModelUnavailable`` if no revision is known."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    folder = Path(config.name).expanduser()
+    if not folder.is_dir():
+        revision = _revision(config, None)
+        try:
+            cached = try_to_load_from_cache(config.name, "config.json", revision=revision)
+        except HFValidationError:
+            return None
+        if not isinstance(cached, str):
+            return None
+        folder = Path(cached).parent
+    has_weights = any((folder / name).is_file() for name in _WEIGHTS)
+    return folder if has_weights and (folder / "config.json").is_file() else None
 
 
 def _label_order(id2label: dict[int, str], where: str) -> tuple[Label, ...]:

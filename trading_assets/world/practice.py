@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from pydantic import SecretStr
 
 from trading_assets.domain.errors import BrokerUnavailable, ConfigurationError
@@ -193,8 +194,21 @@ def feeds(exchange: PracticeExchange) -> dict[str, str]:
 
 
 def running(directory: Path) -> PracticeExchange | None:
-    """The exchange of ``directory`` if one answers there, whoever started it."""
-    return _answering(directory, None)
+    """The exchange of ``directory`` if one answers there, whoever started it.
+
+    The address alone proves nothing: in the copy of a world it is the original's, whose exchange has the same token.
+    """
+    found = _answering(directory, None)
+    return found if found is not None and _serves(found.pid, directory) else None
+
+
+def _serves(pid: int, directory: Path) -> bool:
+    """Whether that process lives and was started for ``directory``."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and str(directory) in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def _answering(directory: Path, pid: int | None) -> PracticeExchange | None:

@@ -79,22 +79,27 @@ class Runtime:
 
     def connection(self, account: AccountConfig) -> BrokerConnection:
         """Where and as whom the account meets its broker."""
-        if self.exchange is None:
-            return account.connection()
-        keys = self.exchange.keys.get(account.name)
-        if keys is None:
-            raise ConfigurationError(
-                f"the practice exchange has no account {account.name!r}",
-                where=str(self.world.exchange / "config.json"),
-                mend="An exchange keeps the accounts it was made with: use another world.",
-            )
-        return BrokerConnection(
-            mode=WorldKind.PRACTICE.value,
-            trading_url=self.exchange.url,
-            data_url=self.exchange.url,
-            key=keys.key.get_secret_value(),
-            secret=keys.secret.get_secret_value(),
+        return account_connection(account, self.world, self.exchange)
+
+
+def account_connection(account: AccountConfig, world: World, exchange: PracticeExchange | None) -> BrokerConnection:
+    """Where and as whom the account meets its broker: the practice ``exchange``, or the account's own without one."""
+    if exchange is None:
+        return account.connection()
+    keys = exchange.keys.get(account.name)
+    if keys is None:
+        raise ConfigurationError(
+            f"the practice exchange has no account {account.name!r}",
+            where=str(world.exchange / "config.json"),
+            mend="An exchange keeps the accounts it was made with: use another world.",
         )
+    return BrokerConnection(
+        mode=WorldKind.PRACTICE.value,
+        trading_url=exchange.url,
+        data_url=exchange.url,
+        key=keys.key.get_secret_value(),
+        secret=keys.secret.get_secret_value(),
+    )
 
 
 def open_world(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -94,6 +95,14 @@ def test_after_a_kill_the_old_address_is_not_believed_and_a_new_one_starts(world
     second = practice.start(children, command=FAKE)
     assert second.pid != first.pid
     assert second.keys == first.keys
+
+
+def test_the_copy_of_a_world_does_not_take_the_originals_exchange_for_its_own(world: World, tmp_path: Path) -> None:
+    practice.start(Children(world), command=FAKE)
+    copy = tmp_path / "copy"
+    shutil.copytree(world.exchange, copy)
+    assert practice.running(copy) is None
+    assert practice.running(world.exchange) is not None
 
 
 def test_an_exchange_that_ends_at_once_tells_why(world: World) -> None:
