@@ -238,6 +238,7 @@ def config_check(world: WorldOption = None, as_json: JsonOption = False) -> None
         "mode": settings.mode,
         "world": str(settings.world.home),
         "accounts": [account.name for account in settings.accounts],
+        "without_credentials": [account.name for account in settings.idle_accounts],
         "config_hash": settings.config_hash,
     }
     _print(

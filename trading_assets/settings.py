@@ -83,6 +83,9 @@ class Settings:
     mode: WorldKind
     strategy: StrategyConfig = field(repr=False)
     accounts: tuple[AccountConfig, ...]
+    #: Configured PAPER accounts for which the environment has neither key nor secret. They do not trade, which is
+    #: refused (when the world is opened) while the ledger has something open in one of them.
+    idle_accounts: tuple[AccountConfig, ...] = ()
     database_url: SecretStr | None = None
     dagster_url: SecretStr | None = None
     sources: tuple[str, ...] = ()
@@ -149,6 +152,13 @@ def load_settings(
     accounts = tuple(account.with_credentials(mode, env) for account in accounts)
     if mode is WorldKind.LIVE:
         _require_live(variables, accounts)
+    idle: tuple[AccountConfig, ...] = ()
+    if mode is WorldKind.PAPER:
+        # The packaged list names more accounts than a person may have. Without any keys at all everything is kept, so
+        # that the first use names the variables that are missing.
+        keyed = tuple(account for account in accounts if account.key is not None or account.secret is not None)
+        idle = tuple(account for account in accounts if account not in keyed) if keyed else ()
+        accounts = keyed or accounts
     for name, url in (("DATABASE_URL", variables.database_url), ("DAGSTER_URL", variables.dagster_url)):
         _require_postgresql(name, url)
     return Settings(
@@ -156,6 +166,7 @@ def load_settings(
         mode=mode,
         strategy=strategy,
         accounts=accounts,
+        idle_accounts=idle,
         database_url=variables.database_url,
         dagster_url=variables.dagster_url,
         sources=tuple(sources),

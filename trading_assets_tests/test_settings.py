@@ -81,6 +81,7 @@ def test_without_files_and_keys_a_fresh_folder_is_a_practice_world(tmp_path: Pat
     assert settings.mode is WorldKind.PRACTICE
     assert [(a.name, a.strategies, a.practice_cash) for a in settings.accounts] == [
         ("large", (Strategy.SWING_TRADE, Strategy.DAY_TRADE), Decimal(121000)),
+        ("tiny", (Strategy.DAY_TRADE,), Decimal(1800)),
     ]
     assert settings.database_url is None
     assert not (tmp_path / "home").exists()
@@ -251,6 +252,23 @@ def test_with_credentials_the_default_is_paper(tmp_path: Path) -> None:
 def test_an_account_without_credentials_says_which_variable_it_wants(tmp_path: Path) -> None:
     settings = _load(tmp_path, {**PAPER_KEYS, "ALPACA_LARGE_SECRET": " "})
     with pytest.raises(ConfigurationError, match="ALPACA_LARGE_SECRET"):
+        settings.account("large").connection()
+
+
+def test_a_paper_account_without_any_credentials_is_idle_while_the_others_trade(tmp_path: Path) -> None:
+    settings = _load(tmp_path, PAPER_KEYS)
+    assert [account.name for account in settings.accounts] == ["large"]
+    assert [account.name for account in settings.idle_accounts] == ["tiny"]
+    half = _load(tmp_path, {**PAPER_KEYS, "ALPACA_TINY_SECRET": "tiny-secret-value"})
+    assert [account.name for account in half.accounts] == ["large", "tiny"], "half a pair of keys is a mistake"
+    with pytest.raises(ConfigurationError, match="ALPACA_TINY_KEY"):
+        half.account("tiny").connection()
+
+
+def test_a_paper_world_without_any_keys_says_which_are_missing(tmp_path: Path) -> None:
+    settings = _load(tmp_path, {"TRADING_ASSETS_MODE": "PAPER"})
+    assert [account.name for account in settings.accounts] == ["large", "tiny"]
+    with pytest.raises(ConfigurationError, match="ALPACA_LARGE_KEY"):
         settings.account("large").connection()
 
 

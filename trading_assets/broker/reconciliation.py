@@ -25,7 +25,7 @@ from trading_assets.broker.values import BrokerAccount, BrokerFill, BrokerPositi
 from trading_assets.domain import crashpoints
 from trading_assets.domain.clock import NEW_YORK, Clock
 from trading_assets.domain.values import OrderState, Side
-from trading_assets.ledger import executions, orders, positions, reconciliations
+from trading_assets.ledger import accounts, executions, orders, positions, reconciliations
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
 from trading_assets.ledger.reconciliations import ReconciliationRecord
@@ -99,6 +99,7 @@ class _Reconciliation:
             record = reconciliations.read_account(connection, self.account)
         seen = self.broker.account()
         self._verify(record, seen)
+        self._verify_not_anothers(seen)
         self.broker.positions()
         working_orders = self.broker.orders("open")
         self._resolve()
@@ -125,6 +126,18 @@ class _Reconciliation:
                     where=f"account {self.account}",
                     mend="Give this account its own keys.",
                 )
+
+    def _verify_not_anothers(self, seen: BrokerAccount) -> None:
+        """Two accounts with the same keys would each take the other's positions for their own."""
+        with self.engine.connect() as connection:
+            owner = accounts.owner_of(connection, seen.account_id)
+        if owner not in (None, self.account):
+            raise NotAuthorized(
+                f"the keys of account {self.account!r} lead to broker account {seen.account_id}, "
+                f"which belongs to account {owner!r}",
+                where=f"account {self.account}",
+                mend="Give this account its own keys.",
+            )
 
     # --- orders -----------------------------------------------------------------------------------------------------
 

@@ -87,7 +87,8 @@ def show_summary(summary: Mapping[str, Any], world: str) -> None:
         table.add_row("signals ended as", _counts(account["statuses"]))
         table.add_row("orders / fills", f"{account['orders']} / {account['fills']}")
         table.add_row("open positions", str(account["open_positions"]))
-        table.add_row("P&L", "unknown" if account["pnl"] is None else f"${account['pnl']}")
+        table.add_row("equity", _dollars(account["equity"]))
+        table.add_row("P&L", f"{_dollars(account['pnl'])}, of it realised {_dollars(account['realized_pnl'])}")
         console.print(table)
         for difference in account["differences"]:
             console.print(f"[red]{difference}[/red]")
@@ -127,6 +128,12 @@ def _show_recording(console: Console, summary: Mapping[str, Any]) -> None:
         f"{found['out_of_order']} out of order, {found['missing_minutes']} minutes without a bar"
     )
     console.print(f"[yellow]modelled, not recorded:[/yellow] {', '.join(summary['modelled'])}")
+
+
+def _dollars(amount: str | None) -> str:
+    if amount is None:
+        return "unknown"
+    return f"-${amount[1:]}" if amount.startswith("-") else f"${amount}"
 
 
 def _counts(values: Mapping[str, int]) -> str:

@@ -28,7 +28,7 @@ def account_summary(
 ) -> dict[str, Any]:
     """Entries, exits by reason, denials by gate, orders, fills and P&L of one account from one session to another.
 
-    ``pnl`` is equity less opening cash (open positions at the broker's mark); null if the equity is not known.
+    ``equity`` is the broker's (open positions at its mark), ``pnl`` is equity less opening cash; null if not known.
     """
     position = active_positions.c
     begin, end = require_session(first).open, require_session(last).close
@@ -64,6 +64,7 @@ def account_summary(
             )
         ).scalar_one(),
         "realized_pnl": _amount(realized),
+        "equity": None if equity is None else _amount(equity),
         "pnl": None if equity is None or opening is None else _amount(equity - opening),
     }
 

@@ -45,6 +45,13 @@ def check_accounts_and_clock(
         except TradingAssetsError as error:
             finding = failed(item, error, _broker_mend(settings))
         yield finding
+    for account in settings.idle_accounts:
+        yield Finding(
+            f"account {account.name}",
+            State.WARNING,
+            "it has no credentials and does not trade",
+            f"Set {account.key_variable} and {account.secret_variable}, or leave it out of your own accounts.yaml.",
+        )
     if exchange is not None:
         clock = check_exchange_clock(exchange, ledger, settings.world)
     yield clock or not_checked("clock", "needs a broker that answers")

@@ -87,6 +87,12 @@ def get_account(connection: Connection, account: str) -> AccountRecord | None:
     return None if row is None else _record(row)
 
 
+def owner_of(connection: Connection, broker_account_id: str) -> str | None:
+    """The account whose broker account this is, or None if no account was verified with it."""
+    found = select(accounts.c.account).where(accounts.c.broker_account_id == broker_account_id)
+    return connection.execute(found).scalar_one_or_none()
+
+
 def all_accounts(connection: Connection) -> tuple[AccountRecord, ...]:
     """Every registered account by name."""
     return tuple(_record(row) for row in connection.execute(select(accounts).order_by(accounts.c.account)).mappings())

@@ -138,7 +138,7 @@ accounts = Table(
     metadata,
     Column("account", Text, primary_key=True),
     Column("mode", Text, nullable=False, comment="PRACTICE, PAPER or LIVE"),
-    Column("broker_account_id", Text, comment="verified at the first successful connection"),
+    Column("broker_account_id", Text, unique=True, comment="verified at the first successful connection"),
     Column("opening_cash", Amount, comment="cash at the broker before this ledger's first order"),
     Column("reconciled_at", Instant),
     Column("reconciled_start", Text, comment="world start id under which reconciled_at was written"),

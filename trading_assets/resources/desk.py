@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from trading_assets.automation.tickets import NotPermitted
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from trading_assets.account_config import AccountConfig
     from trading_assets.broker.alpaca import AlpacaBroker
+    from trading_assets.broker.shared_data import SharedMarketData
     from trading_assets.news.config import NewsConfig
     from trading_assets.news.sentiment import SentimentModel
     from trading_assets.news.tickers import TickerExtractor
@@ -94,10 +95,22 @@ class Desk:
             )
         return self._brokers[account]
 
-    @property
-    def data(self) -> AlpacaBroker:
-        """The connection used for market data: the first account's."""
-        return self.broker(self.accounts[0].name)
+    @cached_property
+    def data(self) -> SharedMarketData:
+        """Market data through the first account, and through the next one of the same feeds while it does not answer.
+
+        Accounts with other feeds are left out: volumes and quotes of two feeds must not be mixed in one history.
+        """
+        from trading_assets.broker.shared_data import SharedMarketData
+
+        first = self.accounts[0]
+        return SharedMarketData(
+            [
+                (account.name, partial(self.broker, account.name))
+                for account in self.accounts
+                if (account.stock_feed, account.option_feed) == (first.stock_feed, first.option_feed)
+            ]
+        )
 
     @cached_property
     def universe(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from trading_assets.domain.connections import BrokerConnection
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.ledger.accounts import upsert_account
 from trading_assets.ledger.engine import open_ledger
+from trading_assets.ledger.positions import accounts_with_open_work
 from trading_assets.ledger.schema import upgrade
 from trading_assets.market.sessions import require_session, shift
 from trading_assets.world import practice
@@ -200,8 +201,27 @@ def _prepare_ledger(settings: Settings, runtime: Runtime) -> None:
         with engine.begin() as connection:
             for account in settings.accounts:
                 upsert_account(connection, account.name, runtime.kind.value, now)
+            _require_nothing_open(settings, accounts_with_open_work(connection))
     finally:
         engine.dispose()
+
+
+def _require_nothing_open(settings: Settings, working: frozenset[str]) -> None:
+    """Positions and orders are never left alone because their account is not configured this time."""
+    idle = {account.name: account for account in settings.idle_accounts}
+    for name in sorted(working - {account.name for account in settings.accounts}):
+        if name in idle:
+            missing = f"{idle[name].key_variable} and {idle[name].secret_variable}"
+            raise ConfigurationError(
+                f"account {name!r} has open positions or orders, and no credentials to look after them",
+                where=idle[name].key_variable,
+                mend=f"Set {missing}.",
+            )
+        raise ConfigurationError(
+            f"account {name!r} has open positions or orders in this world's ledger and is not configured any more",
+            where="accounts.yaml",
+            mend="Name it again until it holds nothing.",
+        )
 
 
 def _ticket_secret(world: World) -> bytes:

@@ -56,6 +56,10 @@ def serve(world_name: str | None, port: int, speed: float | None, recover: Calla
         runtime = open_world(settings, begin=not finished, speed=pace)
         home = write_dagster_home(world)
         recover(settings, runtime)
+        for account in settings.accounts:
+            _say("account", f"{account.name}  {', '.join(account.strategies)}")
+        for account in settings.idle_accounts:
+            _say("account", f"{account.name}  does not trade: {account.key_variable} is not set")
         chosen = _free_port(port)
         supervisor = Supervisor(children, _services(children, runtime, home, chosen, pace), _say)
         supervisor.start()

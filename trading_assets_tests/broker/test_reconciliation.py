@@ -72,6 +72,20 @@ def test_F31_keys_that_lead_to_another_account_are_refused(
         reconcile(engine, configured, clock, ACCOUNT, "start-2")
 
 
+def test_F31_one_broker_account_never_serves_two_accounts(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock
+) -> None:
+    with engine.begin() as connection:
+        accounts.upsert_account(connection, "another", "PRACTICE", clock.now())
+    reconcile(engine, broker, clock, ACCOUNT, "start-1")
+    with pytest.raises(NotAuthorized, match=f"which belongs to account '{ACCOUNT}'"):
+        reconcile(engine, broker, clock, "another", "start-1")
+    with engine.connect() as connection:
+        crossed = accounts.get_account(connection, "another")
+    assert crossed is not None
+    assert (crossed.broker_account_id, crossed.reconciled_start) == (None, None)
+
+
 @pytest.mark.parametrize(
     "fault",
     [

@@ -29,6 +29,8 @@ from trading_assets.world.paths import World, WorldKind
 from trading_assets.world.runtime import open_world
 
 SESSION = date(2026, 3, 11)
+#: For tests in which a second account would only repeat the first.
+ONE_ACCOUNT = "accounts: {large: {limits: {strategies: [swing_trade, day_trade]}, practice_cash: 121000}}"
 
 
 @dataclass
@@ -83,9 +85,17 @@ class Playground:
 
 
 @contextmanager
-def playground(home: Path, *, seed: int = 5, scenario: str = "normal", history: int = 10) -> Iterator[Playground]:
-    """Open a world with ``history`` sessions of minute bars; everything ends with the block."""
+def playground(
+    home: Path, *, seed: int = 5, scenario: str = "normal", history: int = 10, accounts: str | None = None
+) -> Iterator[Playground]:
+    """Open a world with ``history`` sessions of minute bars; everything ends with the block.
+
+    ``accounts`` is the text of an ``accounts.yaml`` in place of the packaged one.
+    """
     world = World(home, "play")
+    if accounts is not None:
+        world.create()
+        (world.directory / "accounts.yaml").write_text(accounts)
     settings = load_settings(world=world, kind=WorldKind.PRACTICE, env={})
     arguments = {"session": SESSION.isoformat(), "seed": seed, "scenario": scenario}
     lock = world.lock()

@@ -23,7 +23,7 @@ from trading_assets.ledger.account_lock import account_lock
 from trading_assets.ledger.tables import accounts as account_table
 from trading_assets.ledger.tables import decisions, dispatch_executions, dispatcher_runs
 from trading_assets.market.sessions import MINUTE
-from trading_assets_tests.e2e.playground import Playground, playground
+from trading_assets_tests.e2e.playground import ONE_ACCOUNT, Playground, playground
 
 ACCOUNT = "large"
 
@@ -31,7 +31,7 @@ ACCOUNT = "large"
 @pytest.fixture
 def world(world_home: Path) -> Iterator[Playground]:
     """A world before its session opens."""
-    with playground(world_home) as opened:
+    with playground(world_home, accounts=ONE_ACCOUNT) as opened:
         yield opened
 
 

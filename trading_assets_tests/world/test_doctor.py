@@ -43,6 +43,7 @@ from trading_assets_tests.e2e.leftovers import processes_of
 NAME = "clinic"
 SECRET = "x9Kq7Lm2Vb5Nc8Zd1Wf4Ht6Rj3Ys0Pa"
 REFUSING = f"postgresql://somebody:{SECRET}@127.0.0.1:1/ledger"
+ONE_ACCOUNT = "accounts: {large: {practice_cash: 121000}}"
 ITEMS = [
     "configuration",
     "world",
@@ -91,6 +92,8 @@ def made(module_world_home: Path) -> World:
     """A practice world that was opened once and stands still. Copying its directory copies the world."""
     home = module_world_home / "made"
     world = World(home, NAME)
+    world.create()
+    (world.directory / "accounts.yaml").write_text(ONE_ACCOUNT)
     open_world(practice_settings(world), begin=True)
     write_dagster_home(world)
     leave(world)
@@ -223,7 +226,7 @@ def test_a_world_that_does_not_exist_is_named_with_the_command_that_makes_it_and
     assert first.startswith("ok")
     assert second.startswith("failed") and "there is no world 'nowhere'" in second
     assert "trading-assets up --world nowhere" in second
-    assert len(rest) == len(ITEMS) - 2
+    assert len(rest) == len(ITEMS) - 2 + 1, "the packaged list has a second account"
     assert all(line.startswith("not checked") for line in rest)
     assert list(world_home.iterdir()) == []
 
@@ -575,6 +578,7 @@ def test_a_paper_world_says_why_its_account_cannot_trade(tmp_path: Path, databas
     world = World(tmp_path, NAME)
     world.begin(WorldKind.PAPER, {})
     (world.directory / "strategy.yaml").write_text("broker: {read_attempts: 1}")
+    (world.directory / "accounts.yaml").write_text(ONE_ACCOUNT)
     url = database_url.replace("postgresql+psycopg", "postgresql")
     env = {"TRADING_ASSETS_DATABASE_URL": url, "TRADING_ASSETS_DAGSTER_URL": url}
     if credentials:
@@ -586,6 +590,21 @@ def test_a_paper_world_says_why_its_account_cannot_trade(tmp_path: Path, databas
     assert ("no readable answer" if credentials else "no credentials") in finding.seen
     if not credentials:
         assert "ALPACA_LARGE_KEY" in str(finding.mend)
+
+
+def test_an_account_without_credentials_is_named_and_the_others_are_looked_at(
+    tmp_path: Path, database_url: str
+) -> None:
+    world = World(tmp_path, NAME)
+    world.begin(WorldKind.PAPER, {})
+    (world.directory / "strategy.yaml").write_text("broker: {read_attempts: 1}")
+    url = database_url.replace("postgresql+psycopg", "postgresql")
+    keys = {"ALPACA_TINY_KEY": "PK" + SECRET, "ALPACA_TINY_SECRET": SECRET}
+    found = examined(world, {"TRADING_ASSETS_DATABASE_URL": url, "TRADING_ASSETS_DAGSTER_URL": url} | keys)
+    idle = found["account large"]
+    assert (idle.state, idle.seen) == (State.WARNING, "it has no credentials and does not trade")
+    assert "ALPACA_LARGE_KEY" in str(idle.mend)
+    assert "no readable answer" in found["account tiny"].seen
 
 
 # --- the sentiment model ----------------------------------------------------------------------------------------------

@@ -1,0 +1,102 @@
+"""Two accounts in one world: own credentials, own decisions, and the trouble of one is not the other's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from trading_assets.automation.names import DISPATCHER_TICK, POSITION_MANAGER_TICK
+from trading_assets.automation.tickets import ACCOUNT_TAG
+from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.domain.values import Side, SignalStatus
+from trading_assets.ledger import dispatch
+from trading_assets.ledger.tables import order_intents
+from trading_assets_tests.e2e.playground import Playground, playground
+
+BOTH_FOLLOW = """
+accounts:
+  large: {limits: {strategies: [swing_trade, day_trade]}, practice_cash: 121000}
+  tiny: {limits: {strategies: [swing_trade, day_trade]}, practice_cash: 1800}
+"""
+
+
+@pytest.fixture(scope="module")
+def world(module_world_home: Path) -> Iterator[Playground]:
+    """One day for all tests of this file: each goes on where the one before stopped."""
+    with playground(module_world_home, accounts=BOTH_FOLLOW) as opened:
+        yield opened
+
+
+@contextmanager
+def keys(world: Playground, account: str, of: str, *, secret: str | None = None) -> Iterator[None]:
+    """Within the block ``account`` talks to the broker with the keys of ``of``, or with a wrong ``secret``."""
+    desk = world.desk
+    connection = desk.runtime.connection(desk.account(of))
+    if secret is not None:
+        connection = replace(connection, secret=secret)
+    own = desk.broker(account)
+    desk._brokers[account] = AlpacaBroker(connection, desk.clock, desk.settings.strategy.broker)
+    try:
+        yield
+    finally:
+        desk._brokers[account] = own
+
+
+def dispatched(world: Playground) -> dict[str, bool]:
+    """Whether the run of each account succeeded."""
+    found = {}
+    for outcome in world.ticker.sensor(DISPATCHER_TICK):
+        run = world.instance.get_run_by_id(outcome.run_id)
+        assert run is not None
+        found[run.tags[ACCOUNT_TAG]] = outcome.success
+    return found
+
+
+def statuses(world: Playground, account: str, signals: list[str]) -> set[SignalStatus]:
+    with world.desk.ledger.connect() as connection:
+        found = {dispatch.status_of(connection, signal, account) for signal in signals}
+    assert None not in found, "every signal was published to every account that follows it"
+    return {status for status, *_ in found}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("failing", ["large", "tiny"])
+def test_an_account_whose_keys_are_refused_delays_neither_data_nor_the_other(world: Playground, failing: str) -> None:
+    other = {"large": "tiny", "tiny": "large"}[failing]
+    with keys(world, failing, failing, secret="not the secret"):
+        signals = world.until_a_signal()
+        assert dispatched(world) == {failing: False, other: True}
+        assert statuses(world, failing, signals) == {SignalStatus.PENDING}, "nothing is decided on what is not known"
+        decided = statuses(world, other, signals)
+        assert not decided & {SignalStatus.PENDING, SignalStatus.PROCESSING, SignalStatus.FAILED}
+        managed = {outcome.success for outcome in world.ticker.sensor(POSITION_MANAGER_TICK)}
+        assert True in managed, "the other account is looked after"
+
+
+def test_keys_of_the_other_account_are_refused_before_anything_is_ordered(world: Playground) -> None:
+    with keys(world, "tiny", "large"):
+        signals = world.until_a_signal()
+        assert dispatched(world)["tiny"] is False
+        assert statuses(world, "tiny", signals) == {SignalStatus.PENDING}
+        with world.desk.ledger.connect() as connection:
+            sent = connection.execute(select(order_intents.c.client_order_id).where(order_intents.c.account == "tiny"))
+            tiny = {order.client_order_id for order in world.desk.broker("large").orders("all")} & set(sent.scalars())
+        assert not tiny
+
+
+def test_each_account_decides_for_itself_and_within_its_means(world: Playground) -> None:
+    for _ in range(2):
+        signals = world.until_a_signal()
+        assert set(dispatched(world).values()) == {True}
+        for account in ("large", "tiny"):
+            assert not statuses(world, account, signals) & {SignalStatus.PENDING, SignalStatus.PROCESSING}
+        world.ticker.sensor(POSITION_MANAGER_TICK)
+    for order in world.desk.broker("tiny").orders("all"):
+        assert order.quantity is not None
+        assert order.quantity <= 2
+        if order.side is Side.BUY and order.filled_quantity and order.filled_avg_price is not None:
+            assert order.filled_avg_price * order.filled_quantity * 100 <= 450, "a quarter of 1,800 dollars"
