@@ -165,10 +165,10 @@ def up(
 
     A service that ends by itself is started again. Ctrl-C stops all in order; the next start continues.
     """
-    from trading_assets.jobs.recovery import recover_world
+    from trading_assets.preparation import prepare_world
     from trading_assets.world.service import serve
 
-    serve(world, port, speed, recover_world)
+    serve(world, port, speed, prepare_world)
 
 
 @app.command()
@@ -204,6 +204,12 @@ def doctor(world: WorldOption = None, as_json: JsonOption = False) -> None:
 def data_executions(session: SessionOption, world: WorldOption = None, as_json: JsonOption = False) -> None:
     """Fills of a session: when, account, symbol, side, quantity, price, reason."""
     _table("executions", session, world, as_json)
+
+
+@data_app.command("latency")
+def data_latency(session: SessionOption, world: WorldOption = None, as_json: JsonOption = False) -> None:
+    """How long entries took from decided or published signal to acknowledged order: median and p95, per account."""
+    _table("latency", session, world, as_json)
 
 
 @data_app.command("positions")

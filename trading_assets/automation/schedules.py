@@ -29,7 +29,7 @@ from trading_assets.automation.names import (
     NEWS_JOB,
     NEWS_TICK,
 )
-from trading_assets.automation.tickets import AS_OF_TAG, SESSION_TAG, TICKET_TAG, issue
+from trading_assets.automation.tickets import ACCOUNT_TAG, AS_OF_TAG, SESSION_TAG, TICKET_TAG, issue
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.market.sessions import session_of
 from trading_assets.resources.desk import Desk
@@ -117,9 +117,13 @@ def _held_back(context: ScheduleEvaluationContext, desk: Desk, job: str) -> Skip
     return None
 
 
-def unfinished_runs(instance: DagsterInstance, job: str, now: datetime) -> int:
-    """Runs of a job that have not ended. One that takes longer than a run ever may is not waited for: it hangs."""
-    return instance.get_runs_count(RunsFilter(job_name=job, statuses=UNFINISHED, created_after=now - HANGS))
+def unfinished_runs(
+    instance: DagsterInstance, job: str, now: datetime, *, account: str | None = None, within: timedelta = HANGS
+) -> int:
+    """Runs of a job (for one account) that have not ended. One that began longer ago than ``within``, on the wall, is
+    not waited for: it hangs."""
+    tags = {} if account is None else {ACCOUNT_TAG: account}
+    return instance.get_runs_count(RunsFilter(job_name=job, statuses=UNFINISHED, tags=tags, created_after=now - within))
 
 
 def _request(desk: Desk, job: str, now: datetime, key: str) -> RunRequest:

@@ -26,6 +26,7 @@ from trading_assets.automation.names import (
     POSITION_MANAGER_JOB,
     POSITION_MANAGER_TICK,
 )
+from trading_assets.automation.schedules import unfinished_runs
 from trading_assets.automation.tickets import ACCOUNT_TAG, AS_OF_TAG, SESSION_TAG, TICKET_TAG, issue
 from trading_assets.domain.identities import digest
 from trading_assets.market.sessions import Session, open_session, session_of
@@ -33,6 +34,9 @@ from trading_assets.resources.desk import Desk
 
 #: A batch that nobody claimed for this long is requested again under a new attempt.
 ATTEMPT_SECONDS = 15
+#: While a run of the same job and account is younger than this, on the wall, no other is requested beside it: it takes
+#: up what came since it was requested. A clock that runs faster than the wall would otherwise heap runs up.
+PATIENCE = timedelta(seconds=60)
 #: How often an account without positions and orders is compared with its broker, minutes; divides 60.
 IDLE_MINUTES = 15
 
@@ -55,8 +59,9 @@ def acting_sensors(status: DefaultSensorStatus) -> Sequence[SensorDefinition]:
         requests = [
             _request(desk, DISPATCHER_JOB, account, now, session, batch, attempt)
             for account, batch, attempt in _signal_batches(desk, session, now)
+            if not _works(context, desk, DISPATCHER_JOB, account)
         ]
-        return SensorResult(run_requests=requests) if requests else SkipReason("no signal waits")
+        return SensorResult(run_requests=requests) if requests else SkipReason("no signal waits to be taken")
 
     @sensor(
         name=POSITION_MANAGER_TICK,
@@ -82,9 +87,10 @@ def acting_sensors(status: DefaultSensorStatus) -> Sequence[SensorDefinition]:
         for account in desk.accounts:
             working = account.name in open_accounts
             batch = f"{now:%Y%m%dT%H%M}" if working else f"idle{idle:%Y%m%dT%H%M}"
-            if working or now < session.close:
+            due = working or now < session.close
+            if due and not _works(context, desk, POSITION_MANAGER_JOB, account.name):
                 requests.append(_request(desk, POSITION_MANAGER_JOB, account.name, now, session, batch, 0))
-        return SensorResult(run_requests=requests) if requests else SkipReason("no position and no order is open")
+        return SensorResult(run_requests=requests) if requests else SkipReason("nothing waits to be managed")
 
     return [dispatcher_sensor, position_manager_sensor]
 
@@ -118,6 +124,10 @@ def _signal_batches(desk: Desk, session: Session, now: datetime) -> list[tuple[s
             age = (now - min(oldest)).total_seconds()
             batches.append((account.name, digest("batch", *sorted(ids))[:12], int(age // ATTEMPT_SECONDS)))
     return batches
+
+
+def _works(context: SensorEvaluationContext, desk: Desk, job: str, account: str) -> bool:
+    return unfinished_runs(context.instance, job, desk.wall.now(), account=account, within=PATIENCE) > 0
 
 
 def _request(

@@ -29,6 +29,7 @@ from trading_assets.demo.screen import Screen
 from trading_assets.demo.summary import account_summary, day_summary
 from trading_assets.demo.ticks import Ticker
 from trading_assets.domain.errors import ConfigurationError, TradingAssetsError
+from trading_assets.jobs.backfill import load_history
 from trading_assets.market.sessions import Session, session_on, shift
 from trading_assets.settings import load_settings
 from trading_assets.world.paths import World, WorldKind, WorldState, home_directory
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 #: A fixed Wednesday: several names list options that expire the same day, the others on Friday.
 DEFAULT_SESSION = date(2026, 3, 11)
-#: Sessions of minute bars that the features of the day look back on.
-HISTORY_SESSIONS = 10
 #: What a person put into the world's folder stays when a finished day is replaced.
 _KEPT = ("strategy.yaml", "accounts.yaml")
 #: How often a step looks again for work, before it gives up and says so.
@@ -219,7 +218,8 @@ class _Demo:
             self.screen.finished(session, self.seconds[session.key], self._figures())
 
     def _play_session(self) -> None:
-        self._load_history()
+        self.screen.say("loading the sessions before")
+        load_history(self.desk, self.definitions, self.instance, self.session)
         self._settle()
         steps = self._steps()
         self.screen.begin(self.session, len(steps))
@@ -264,18 +264,6 @@ class _Demo:
             for account in self.desk.accounts
             for order in self.desk.broker(account.name).orders("open")
         ]
-
-    def _load_history(self) -> None:
-        """Minute bars of the sessions before, by the same assets, as a person would backfill them: one range run."""
-        first = shift(self.session.day, -HISTORY_SESSIONS)
-        last = shift(self.session.day, -1)
-        if self.desk.frames.exists("bars", last.key) and self.desk.frames.exists("bars", first.key):
-            return
-        self.screen.say("loading the sessions before")
-        from trading_assets.assets.bars import bars
-        from trading_assets.demo.backfill import run_range
-
-        run_range(self.definitions, self.instance, [bars.key], first.key, last.key)
 
     def _figures(self) -> dict[str, int]:
         with self.desk.ledger.connect() as connection:

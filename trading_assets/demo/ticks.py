@@ -7,7 +7,7 @@ key is never used twice. Only the order of things is fixed, so that a day repeat
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ from dagster import (
     build_sensor_context,
 )
 
+from trading_assets.jobs.backfill import QUIET, failures
+
 if TYPE_CHECKING:
     from dagster import ScheduleDefinition, SensorDefinition
 
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _RUN_KEY = "dagster/run_key"
-#: Events go to the instance, where the Dagster UI shows them; the terminal belongs to the progress bar.
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +105,3 @@ class Ticker:
         if not result.success:
             _log.error("run %s of %s failed: %s", result.run_id, job_name, failures(result.all_events))
         return Outcome(job_name, result.run_id, result.success)
-
-
-def failures(events: Sequence[object]) -> str:
-    """The failing steps of a run and the first line of each error, for a log line."""
-    lines = []
-    for event in events:
-        if getattr(event, "is_step_failure", False):
-            error = event.step_failure_data.error  # type: ignore[attr-defined]
-            cause = error
-            while cause is not None and cause.cause is not None:
-                cause = cause.cause
-            text = cause.message.strip().splitlines()[0] if cause is not None else "no error recorded"
-            lines.append(f"{event.step_key}: {text}")  # type: ignore[attr-defined]
-    return "; ".join(lines) or "no step failed"
-
-
-Progress = Callable[[str], None]

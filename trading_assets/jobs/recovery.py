@@ -6,7 +6,6 @@ Only the owner of a world calls this, under the world's lock: then no run of an 
 from __future__ import annotations
 
 import logging
-import os
 
 from dagster import DagsterInstance, RunsFilter
 
@@ -16,8 +15,6 @@ from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.ledger import dispatch, runs
 from trading_assets.ledger.account_lock import account_lock
 from trading_assets.resources.desk import Desk
-from trading_assets.settings import Settings
-from trading_assets.world.runtime import Runtime
 
 _log = logging.getLogger(__name__)
 
@@ -59,12 +56,3 @@ def reconcile_all(desk: Desk, run_id: str) -> list[str]:
             said.append(f"account {configured.name} could not be reconciled: {error}")
             _log.error("%s", said[-1])
     return said
-
-
-def recover_world(settings: Settings, runtime: Runtime) -> None:
-    """``recover`` for a world that has just been opened, before anything in it runs."""
-    desk = Desk(lambda: settings, lambda _: runtime)
-    # Without it the instance would look for the storage of the default world.
-    os.environ["TRADING_ASSETS_DAGSTER_URL"] = runtime.dagster_url
-    with DagsterInstance.from_config(str(runtime.world.dagster)) as instance:
-        recover(desk, instance)

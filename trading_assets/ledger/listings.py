@@ -7,14 +7,16 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Float, Numeric, RowMapping, Select, func, or_, select
 
 from trading_assets.domain.clock import NEW_YORK
+from trading_assets.domain.values import Purpose
 from trading_assets.ledger.tables import (
     active_positions,
     dispatch_executions,
     dispatch_recommendations,
     dispatch_status,
+    order_intents,
 )
 
 Rows = list[dict[str, Any]]
@@ -95,8 +97,44 @@ def signals(connection: Connection, session: date) -> Rows:
     return _rows(connection, query)
 
 
+def latency(connection: Connection, session: date) -> Rows:
+    """How long entries of the session took, per account, in seconds of the world's clock: median and 95th percentile.
+
+    ``decided``: from the instant at which the signal was decided, ``published``: from its row in the ledger, each to
+    the broker's acknowledgement of the signal's first order. Accounts without an acknowledged entry are absent.
+    """
+    intent, recommendation = order_intents.c, dispatch_recommendations.c
+    first = (
+        select(intent.account, intent.signal_id, func.min(intent.submitted_at).label("acknowledged"))
+        .where(intent.purpose == Purpose.ENTRY.value, intent.submitted_at.is_not(None))
+        .group_by(intent.account, intent.signal_id)
+        .subquery()
+    )
+
+    def seconds(since: Column[Any], fraction: float) -> ColumnElement[float]:
+        passed = func.extract("epoch", first.c.acknowledged - since)
+        return func.round(func.percentile_cont(fraction).within_group(passed).cast(Numeric), 3).cast(Float)
+
+    query = (
+        select(
+            first.c.account,
+            func.count().label("entries"),
+            seconds(recommendation.known_at, 0.5).label("decided_median_s"),
+            seconds(recommendation.known_at, 0.95).label("decided_p95_s"),
+            seconds(recommendation.published_at, 0.5).label("published_median_s"),
+            seconds(recommendation.published_at, 0.95).label("published_p95_s"),
+        )
+        .join(dispatch_recommendations, recommendation.signal_id == first.c.signal_id)
+        .where(recommendation.session == session)
+        .group_by(first.c.account)
+        .order_by(first.c.account)
+    )
+    return _rows(connection, query)
+
+
 LISTINGS: dict[str, Callable[[Connection, date], Rows]] = {
     "executions": executions,
+    "latency": latency,
     "positions": positions,
     "signals": signals,
 }

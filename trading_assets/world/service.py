@@ -31,12 +31,17 @@ if TYPE_CHECKING:
 _CODE = "trading_assets.definitions"
 
 
-def serve(world_name: str | None, port: int, speed: float | None, recover: Callable[[Settings, Runtime], None]) -> None:
+def serve(
+    world_name: str | None,
+    port: int,
+    speed: float | None,
+    prepare: Callable[[Settings, Runtime, Callable[[str, str], None]], None],
+) -> None:
     """Start the world's services, print one line for each, look after them until Ctrl-C (or SIGTERM), stop in order.
 
     ``speed`` moves a practice exchange's clock that many times as fast as the wall's; None leaves a finished demo where
-    it ended, and lets any other practice world run with the wall. ``recover`` ends what an earlier start left
-    unfinished; it runs before anything that acts is started.
+    it ended, and lets any other practice world run with the wall. ``prepare`` ends what an earlier start left
+    unfinished and loads what is missing; it runs before anything that acts is started.
     """
     from trading_assets.settings import load_settings
 
@@ -55,7 +60,7 @@ def serve(world_name: str | None, port: int, speed: float | None, recover: Calla
         pace = speed if speed is not None else 0.0 if finished else 1.0
         runtime = open_world(settings, begin=not finished, speed=pace)
         home = write_dagster_home(world)
-        recover(settings, runtime)
+        prepare(settings, runtime, _say)
         for account in settings.accounts:
             _say("account", f"{account.name}  {', '.join(account.strategies)}")
         for account in settings.idle_accounts:
@@ -83,6 +88,8 @@ def _services(children: Children, runtime: Runtime, home: Path, port: int, pace:
         WORLD_VARIABLE: world.name,
         "DAGSTER_HOME": str(home),
         "TRADING_ASSETS_DAGSTER_URL": runtime.dagster_url,
+        # A file in the working directory must not pass for a library of the same name.
+        "PYTHONSAFEPATH": "1",
     }
     code_port = _free_port(0)
     workspace = home / "workspace.yaml"

@@ -16,8 +16,8 @@ from sqlalchemy import func, select
 from trading_assets.automation.names import MINUTE_TICK, NEWS_TICK
 from trading_assets.automation.sensors import fresh_signals
 from trading_assets.definitions import build_definitions
-from trading_assets.demo.backfill import run_range
 from trading_assets.demo.ticks import Ticker
+from trading_assets.jobs.backfill import run_range
 from trading_assets.ledger import dispatch
 from trading_assets.ledger.tables import metadata
 from trading_assets.market.sessions import Session, require_session, shift

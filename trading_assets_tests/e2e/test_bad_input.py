@@ -20,9 +20,8 @@ from sqlalchemy import text
 from trading_assets.assets.bars import bars
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK, NEWS_JOB, NEWS_TICK
 from trading_assets.definitions import build_definitions
-from trading_assets.demo.backfill import run_range
-from trading_assets.demo.ticks import QUIET
 from trading_assets.domain.errors import UnknownSchemaError
+from trading_assets.jobs.backfill import QUIET, run_range
 from trading_assets.ledger.schema import head
 from trading_assets.market.sessions import shift
 from trading_assets.news.config import FeedConfig

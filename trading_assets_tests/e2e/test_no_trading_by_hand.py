@@ -15,9 +15,8 @@ from trading_assets.automation.names import (
     MINUTE_JOB,
     POSITION_MANAGER_JOB,
 )
-from trading_assets.automation.tickets import TICKET_TAG
-from trading_assets.demo.backfill import run_range
-from trading_assets.demo.ticks import QUIET, failures
+from trading_assets.automation.tickets import ACCOUNT_TAG, TICKET_TAG
+from trading_assets.jobs.backfill import QUIET, failures, run_range
 from trading_assets.market.sessions import shift
 from trading_assets_tests.e2e.playground import SESSION, Playground, playground
 
@@ -40,6 +39,13 @@ def run_by_hand(world: Playground, job: str, tags: dict[str, str], **more: Any) 
 
 
 def sensor_request(world: Playground) -> Any:
+    """The first run the dispatcher's sensor asks for right now."""
+    requests = sensor_requests(world)
+    assert requests, "the sensor should see the waiting signal"
+    return requests[0]
+
+
+def sensor_requests(world: Playground) -> list[Any]:
     """What the dispatcher's sensor asks for right now. Evaluating it changes nothing."""
     definition = world.definitions.get_repository_def().get_sensor_def(DISPATCHER_TICK)
     with build_sensor_context(
@@ -49,8 +55,18 @@ def sensor_request(world: Playground) -> Any:
         sensor_name=DISPATCHER_TICK,
     ) as context:
         data = definition.evaluate_tick(context)
-    assert data.run_requests, "the sensor should see the waiting signal"
-    return data.run_requests[0]
+    return list(data.run_requests or [])
+
+
+def test_no_second_run_is_requested_while_one_of_the_same_account_still_works(waiting: Playground) -> None:
+    request = sensor_request(waiting)
+    tags = {ACCOUNT_TAG: request.tags[ACCOUNT_TAG]}
+    job = waiting.definitions.resolve_job_def(DISPATCHER_JOB)
+    run = waiting.instance.create_run_for_job(job, tags=tags, status=DagsterRunStatus.STARTED)
+    other = {found.tags[ACCOUNT_TAG] for found in sensor_requests(waiting)}
+    assert tags[ACCOUNT_TAG] not in other, "it would only wait for the account"
+    waiting.instance.report_run_failed(run)
+    assert tags[ACCOUNT_TAG] in {found.tags[ACCOUNT_TAG] for found in sensor_requests(waiting)}
 
 
 @pytest.mark.parametrize("job", [DISPATCHER_JOB, POSITION_MANAGER_JOB])

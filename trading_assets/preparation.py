@@ -1,0 +1,40 @@
+"""What an opened world needs before its services start: what a killed start left behind, and bars to look back on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.settings import Settings
+from trading_assets.world.runtime import Runtime
+
+
+def prepare_world(settings: Settings, runtime: Runtime, say: Callable[[str, str], None]) -> None:
+    """Recover, then load the missing minute bars of the sessions before; ``say`` gets a topic and one line about it.
+
+    Bars that cannot be had now do not keep the world closed: what needs them stays unknown, and unknown denies.
+    """
+    from dagster import DagsterInstance
+
+    from trading_assets.definitions import build_definitions
+    from trading_assets.jobs.backfill import load_history
+    from trading_assets.jobs.recovery import recover
+    from trading_assets.market.sessions import session_of, shift
+    from trading_assets.resources.desk import Desk
+
+    desk = Desk(lambda: settings, lambda _: runtime)
+    # Without it the instance would look for the storage of the default world.
+    os.environ["TRADING_ASSETS_DAGSTER_URL"] = runtime.dagster_url
+    with DagsterInstance.from_config(str(runtime.world.dagster)) as instance:
+        ended = recover(desk, instance)
+        if ended:
+            say("recovery", f"{len(ended)} runs of a killed start were ended; their work is open again")
+        now = desk.clock.now()
+        session = session_of(now) or shift(now.date(), 1)
+        try:
+            loaded = load_history(desk, build_definitions(desk), instance, session)
+        except TradingAssetsError as error:
+            say("history", f"not loaded, signals wait for it: {error}")
+        else:
+            say("history", f"minute bars of {loaded} sessions loaded" if loaded else "minute bars are there")
