@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
 from trading_assets.automation.names import (
     CLOSING_TICK,
     DISPATCHER_TICK,
@@ -35,6 +37,7 @@ from trading_assets.recorded_world import summary as recorded_summary
 from trading_assets.settings import load_settings
 from trading_assets.world.paths import World, WorldKind, WorldState, home_directory
 from trading_assets.world.processes import Children
+from trading_assets.world.recorded_feeds import require_reach
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, Definitions
@@ -105,11 +108,14 @@ def run_demo(
     try:
         # A mistake in a configuration file is said before anything of a finished day is removed.
         settings = load_settings(world=world, kind=WorldKind.PRACTICE, env=env)
+        # So is a folder of feeds that has nothing to show.
+        if arguments.played.feeds is not None:
+            require_reach(arguments.played.feeds, arguments.days())
         resumed = _claim(world, arguments, fresh=fresh)
         with Screen(enabled=show_progress) as screen:
             screen.say("resuming an unfinished day" if resumed else "preparing the world")
             for line in bring_in(world, settings, arguments.played, arguments.days()):
-                screen.say(line)
+                screen.say(escape(line))
             with _opened(world, arguments) as (desk, definitions, instance):
                 ready = time.monotonic()
                 demo = _Demo(desk, definitions, instance, arguments, screen)

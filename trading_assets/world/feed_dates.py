@@ -10,7 +10,8 @@ import re
 from datetime import date, timedelta
 
 _ELEMENT = re.compile(
-    rb"(<(?:[\w.-]+:)?(?:pubDate|published|updated|lastBuildDate|date|created|modified|issued)(?:\s[^<>]*)?>)([^<]*|<!\[CDATA\[[^<]*)(?=<|\]\]>)",
+    rb"(<(?:[\w.-]+:)?(?:pubDate|published|updated|lastBuildDate|date|created|modified|issued)(?:\s[^<>]*)?>)"
+    rb"(<!\[CDATA\[[^<]*|[^<]*)(?=<|\]\]>)",
     re.IGNORECASE,
 )
 _JSON = re.compile(rb'("date_(?:published|modified)"\s*:\s*")([^"]*)(?=")')

@@ -61,9 +61,8 @@ def keep(folder: FeedFolder, directory: Path, sessions: Sequence[Session], read:
     contents = folder.contents
     tally: Counter[str] = Counter()
     by_feed = _by_feed(contents.captures, folder.shift_days, tally)
-    refused = sorted(name for name, rows in by_feed.items() if rows[0].at >= sessions[-1].close)
-    if len(refused) == len(by_feed):
-        raise _all_later(folder, by_feed, sessions)
+    refused = _later(by_feed, sessions)
+    _require_reach(folder, by_feed, sessions)
     tally["after_session"] += sum(len(by_feed.pop(name)) for name in refused)
     bodies = directory / BODIES
     bodies.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,6 +103,11 @@ def keep(folder: FeedFolder, directory: Path, sessions: Sequence[Session], read:
     }
     write_private(kept, json.dumps({"feeds": feeds, "counts": counts}, indent=1) + "\n")
     return counts
+
+
+def require_reach(folder: FeedFolder, sessions: Sequence[Session]) -> None:
+    """Raise ``ConfigurationError`` if every capture was made after the last of ``sessions``, or none says when."""
+    _require_reach(folder, _by_feed(folder.contents.captures, folder.shift_days, Counter()), sessions)
 
 
 def counts_of(directory: Path) -> dict[str, Any] | None:
@@ -179,12 +183,17 @@ def _by_feed(captures: Iterable[Found], shift_days: int, tally: Counter[str]) ->
     return dict(found)
 
 
-def _all_later(
-    folder: FeedFolder, by_feed: Mapping[str, Sequence[_Played]], sessions: Sequence[Session]
-) -> ConfigurationError:
+def _later(by_feed: Mapping[str, Sequence[_Played]], sessions: Sequence[Session]) -> list[str]:
+    """The feeds of which nothing was captured before the last session's close."""
+    return sorted(name for name, rows in by_feed.items() if rows[0].at >= sessions[-1].close)
+
+
+def _require_reach(folder: FeedFolder, by_feed: Mapping[str, Sequence[_Played]], sessions: Sequence[Session]) -> None:
+    if len(_later(by_feed, sessions)) < len(by_feed):
+        return
     first = min(row.at for rows in by_feed.values() for row in rows)
     days = folder.shift_days + (sessions[0].day - first.date()).days
-    return ConfigurationError(
+    raise ConfigurationError(
         f"every capture was made after the last session, {sessions[-1].key}: the first on {first:%Y-%m-%d %H:%M} UTC",
         where=str(folder.path),
         mend=f"Play a session that they cover, or move them with --feeds-shift-days {days}.",
