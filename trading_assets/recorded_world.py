@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +93,7 @@ def forget(world: World) -> None:
     shutil.rmtree(world.exchange / recorded_feeds.BODIES, ignore_errors=True)
 
 
-def summary(world: World, played: Played, shown_until: Any) -> dict[str, Any]:
+def summary(world: World, played: Played, shown_until: datetime) -> dict[str, Any]:
     """The counts of bars and feeds, and what of this world is modelled because nothing that was recorded has it."""
     found: dict[str, Any] = {}
     modelled: list[str] = []

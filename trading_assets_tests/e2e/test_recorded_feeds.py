@@ -53,13 +53,23 @@ def bars(module_world_home: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def feeds(module_world_home: Path) -> Path:
-    """A headline before the session, one captured at 10:05, a broken capture, and one of the day after."""
-    folder = module_world_home / "captured"
+    """A headline before the session, one captured at 10:05, and one of the day after."""
+    return captured(module_world_home / "captured")
+
+
+@pytest.fixture(scope="module")
+def untidy(module_world_home: Path) -> Path:
+    """The same, and a capture at 11:05 that is no feed."""
+    folder = captured(module_world_home / "untidy")
+    capture(folder, "wire", CAPTURED + 60 * MINUTE, "<html>log in</html>")
+    return folder
+
+
+def captured(folder: Path) -> Path:
     early = (FALLS, SESSION.open - 30 * MINUTE)
     beats = (BEATS, CAPTURED - MINUTE)
     capture(folder, "wire", SESSION.open - 20 * MINUTE, rss(early))
     capture(folder, "wire", CAPTURED, rss(beats, early))
-    capture(folder, "wire", CAPTURED + 60 * MINUTE, "<html>log in</html>")
     capture(folder, "wire", SESSION.close + timedelta(hours=20), rss((TOMORROW, SESSION.close), beats))
     return folder
 
@@ -72,8 +82,10 @@ def read(world: DemoWorld, name: str, asset: str) -> pl.DataFrame:
     return FrameStore(World(world.home, name).frames).read(asset, [DAY.isoformat()])
 
 
-def test_a_headline_is_news_from_its_capture_on_and_is_scored(bars: Path, feeds: Path, module_world_home: Path) -> None:
-    world = DemoWorld(module_world_home / "demo", [*options(bars, feeds), "--step", "30"])
+def test_a_headline_is_news_from_its_capture_on_and_is_scored(
+    bars: Path, untidy: Path, module_world_home: Path
+) -> None:
+    world = DemoWorld(module_world_home / "demo", [*options(bars, untidy), "--step", "30"])
     summary = world.finish()
     assert summary["consistent"] is True
     found = summary["feeds"]
@@ -89,11 +101,32 @@ def test_a_headline_is_news_from_its_capture_on_and_is_scored(bars: Path, feeds:
     assert scored[BEATS]["score"] > 0 > scored[FALLS]["score"]
     assert all(row["known_at"] >= row["fetched_at"] for row in scored.values())
 
-    later = world.tool("demo", "--quiet", "--bars", str(bars), "--session", "2026-03-11", "--feeds", str(feeds))
+    later = world.tool("demo", "--quiet", "--bars", str(bars), "--session", "2026-03-11", "--feeds", str(untidy))
     assert later.returncode == 2
     assert "every capture was made after the last session, 2026-03-11" in later.stderr
     assert "--feeds-shift-days -2" in later.stderr
     assert read(world, "demo", "news").height == 2, "the finished day is still there"
+
+
+@pytest.mark.recorded
+def test_recorded_bars_and_recorded_feeds_of_one_day_are_played_together(recorded_data: Path, world_home: Path) -> None:
+    bars = recorded_data / "bars_1m" / "S1_yahoo_2026_tech100" / "bars.parquet"
+    folder = recorded_data / "feeds" / "F3_finance_feeds_2026_05"
+    given = ["--bars", str(bars), "--session", "2026-05-01", "--feeds", str(folder), "--step", "30"]
+    world = DemoWorld(world_home, given)
+    summary = world.finish()
+    assert summary["consistent"] is True
+    assert summary["failed_runs"] == {}
+    found = summary["feeds"]
+    assert (found["feeds"], found["items_served"], found["broken"]) == (3, 89, 0)
+    assert "yahoo-finance-news" in found["refused_feeds"], "captured in July"
+    news = FrameStore(World(world_home, "demo").frames).read("news", ["2026-05-01"])
+    assert summary["articles"] == news.height == 89
+    first = dict(news.group_by("feed").agg(pl.col("fetched_at").min()).iter_rows())
+    assert set(first) == {"cnbc-top-news", "fomc-rss", "sec-edgar-8k"}
+    assert first["cnbc-top-news"] >= datetime(2026, 5, 1, 15, 15, 47, tzinfo=UTC) > first["sec-edgar-8k"]
+    named = FrameStore(World(world_home, "demo").frames).read("sentiment", ["2026-05-01"])["ticker"].drop_nulls()
+    assert "AAPL" in set(named)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +151,7 @@ def test_options_that_cannot_be_meant_are_refused_in_one_line(
 # --- up ---------------------------------------------------------------------------------------------------------------
 
 
-def waited_for(condition: Callable[[], bool], patience: float = 240.0) -> None:
+def waited_for(condition: Callable[[], bool], patience: float = 480.0) -> None:
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -168,7 +201,7 @@ def test_up_opens_a_recorded_world_continues_it_and_says_when_the_recording_is_o
     world = DemoWorld(world_home, [])
     given = options(bars, feeds)
     with opened(world, *given) as (process, said):
-        assert re.search(r"^recording +captured: 1 feeds, 4 captures", said(), re.MULTILINE), said()
+        assert re.search(r"^recording +captured: 1 feeds, 3 captures", said(), re.MULTILINE), said()
         assert "bars.parquet is played until 2026-03-13" in said()
         clock = exchange(world.home).clock()
         before = clock.now()
