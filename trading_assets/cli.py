@@ -20,7 +20,7 @@ from trading_assets import __version__
 from trading_assets.domain.errors import TradingAssetsError
 
 if TYPE_CHECKING:
-    from trading_assets.world.recording import Recording
+    from trading_assets.recorded_world import Played
 
 app = typer.Typer(
     name="trading-assets",
@@ -58,23 +58,45 @@ ColumnsOption = Annotated[
 ZoneOption = Annotated[
     str | None, typer.Option("--bars-tz", metavar="ZONE", help="Time zone of instants that carry none; default UTC.")
 ]
-LabelOption = Annotated[str, typer.Option("--bars-label", help="Whether a bar carries its minute's start or end.")]
+LabelOption = Annotated[
+    str | None,
+    typer.Option("--bars-label", show_default="start", help="Whether a bar carries its minute's start or end."),
+]
 TickerOption = Annotated[
     str | None, typer.Option("--bars-ticker", metavar="TICKER", help="The ticker of a recording without such a column.")
 ]
+FeedsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--feeds",
+        metavar="DIR",
+        help="Recorded RSS, Atom or JSON feeds, each capture shown from its time on: DIR/FEED/20260501T151547Z.xml.",
+    ),
+]
+ShiftOption = Annotated[
+    int | None,
+    typer.Option(
+        "--feeds-shift-days",
+        metavar="DAYS",
+        min=-36_600,
+        max=36_600,
+        help="Play the feeds as if captured and published that many days later.",
+    ),
+]
 
 
-def _recording(
-    path: Path | None, columns: str | None, zone: str | None, label: str, ticker: str | None
-) -> Recording | None:
-    if path is None:
-        for option, value in (("--bars-columns", columns), ("--bars-tz", zone), ("--bars-ticker", ticker)):
-            if value is not None:
-                raise typer.BadParameter("belongs to --bars", param_hint=option)
-        return None
-    from trading_assets.world.recording import parse_recording
+def _played(
+    bars: Path | None,
+    columns: str | None,
+    zone: str | None,
+    label: str | None,
+    ticker: str | None,
+    feeds: Path | None,
+    shift_days: int | None,
+) -> Played:
+    from trading_assets.recorded_world import parse_played
 
-    return parse_recording(path, columns, zone, label, ticker)
+    return parse_played(bars, columns, zone, label, ticker, feeds, shift_days)
 
 
 def _print(value: Any, as_json: bool, as_text: Callable[[], str]) -> None:
@@ -106,31 +128,34 @@ def demo(
     bars: BarsOption = None,
     bars_columns: ColumnsOption = None,
     bars_tz: ZoneOption = None,
-    bars_label: LabelOption = "start",
+    bars_label: LabelOption = None,
     bars_ticker: TickerOption = None,
+    feeds: FeedsOption = None,
+    feeds_shift_days: ShiftOption = None,
     world: Annotated[str, typer.Option("--world", help="Name of the demo's world.")] = "demo",
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard an unfinished demo of the same name.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Trade complete sessions in accelerated time against the practice exchange, and say what came of it.
 
-    The market is generated from the seed, or recorded minute bars are played (--bars). Needs no key and no
-    network. Killed in the middle, the same command resumes; a finished demo is replaced.
+    The market is generated from the seed, or recorded minute bars are played (--bars), and recorded feeds are served
+    at the times of their capture (--feeds). Needs no key and no network. Killed in the middle, the same command
+    resumes; a finished demo is replaced.
     Exit code 0 only if ledger and exchange agree at the end.
     """
     from trading_assets.demo.driver import DEFAULT_SESSION, DemoArguments, run_demo
     from trading_assets.demo.screen import show_summary
 
-    recording = _recording(bars, bars_columns, bars_tz, bars_label, bars_ticker)
-    if recording is not None and session is None:
+    played = _played(bars, bars_columns, bars_tz, bars_label, bars_ticker, feeds, feeds_shift_days)
+    if (bars is not None or feeds is not None) and session is None:
         raise typer.BadParameter("say which session of the recording to play", param_hint="--session")
     arguments = DemoArguments(
         session=session or DEFAULT_SESSION,
         seed=seed,
         scenario=scenario,
-        step_minutes=step or (5 if recording is None else 1),
+        step_minutes=step or (5 if bars is None else 1),
         sessions=sessions,
-        recording=recording,
+        played=played,
     )
     to_stdout = json_path is not None and str(json_path) == "-"
     if json_path is not None and not to_stdout and not json_path.parent.is_dir():
@@ -160,15 +185,34 @@ def up(
             help="How fast a practice exchange's clock goes: 1 as the wall's, 10, 60; 0 stands still.",
         ),
     ] = None,
+    session: Annotated[
+        date | None,
+        typer.Option("--session", parser=_day, metavar="DATE", help="First session of a new practice world."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, show_default="1", help="Seed of a new practice world: what is not recorded.")
+    ] = None,
+    bars: BarsOption = None,
+    bars_columns: ColumnsOption = None,
+    bars_tz: ZoneOption = None,
+    bars_label: LabelOption = None,
+    bars_ticker: TickerOption = None,
+    feeds: FeedsOption = None,
+    feeds_shift_days: ShiftOption = None,
 ) -> None:
     """Open a world: database, practice exchange where it has one, code server, daemon and Dagster UI.
 
-    A service that ends by itself is started again. Ctrl-C stops all in order; the next start continues.
+    With --bars or --feeds (as of demo) a new practice world plays what was recorded from --session on, through all
+    sessions in a row that the bars cover. The next start needs none of these options; others than the world was made
+    with are refused. A service that ends by itself is started again. Ctrl-C stops all in order; the next start
+    continues.
     """
     from trading_assets.preparation import prepare_world
+    from trading_assets.recorded_world import last_session, opening
     from trading_assets.world.service import serve
 
-    serve(world, port, speed, prepare_world)
+    played = _played(bars, bars_columns, bars_tz, bars_label, bars_ticker, feeds, feeds_shift_days)
+    serve(world, port, speed, prepare_world, opening(played, session, seed), last_session)
 
 
 @app.command()

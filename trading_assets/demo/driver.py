@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
 from trading_assets.automation.names import (
     CLOSING_TICK,
     DISPATCHER_TICK,
@@ -31,10 +33,12 @@ from trading_assets.demo.ticks import Ticker
 from trading_assets.domain.errors import ConfigurationError, TradingAssetsError
 from trading_assets.jobs.backfill import load_history
 from trading_assets.market.sessions import Session, session_on, shift
+from trading_assets.recorded_world import NOTHING, Played, bring_in, forget
+from trading_assets.recorded_world import summary as recorded_summary
 from trading_assets.settings import load_settings
 from trading_assets.world.paths import World, WorldKind, WorldState, home_directory
 from trading_assets.world.processes import Children
-from trading_assets.world.recording import Recording, counts_of, keep
+from trading_assets.world.recorded_feeds import require_reach
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, Definitions
@@ -48,8 +52,6 @@ DEFAULT_SESSION = date(2026, 3, 11)
 _KEPT = ("strategy.yaml", "accounts.yaml")
 #: How often a step looks again for work, before it gives up and says so.
 _ROUNDS = 20
-#: What no recording of minute bars has.
-MODELLED = ("option chains and quotes", "stock quotes", "prices within a minute", "daily bars before the recording")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class DemoArguments:
     scenario: str = "normal"
     step_minutes: int = 5
     sessions: int = 1
-    recording: Recording | None = None
+    played: Played = NOTHING
 
     def as_json(self) -> dict[str, Any]:
         """As kept in ``world.json``."""
@@ -71,7 +73,7 @@ class DemoArguments:
             "scenario": self.scenario,
             "step_minutes": self.step_minutes,
             "sessions": self.sessions,
-            "recording": None if self.recording is None else self.recording.as_json(),
+            **self.played.as_json(),
         }
 
     def days(self) -> tuple[Session, ...]:
@@ -105,12 +107,14 @@ def run_demo(
     try:
         # A mistake in a configuration file is said before anything of a finished day is removed.
         settings = load_settings(world=world, kind=WorldKind.PRACTICE, env=env)
+        # So is a folder of feeds that has nothing to show.
+        if arguments.played.feeds is not None:
+            require_reach(arguments.played.feeds, arguments.days())
         resumed = _claim(world, arguments, fresh=fresh)
         with Screen(enabled=show_progress) as screen:
             screen.say("resuming an unfinished day" if resumed else "preparing the world")
-            if arguments.recording is not None:
-                days = [session.day for session in arguments.days()]
-                keep(arguments.recording, world.exchange, days, settings.strategy.context.index)
+            for line in bring_in(world, settings, arguments.played, arguments.days()):
+                screen.say(escape(line))
             with _opened(world, arguments) as (desk, definitions, instance):
                 ready = time.monotonic()
                 demo = _Demo(desk, definitions, instance, arguments, screen)
@@ -132,6 +136,7 @@ def _claim(world: World, arguments: DemoArguments, *, fresh: bool) -> bool:
     """Make the world ours: True if an unfinished day is to be resumed."""
     record = world.record()
     if record is None:
+        forget(world)
         return False
     if record.kind is not WorldKind.PRACTICE:
         raise ConfigurationError(
@@ -277,15 +282,6 @@ class _Demo:
             "fills": sum(part["fills"] for part in parts),
         }
 
-    def _recording(self) -> dict[str, Any]:
-        """What was recorded, and what of this world is modelled because no recording has it."""
-        if self.arguments.recording is None:
-            return {}
-        counts = counts_of(self.desk.runtime.world.exchange) or {}
-        index = counts.get("composite_index")
-        more = [f"the index {index}: the mean of the recorded names, without options"] if index else []
-        return {"recording": counts, "modelled": [*MODELLED, *more]}
-
     def summary(self) -> dict[str, Any]:
         """The demo as JSON; ``consistent`` only if ledger and exchange agree for every account."""
         first, last = self.arguments.days()[0], self.arguments.days()[-1]
@@ -306,8 +302,8 @@ class _Demo:
             "seed": self.arguments.seed,
             "scenario": self.arguments.scenario,
             "step_minutes": self.arguments.step_minutes,
-            "source": "simulated" if self.arguments.recording is None else "recorded",
-            **self._recording(),
+            "source": "simulated" if self.arguments.played.bars is None else "recorded",
+            **recorded_summary(self.desk.runtime.world, self.arguments.played, self.desk.clock.now()),
             **day,
             "accounts": accounts,
             "failed_runs": failed_runs(self.instance),

@@ -78,6 +78,14 @@ def show_summary(summary: Mapping[str, Any], world: str) -> None:
     )
     if "recording" in summary:
         _show_recording(console, summary)
+    if "feeds" in summary:
+        feeds = summary["feeds"]
+        console.print(
+            f"recorded feeds: {feeds['items_served']} items of {feeds['captures']} captures of {feeds['feeds']} feeds"
+            f"{_shifted(feeds['shift_days'])}, {feeds['broken']} of the captures broken"
+        )
+    if "modelled" in summary:
+        console.print(f"[yellow]modelled, not recorded:[/yellow] {', '.join(summary['modelled'])}")
     console.print(f"{summary['articles']} articles, {summary['signals']} signals\n")
     for name, account in summary["accounts"].items():
         table = Table(title=f"account {name}", show_header=False, title_justify="left")
@@ -127,7 +135,10 @@ def _show_recording(console: Console, summary: Mapping[str, Any]) -> None:
         f"sessions, {found['exact_duplicates']} repeated, {found['conflicting_duplicates']} contradicting; "
         f"{found['out_of_order']} out of order, {found['missing_minutes']} minutes without a bar"
     )
-    console.print(f"[yellow]modelled, not recorded:[/yellow] {', '.join(summary['modelled'])}")
+
+
+def _shifted(days: int) -> str:
+    return f", shifted by {days:+d} days" if days else ""
 
 
 def _dollars(amount: str | None) -> str:

@@ -60,6 +60,7 @@ class ExchangeConfig(BaseModel):
     last_session: date | None = Field(None, description="the last XNYS session of this world; default the first")
     scenario: str = Field("normal", min_length=1, description="scenario of the simulated market")
     recorded: bool = Field(False, description="play recording.parquet beside this file instead of a simulated market")
+    recorded_feeds: bool = Field(False, description="serve the captures of feeds.json instead of generated headlines")
     composite: str | None = Field(None, description="the recorded ticker that is an index made of the others")
     start_at: AwareDatetime | None = Field(None, description="first instant; default five minutes before the open")
     speed: float = Field(0, ge=0, le=3600, description="0 = stepped; else multiples of wall time")

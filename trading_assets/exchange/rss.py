@@ -1,9 +1,12 @@
-"""RSS: one feed per headline source, showing what was published so far, with ETag and Last-Modified honoured."""
+"""RSS: one feed per headline source, showing what was published so far, with ETag and Last-Modified honoured.
+
+The feeds are generated with the market, or recorded ones: a world with recorded feeds makes up no headline.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from datetime import date
+from datetime import date, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from xml.sax.saxutils import escape
 
@@ -13,17 +16,21 @@ from starlette.routing import Route
 
 from trading_assets.exchange.http import answer
 from trading_assets.exchange.market_port import Headline
+from trading_assets.exchange.recorded_feeds import RecordedFeeds
 from trading_assets.exchange.venue import Venue
 
 #: Items that a feed shows, newest first.
 _ITEMS = 50
+#: Answers that HTTP gives no body.
+_WITHOUT_BODY = (204, 304)
 
 
 class RssRoutes:
     """The news of one venue. Reading needs no credentials, as with any public feed."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, recorded: RecordedFeeds | None = None) -> None:
         self._venue = venue
+        self._recorded = recorded
         self._drawn: tuple[date, dict[str, list[Headline]]] | None = None
 
     @property
@@ -43,42 +50,57 @@ class RssRoutes:
 
     def published(self) -> int:
         """How many headlines are public now."""
+        if self._recorded is not None:
+            return self._recorded.published(self._venue.world.now)
         return sum(len(self._visible(feed)) for feed in self._feeds)
 
     async def index(self, request: Request) -> Response:
         """Names and addresses of the feeds."""
-        return answer({"feeds": [{"name": name, "path": f"/rss/{name}.xml"} for name in sorted(self._feeds)]})
+        names = self._recorded.names if self._recorded is not None else sorted(self._feeds)
+        return answer({"feeds": [{"name": name, "path": f"/rss/{name}.xml"} for name in names]})
 
     async def feed(self, request: Request) -> Response:
         """One feed, or 304 if the client's copy is current."""
         name = request.path_params["feed"]
-        if name not in self._feeds:
+        if name not in (self._recorded.names if self._recorded is not None else self._feeds):
             return Response("no such feed\n", 404, media_type="text/plain")
+        if self._recorded is not None:
+            shown = self._recorded.at(name, self._venue.world.now)
+            if shown.status != 200:
+                body = b"" if shown.status in _WITHOUT_BODY else shown.body
+                return Response(body, shown.status, headers={"Content-Type": shown.content_type})
+            return _conditional(request, shown.body, shown.content_type, shown.since)
         visible = self._visible(name)[-_ITEMS:][::-1]
-        body = _document(name, visible).encode()
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        if visible:
-            headers["Last-Modified"] = format_datetime(visible[0].published_at.replace(microsecond=0), usegmt=True)
-        if _is_current(request, etag, visible):
-            return Response(status_code=304, headers=headers)
-        return Response(body, headers=headers, media_type="application/rss+xml")
+        changed = visible[0].published_at if visible else None
+        return _conditional(request, _document(name, visible).encode(), "application/rss+xml", changed)
 
     def _visible(self, name: str) -> list[Headline]:
         now = self._venue.world.now
         return [headline for headline in self._feeds[name] if headline.published_at <= now]
 
 
-def _is_current(request: Request, etag: str, visible: list[Headline]) -> bool:
+def _conditional(request: Request, body: bytes, content_type: str, changed: datetime | None) -> Response:
+    """The body with its validators, or 304 if the client's copy is current. ``changed`` None: never yet."""
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if changed is not None:
+        headers["Last-Modified"] = format_datetime(changed.replace(microsecond=0), usegmt=True)
+    if _is_current(request, etag, changed):
+        return Response(status_code=304, headers=headers)
+    # Given as a header, the type is sent as it is: a recorded one may name no charset, or a wrong one.
+    return Response(body, headers=headers | {"Content-Type": content_type})
+
+
+def _is_current(request: Request, etag: str, changed: datetime | None) -> bool:
     """If-None-Match decides alone where it is sent; else If-Modified-Since."""
     match = request.headers.get("If-None-Match")
     if match is not None:
         return etag in (part.strip().removeprefix("W/") for part in match.split(","))
     since = request.headers.get("If-Modified-Since")
-    if since is None or not visible:
+    if since is None or changed is None:
         return False
     try:
-        return visible[0].published_at.replace(microsecond=0) <= parsedate_to_datetime(since)
+        return changed.replace(microsecond=0) <= parsedate_to_datetime(since)
     except (ValueError, TypeError):
         return False
 

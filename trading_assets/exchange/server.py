@@ -25,6 +25,7 @@ from trading_assets.exchange.http import Door, refused
 from trading_assets.exchange.journal import JOURNAL_FILE, Journal
 from trading_assets.exchange.limits import RateLimit
 from trading_assets.exchange.markets import market_source
+from trading_assets.exchange.recorded_feeds import RecordedFeeds, load_feeds
 from trading_assets.exchange.refusal import NOT_FOUND, Refusal
 from trading_assets.exchange.rest_data import DataRoutes
 from trading_assets.exchange.rest_trading import TradingRoutes
@@ -36,13 +37,13 @@ ADDRESS_FILE = "exchange.json"
 _log = logging.getLogger(__name__)
 
 
-def application(venue: Venue) -> Starlette:
-    """Every interface of the exchange over one venue."""
+def application(venue: Venue, feeds: RecordedFeeds | None = None) -> Starlette:
+    """Every interface of the exchange over one venue. Recorded ``feeds`` stand in for the market's headlines."""
     counts = venue.config.speed > 0
     per_minute = venue.config.rules.requests_per_minute
     trading = Door(venue, RateLimit(per_minute, "rate limit exceeded", counts=counts))
     data = Door(venue, RateLimit(per_minute, "too many requests", counts=counts))
-    news = RssRoutes(venue)
+    news = RssRoutes(venue, feeds)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -82,11 +83,12 @@ async def _unknown(request: Request, error: Exception) -> Response:
 def serve(directory: Path, port: int = 0) -> None:
     """Run the exchange of ``directory`` until it is told to stop, or until its journal fails."""
     config = load_config(directory)
+    feeds = load_feeds(directory) if config.recorded_feeds else None
     venue = Venue(config, market_source(config, directory), Journal(directory / JOURNAL_FILE))
     listener = _listen(port) if port else _listen(_last_port(directory), or_any=True)
     bound = int(listener.getsockname()[1])
     server = uvicorn.Server(
-        uvicorn.Config(application(venue), log_level="warning", access_log=False, timeout_keep_alive=75)
+        uvicorn.Config(application(venue, feeds), log_level="warning", access_log=False, timeout_keep_alive=75)
     )
     venue.on_failure = lambda: setattr(server, "should_exit", True)
     asyncio.run(_run(server, listener, directory, bound))

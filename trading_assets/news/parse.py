@@ -1,6 +1,6 @@
 """From the bytes of a feed to stories. Nothing is fetched, stored or judged here.
 
-``feedparser`` does the reading; this module refuses what it accepts too kindly (an HTML page is "a feed with no
+``feedparser`` does the reading of XML; this module refuses what it accepts too kindly (an HTML page is "a feed with no
 entries" to it) and what could hurt (entity declarations, of which real feeds have none).
 """
 
@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.news.json_feed import json_entries, looks_like_json
 from trading_assets.news.text import plain, storable
 
 TITLE_LIMIT = 1000
@@ -111,15 +112,23 @@ def _story(entry: dict[str, Any]) -> ParsedStory | None:
 
 
 def parse_feed(body: bytes, *, content_type: str | None = None, where: str = "feed") -> ParsedFeed:
-    """Read one RSS, Atom or RDF document.
+    """Read one RSS, Atom or RDF document, or a JSON Feed.
 
-    Raises ``FeedUnreadable`` when the body is empty, is no feed (an HTML page, JSON), declares entities, or is broken
-    in such a way that not one story could be read. A feed that is merely untidy is read, with ``complaint`` set.
+    Raises ``FeedUnreadable`` when the body is empty, is no feed (an HTML page, other JSON), declares entities, or is
+    broken in such a way that not one story could be read. A feed that is merely untidy is read, with ``complaint`` set.
     """
     import feedparser
 
     if not body.strip():
         raise FeedUnreadable("the body is empty", where=where)
+    if looks_like_json(body):
+        try:
+            version, entries = json_entries(body)
+        except ValueError as failure:
+            raise FeedUnreadable(str(failure), where=where) from None
+        read = [_story(entry) for entry in entries]
+        kept = tuple(story for story in read if story is not None)
+        return ParsedFeed(version, kept, complete=True, unusable=len(read) - len(kept), complaint=None)
     _refuse_entities(body, where)
     headers = {"content-type": content_type} if content_type else {}
     try:

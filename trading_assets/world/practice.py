@@ -69,6 +69,7 @@ def write_config(
     last_session: date | None = None,
     recorded: bool = False,
     composite: str | None = None,
+    recorded_feeds: bool = False,
     accounts: Sequence[PracticeAccount],
     start_at: datetime | None = None,
     speed: float = 0.0,
@@ -76,7 +77,8 @@ def write_config(
     """Write ``config.json`` (0600) unless it is there: an exchange keeps its keys, seed and accounts for life.
 
     ``last_session`` is the last that is played (default: only ``session``); ``recorded`` plays the recording kept in
-    the directory, in which ``composite`` is an index made of the other names. Other values than the stored ones raise
+    the directory, in which ``composite`` is an index made of the other names; ``recorded_feeds`` serves the feeds kept
+    there instead of generated headlines. Other values than the stored ones raise
     :class:`ConfigurationError`; ``start_at`` only matters at birth, ``speed`` and ``last_session`` may change with
     every start.
     """
@@ -86,13 +88,16 @@ def write_config(
         "scenario": scenario,
         "recorded": recorded,
         "composite": composite,
+        "recorded_feeds": recorded_feeds,
     }
     running = {"speed": speed, "last_session": (last_session or session).isoformat()}
     opened = {account.name: (account.cash, account.options_level) for account in accounts}
     path = directory / "config.json"
     if path.exists():
         stored = read_config(directory)
-        differing = [key for key, value in wanted.items() if stored.get(key) != value]
+        # An exchange that was made before there were recorded feeds has none.
+        kept = {"recorded_feeds": False} | stored
+        differing = [key for key, value in wanted.items() if kept.get(key) != value]
         if {a["name"]: (Decimal(a["cash"]), a["options_level"]) for a in stored["accounts"]} != opened:
             differing.append("accounts")
         if differing:

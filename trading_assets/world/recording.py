@@ -18,6 +18,7 @@ import polars as pl
 
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.market.recordings import LABELS, RecordingError, RecordingFormat, composite, normalise
+from trading_assets.market.sessions import shift
 
 BARS_FILE, COUNTS_FILE = "recording.parquet", "recording.json"
 
@@ -122,6 +123,16 @@ def tickers(directory: Path, first: date) -> tuple[str, ...]:
     bars = pl.read_parquet(directory / BARS_FILE, columns=["ticker", "ts"])
     day = pl.col("ts").dt.convert_time_zone("America/New_York").dt.date()
     return tuple(sorted(bars.filter(day == first)["ticker"].unique().to_list()))
+
+
+def sessions_from(directory: Path, first: date) -> int:
+    """How many sessions in a row from ``first`` on the kept recording has bars of. A session without one ends it."""
+    bars = pl.read_parquet(directory / BARS_FILE, columns=["ts"])
+    days = set(bars["ts"].dt.convert_time_zone("America/New_York").dt.date().unique())
+    count = 0
+    while shift(first, count).day in days:
+        count += 1
+    return count
 
 
 def _read(path: Path) -> pl.DataFrame:

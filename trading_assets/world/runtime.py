@@ -183,6 +183,7 @@ def _exchange(settings: Settings, record: WorldRecord, speed: float) -> Practice
         last_session=shift(session, int(arguments.get("sessions", 1)) - 1).day,
         recorded=arguments.get("recording") is not None,
         composite=(counts_of(world.exchange) or {}).get("composite_index"),
+        recorded_feeds=arguments.get("feeds") is not None,
         speed=speed,
         scenario=str(arguments["scenario"]),
         accounts=[

@@ -7,28 +7,42 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from trading_assets.domain.errors import ConfigurationError
+from trading_assets.domain.errors import BrokerUnavailable, ConfigurationError
 from trading_assets.world import practice
 from trading_assets.world.dagster_home import write_dagster_home
 from trading_assets.world.lease import STOP_ORDER, stop_world
-from trading_assets.world.paths import HOME_VARIABLE, WORLD_VARIABLE, World, WorldState, home_directory
+from trading_assets.world.paths import (
+    HOME_VARIABLE,
+    WORLD_VARIABLE,
+    World,
+    WorldKind,
+    WorldRecord,
+    WorldState,
+    home_directory,
+)
 from trading_assets.world.processes import Children, ProcessError
-from trading_assets.world.runtime import LEDGER_DATABASE, Runtime, open_world
+from trading_assets.world.runtime import DEFAULT_PRACTICE, LEDGER_DATABASE, Runtime, open_world
 from trading_assets.world.supervisor import Service, Supervisor
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from trading_assets.market.sessions import Session
     from trading_assets.settings import Settings
 
+#: From the settings, a world's record (None: a new one) and the arguments of a world that nobody gave any: the new
+#: world's arguments (None: those of the record) and what to say.
+Opening = Callable[["Settings", WorldRecord | None, Mapping[str, Any]], tuple[Mapping[str, Any] | None, Sequence[str]]]
+
 _CODE = "trading_assets.definitions"
+_CLOCK_LOOK_SECONDS = 5.0
 
 
 def serve(
@@ -36,16 +50,20 @@ def serve(
     port: int,
     speed: float | None,
     prepare: Callable[[Settings, Runtime, Callable[[str, str], None]], None],
+    opening: Opening | None = None,
+    last_session: Callable[[Mapping[str, Any]], Session | None] = lambda _: None,
 ) -> None:
     """Start the world's services, print one line for each, look after them until Ctrl-C (or SIGTERM), stop in order.
 
     ``speed`` moves a practice exchange's clock that many times as fast as the wall's; None leaves a finished demo where
     it ended, and lets any other practice world run with the wall. ``prepare`` ends what an earlier start left
-    unfinished and loads what is missing; it runs before anything that acts is started.
+    unfinished and loads what is missing; it runs before anything that acts is started. ``opening`` makes a practice
+    world of a person's options or refuses them; ``last_session`` tells from a world's arguments where its recording
+    ends, which is said once.
     """
     from trading_assets.settings import load_settings
 
-    settings = load_settings(world=world_name)
+    settings = load_settings(world=world_name, kind=None if opening is None else WorldKind.PRACTICE)
     world = settings.world
     lock = world.lock()
     lock.acquire()
@@ -56,9 +74,11 @@ def serve(
         signal.signal(asked, signal.default_int_handler)
     try:
         record = world.record()
+        said: Sequence[str]
+        made, said = (None, ()) if opening is None else opening(settings, record, DEFAULT_PRACTICE)
         finished = record is not None and record.state is WorldState.FINISHED
         pace = speed if speed is not None else 0.0 if finished else 1.0
-        runtime = open_world(settings, begin=not finished, speed=pace)
+        runtime = open_world(settings, arguments=made, begin=not finished, speed=pace)
         home = write_dagster_home(world)
         prepare(settings, runtime, _say)
         for account in settings.accounts:
@@ -68,8 +88,11 @@ def serve(
         chosen = _free_port(port)
         supervisor = Supervisor(children, _services(children, runtime, home, chosen, pace), _say)
         supervisor.start()
+        for line in said:
+            _say("recording", line)
+        over = _RecordingEnd(runtime, last_session)
         print(f"\nDagster UI: http://127.0.0.1:{chosen}\nCtrl-C stops the world.", flush=True)
-        supervisor.watch()
+        supervisor.watch(over.look)
     except KeyboardInterrupt:
         print("\nstopping ...", flush=True)
     finally:
@@ -78,6 +101,32 @@ def serve(
             signal.signal(asked, signal.SIG_IGN)
         print("stopped " + ", ".join(stop_world(world)), flush=True)
         lock.release()
+
+
+class _RecordingEnd:
+    """Says once that the last session of a recording is over. The world stays open to be looked at."""
+
+    def __init__(self, runtime: Runtime, last_session: Callable[[Mapping[str, Any]], Session | None]) -> None:
+        record = runtime.world.record()
+        self._last = last_session(record.arguments) if record is not None else None
+        self._clock = runtime.clock()
+        self._next_look = 0.0
+
+    def look(self) -> bool:
+        """Never a reason to end the world."""
+        if self._last is None or time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + _CLOCK_LOOK_SECONDS
+        # An exchange that is just being started again is asked at the next look.
+        with suppress(BrokerUnavailable):
+            if self._clock.now() >= self._last.close:
+                _say(
+                    "recording",
+                    f"over: {self._last.key} was the last session that it covers. Nothing more is traded; the UI stays "
+                    "open until Ctrl-C.",
+                )
+                self._last = None
+        return False
 
 
 def _services(children: Children, runtime: Runtime, home: Path, port: int, pace: float) -> list[Service]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -114,3 +115,13 @@ def test_an_exchange_that_ends_at_once_tells_why(world: World) -> None:
 def test_a_world_without_an_exchange_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no practice exchange"):
         practice.read_keys(tmp_path)
+
+
+def test_an_exchange_made_before_there_were_recorded_feeds_goes_on_without(world: World) -> None:
+    path = world.exchange / "config.json"
+    stored = json.loads(path.read_text())
+    del stored["recorded_feeds"]
+    path.write_text(json.dumps(stored))
+    _configure(world)
+    with pytest.raises(ConfigurationError, match="another recorded_feeds"):
+        _configure(world, recorded_feeds=True)
