@@ -179,7 +179,7 @@ def _opened(world: World, arguments: DemoArguments) -> Iterator[tuple[Desk, Defi
     runtime = open_world(settings, arguments=arguments.as_json(), begin=True)
     crash_hook.install(runtime.kind)
     try:
-        write_dagster_home(world)
+        write_dagster_home(world, capture=False)
         os.environ["TRADING_ASSETS_DAGSTER_URL"] = runtime.dagster_url
         desk = Desk(lambda: settings, lambda _: runtime)
         with DagsterInstance.from_config(str(world.dagster)) as instance:

@@ -8,10 +8,23 @@ from pathlib import Path
 from trading_assets.world.paths import World
 
 
-def write_dagster_home(world: World) -> Path:
-    """Write ``dagster.yaml`` into the world's Dagster folder and return the folder (``DAGSTER_HOME``)."""
+#: Runs inside one process, one after the other, print nothing; capturing it would start two processes for every run.
+_UNCAPTURED = """
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+"""
+
+
+def write_dagster_home(world: World, *, capture: bool = True) -> Path:
+    """Write ``dagster.yaml`` into the world's Dagster folder and return the folder (``DAGSTER_HOME``).
+
+    Without ``capture`` what runs print is not kept. Their logs and events are, in either case.
+    """
     world.create()
     text = files("trading_assets.defaults").joinpath("dagster.yaml").read_text()
+    if not capture:
+        text += _UNCAPTURED
     target = world.dagster / "dagster.yaml"
     if not target.exists() or target.read_text() != text:
         target.write_text(text)

@@ -106,7 +106,7 @@ def playground(
         os.environ["TRADING_ASSETS_DAGSTER_URL"] = runtime.dagster_url
         desk = Desk(lambda: settings, lambda _: runtime)
         definitions = build_definitions(desk)
-        with DagsterInstance.from_config(str(write_dagster_home(world))) as instance:
+        with DagsterInstance.from_config(str(write_dagster_home(world, capture=False))) as instance:
             found = Playground(desk, definitions, instance, Ticker(definitions, instance, desk))
             if history:
                 from trading_assets.assets.bars import bars
