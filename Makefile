@@ -8,11 +8,15 @@ PYTHON := .venv/bin/python
 WORKERS ?= 2
 ARGS ?=
 
-##@ The two to start with
+##@ The three to start with
 
 .PHONY: demo
 demo: base ## Install what running needs, then trade one accelerated session. ARGS="..." is handed on
 	@$(PYTHON) -m trading_assets.cli demo $(ARGS)
+
+.PHONY: up
+up: base ## Leave the practice world open with its Dagster UI. ARGS="--speed 10" is handed on
+	@$(PYTHON) -m trading_assets.cli up $(ARGS)
 
 .PHONY: test
 test: full ## Install everything, then run the test suite. ARGS="-k name" is handed on to pytest
@@ -27,6 +31,10 @@ test-faults: full ## Kill processes at the worst moments; nothing may be lost or
 .PHONY: test-seeds
 test-seeds: full ## Repeat the random properties over many seeds
 	@$(PYTHON) -m pytest -n $(WORKERS) -m seeds $(ARGS)
+
+.PHONY: soak
+soak: base ## Leave a world open for half an hour at speed 10, kill its services in turn, and judge it
+	@$(PYTHON) tools/soak.py --minutes 30 --speed 10 --kill $(ARGS)
 
 ##@ Before a commit
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from trading_assets.world.paths import World
 
-
 #: Runs inside one process, one after the other, print nothing; capturing it would start two processes for every run.
 _UNCAPTURED = """
 compute_logs:
@@ -16,15 +15,19 @@ compute_logs:
 """
 
 
+def instance_settings(*, capture: bool = True) -> str:
+    """The text of ``dagster.yaml``."""
+    text = files("trading_assets.defaults").joinpath("dagster.yaml").read_text()
+    return text if capture else text + _UNCAPTURED
+
+
 def write_dagster_home(world: World, *, capture: bool = True) -> Path:
     """Write ``dagster.yaml`` into the world's Dagster folder and return the folder (``DAGSTER_HOME``).
 
     Without ``capture`` what runs print is not kept. Their logs and events are, in either case.
     """
     world.create()
-    text = files("trading_assets.defaults").joinpath("dagster.yaml").read_text()
-    if not capture:
-        text += _UNCAPTURED
+    text = instance_settings(capture=capture)
     target = world.dagster / "dagster.yaml"
     if not target.exists() or target.read_text() != text:
         target.write_text(text)

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -29,6 +28,7 @@ from trading_assets.ledger.accounts import AccountRecord, all_accounts
 from trading_assets.ledger.engine import open_ledger
 from trading_assets.ledger.schema import head, require_current
 from trading_assets.world.borrowed import Borrowed, Occupation, occupation
+from trading_assets.world.dagster_home import instance_settings
 from trading_assets.world.paths import World, WorldRecord
 from trading_assets.world.runtime import DAGSTER_DATABASE, LEDGER_DATABASE
 
@@ -267,7 +267,7 @@ def check_dagster_home(world: World) -> Finding:
         return failed(item, f"{file}: {one_line(error)}", f"Remove the file. {up(world)}")
     if content is None:
         return ok(item, f"{world.dagster}; no dagster.yaml yet, the first 'trading-assets up' or demo writes it")
-    if content != files("trading_assets.defaults").joinpath("dagster.yaml").read_text():
+    if content not in (instance_settings(), instance_settings(capture=False)):
         return Finding(item, State.WARNING, f"{file} is not the one of this version", f"{up(world)} It writes it anew.")
     return ok(item, str(world.dagster))
 
