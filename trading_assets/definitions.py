@@ -18,7 +18,7 @@ from dagster import (
 
 from trading_assets.assets.bars import bars
 from trading_assets.assets.daily_bars import daily_bars
-from trading_assets.assets.external import executions, positions
+from trading_assets.assets.external import executions, orders, positions
 from trading_assets.assets.features import features
 from trading_assets.assets.market_context import market_context
 from trading_assets.assets.news import news
@@ -53,7 +53,7 @@ def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:
         executor_def=in_process_executor,
     )
     return Definitions(
-        assets=[*NEWS_ASSETS, *SESSION_ASSETS, executions, positions],
+        assets=[*NEWS_ASSETS, *SESSION_ASSETS, orders, executions, positions],
         jobs=[news_minute, session_minute, dispatcher, position_manager, end_of_session],
         schedules=list(minute_schedules(DefaultScheduleStatus.RUNNING if ticking else DefaultScheduleStatus.STOPPED)),
         sensors=list(acting_sensors(DefaultSensorStatus.RUNNING if ticking else DefaultSensorStatus.STOPPED)),
