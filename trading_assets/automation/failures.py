@@ -1,8 +1,8 @@
 """A failed run is said once, in one way: a sensor (a Dagster concept) that watches every run of the instance.
 
-It writes one line of JSON to ``failures.jsonl`` among the world's logs, says the same as an error in its tick's log, and
-tags the run with the error's first line, so that the list of runs shows it. It starts nothing and repairs nothing: the
-next tick of the failed job covers its work. Saying a failure twice changes nothing.
+It writes one line of JSON to ``failures.jsonl`` among the world's logs, says the same as an error in its tick's log,
+and tags the run with the error's first line, so that the list of runs shows it. It starts nothing and repairs nothing:
+the next tick of the failed job covers its work. Saying a failure twice changes nothing.
 """
 
 from __future__ import annotations

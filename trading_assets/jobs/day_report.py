@@ -51,7 +51,8 @@ def tell_session(context: OpExecutionContext, desk: Desk, session: Session) -> N
             told[asset] |= found
         context.log.info(
             f"account {name}: {sum(day.statuses.values())} signals offered, {day.orders} orders, "
-            f"{day.entries} positions entered, {day.exits} sold from, {day.open_positions} still open; realized {_amount(day.realized_pnl)}, "
+            f"{day.entries} positions entered, {day.exits} sold from, {day.open_positions} still open; "
+            f"realized {_amount(day.realized_pnl)}, "
             f"equity {_amount(equity[name])}"
         )
     picture = session_picture(desk, session, fills, held)

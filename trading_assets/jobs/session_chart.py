@@ -15,8 +15,9 @@ from trading_assets.domain.clock import NEW_YORK
 from trading_assets.market.sessions import Session
 
 INK, FAINT, GAIN, LOSS, UP, DOWN = "#1f2937", "#9ca3af", "#15803d", "#b91c1c", "#2563eb", "#c2410c"
-#: Labels beyond this many would cover each other; the table beside the picture has all fills.
+#: More labels than this would cover each other, so then there are none: the table beside the picture has all fills.
 LABELS = 12
+COLOURS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,11 @@ def draw_session(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from PIL import Image
 
     figure = Figure(figsize=(10, 4.6), dpi=100, facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.065, 0.1, 0.915, 0.72))
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.065, 0.1, 0.9, 0.72))
 
     def minute(at: datetime) -> float:
         """Minutes after the open: the axis."""
@@ -78,36 +80,38 @@ def draw_session(
         end = minute(position.until or session.close)
         colour = FAINT if position.pnl is None else GAIN if position.pnl >= 0 else LOSS
         axes.axvspan(start, end, color=colour, alpha=0.13, linewidth=0, zorder=1)
-        if position.pnl is not None:
+        if position.pnl is not None and len(held) <= LABELS // 2:
             axes.text(
                 (start + end) / 2, 0.025, _dollars(position.pnl), transform=axes.get_xaxis_transform(),
                 ha="center", va="bottom", fontsize=8.5, color=colour, fontweight="bold", zorder=6,
             )  # fmt: skip
+    low, high = min(closes), max(closes)
+    reach = (high - low) or max(abs(high) * 0.001, 0.01)
     for upwards, colour, marker, name in ((True, UP, "^", "signal up"), (False, DOWN, "v", "signal down")):
         points = [place(at) for at, up in signals if up is upwards]
         if points:
-            xs, ys = zip(*points, strict=True)
+            xs = [x for x, _ in points]
+            # Beside the price and not on it: where a signal was bought, both marks are to be seen.
+            ys = [y - reach * 0.07 if upwards else y + reach * 0.07 for _, y in points]
             axes.scatter(
                 xs, ys, marker=marker, s=70, facecolor="white", edgecolor=colour, linewidth=1.6, zorder=4, label=name
             )
     for bought, colour, marker, name in ((True, GAIN, "o", "bought"), (False, LOSS, "X", "sold")):
         points = [place(fill.at) for fill in fills if fill.bought is bought]
         if points:
-            xs, ys = zip(*points, strict=True)
+            xs, ys = [x for x, _ in points], [y for _, y in points]
             axes.scatter(
                 xs, ys, marker=marker, s=62, color=colour, edgecolor="white", linewidth=0.8, zorder=5, label=name
             )
-    low, high = min(closes), max(closes)
-    reach = (high - low) or max(abs(high) * 0.001, 0.01)
     axes.set_ylim(low - reach * 0.22, high + reach * 0.24)
-    for number, fill in enumerate(fills[:LABELS]):
+    for number, fill in enumerate(fills if len(fills) <= LABELS else ()):
         x, y = place(fill.at)
-        above = y < (low + high) / 2 if len(fills) == 1 else number % 2 == 0
+        above = y < low + reach * 0.35 or (number % 2 == 0 and y < low + reach * 0.8)
         right = x > times[0] + (times[-1] - times[0]) * 0.86
         axes.annotate(
-            f"{'+' if fill.bought else '−'}{fill.quantity} at {fill.price:.2f}"
+            f"{'bought' if fill.bought else 'sold'} {fill.quantity} at {fill.price:.2f}"
             + ("" if fill.bought else f"\n{fill.reason.replace('_', ' ')}"),
-            (x, y), xytext=(-6 if right else 6, 22 if above else -22), textcoords="offset points",
+            (x, y), xytext=(-8 if right else 8, 30 if above else -30), textcoords="offset points",
             ha="right" if right else "left", va="bottom" if above else "top", fontsize=8, color=INK, zorder=7,
             arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.8},
             bbox={"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
@@ -122,16 +126,21 @@ def draw_session(
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
     buys = sum(fill.bought for fill in fills)
-    said = f"{len(signals)} signals, {buys} buys, {len(fills) - buys} sales" + _result(held)
+    counted = ((len(signals), "signal"), (buys, "buy"), (len(fills) - buys, "sale"))
+    said = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counted) + _result(held)
     figure.text(0.065, 0.925, f"{ticker}  {session.key}", fontsize=13, fontweight="bold", color=INK)
     figure.text(0.065, 0.862, f"{said}. Dollars per share of {ticker}, New York time", fontsize=9, color="#4b5563")
     if signals or fills:
         axes.legend(
-            loc="lower right", bbox_to_anchor=(1.0, 1.01), ncols=4, frameon=False, fontsize=8.5, handletextpad=0.2,
+            loc="lower right", bbox_to_anchor=(1.0, 1.09), ncols=4, frameon=False, fontsize=8.5, handletextpad=0.2,
             columnspacing=1.2,
         )  # fmt: skip
+    canvas.draw()  # type: ignore[no-untyped-call]
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    # A palette makes it a third of the size: it is stored with the run's events.
+    pixels = bytes(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    drawn = Image.frombytes("RGBA", canvas.get_width_height(), pixels).convert("RGB")
+    drawn.quantize(COLOURS, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

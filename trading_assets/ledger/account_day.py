@@ -5,13 +5,13 @@ What belongs here: reading and counting. Instants bound the day, ``begin`` inclu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from trading_assets.domain.money import money
 from trading_assets.domain.values import LIVE_STATES, OrderState, PositionState, Side
@@ -51,19 +51,19 @@ class AccountDay:
 def account_day(connection: Connection, account: str, session: date, begin: datetime, end: datetime) -> AccountDay:
     """The account's day in ``session``, as the ledger knows it now."""
     execution, position, intent = dispatch_executions.c, active_positions.c, order_intents.c
-    statuses = connection.execute(
+    statuses = _counts(
+        connection,
         select(dispatch_status.c.status, func.count())
         .join(dispatch_recommendations, dispatch_recommendations.c.signal_id == dispatch_status.c.signal_id)
         .where(dispatch_status.c.account == account, dispatch_recommendations.c.session == session)
         .group_by(dispatch_status.c.status)
-        .order_by(dispatch_status.c.status)
+        .order_by(dispatch_status.c.status),
     )
     states = _counts(
-        connection.execute(
-            select(intent.state, func.count())
-            .where(intent.account == account, intent.created_at >= begin, intent.created_at < end)
-            .group_by(intent.state)
-        )
+        connection,
+        select(intent.state, func.count())
+        .where(intent.account == account, intent.created_at >= begin, intent.created_at < end)
+        .group_by(intent.state),
     )
     sold = execution.side == Side.SELL.value
     fills = connection.execute(
@@ -85,7 +85,7 @@ def account_day(connection: Connection, account: str, session: date, begin: date
     held = select(func.count()).where(position.account == account, position.state.in_(_HELD), position.quantity > 0)
     return AccountDay(
         account=account,
-        statuses=_counts(statuses),
+        statuses=statuses,
         orders=sum(states.values()),
         orders_live=sum(states.get(state.value, 0) for state in LIVE_STATES),
         orders_rejected=states.get(OrderState.REJECTED.value, 0),
@@ -132,5 +132,5 @@ def _plain(row: Row[Any]) -> dict[str, Any]:
     return dict(row._mapping)
 
 
-def _counts(rows: Iterable[Row[tuple[str, int]]]) -> dict[str, int]:
-    return {row[0]: row[1] for row in rows}
+def _counts(connection: Connection, query: Select[Any]) -> dict[str, int]:
+    return {key: int(count) for key, count in connection.execute(query).tuples()}
