@@ -17,7 +17,9 @@ from trading_assets.market.sessions import Session
 INK, FAINT, GAIN, LOSS, UP, DOWN = "#1f2937", "#9ca3af", "#15803d", "#b91c1c", "#2563eb", "#c2410c"
 #: More labels than this would cover each other, so then there are none: the table beside the picture has all fills.
 LABELS = 12
-COLOURS = 128
+#: Tried in this order until the picture is small enough.
+COLOURS = (128, 32, 8)
+MOST_BYTES = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +138,14 @@ def draw_session(
             columnspacing=1.2,
         )  # fmt: skip
     canvas.draw()  # type: ignore[no-untyped-call]
-    buffer = io.BytesIO()
     # A palette makes it a third of the size: it is stored with the run's events.
     pixels = bytes(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     drawn = Image.frombytes("RGBA", canvas.get_width_height(), pixels).convert("RGB")
-    drawn.quantize(COLOURS, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
+    for colours in COLOURS:
+        buffer = io.BytesIO()
+        drawn.quantize(colours, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
+        if buffer.tell() < MOST_BYTES:
+            break
     return buffer.getvalue()
 
 

@@ -132,5 +132,5 @@ def _plain(row: Row[Any]) -> dict[str, Any]:
     return dict(row._mapping)
 
 
-def _counts(connection: Connection, query: Select[Any]) -> dict[str, int]:
-    return {key: int(count) for key, count in connection.execute(query).tuples()}
+def _counts(connection: Connection, query: Select[str, int]) -> dict[str, int]:
+    return {key: count for key, count in connection.execute(query)}  # noqa: C416 - a row is no pair to the type checker
