@@ -71,6 +71,6 @@ positions = _recorded(
     active_positions,
     "executions",
     "What the accounts hold and what became of it, with equity and result.",
-    "by `position_manager` at every look at an account",
+    "by `position_manager` at every look at an account in the session",
     "a position that was adopted from the broker names no signal",
 )

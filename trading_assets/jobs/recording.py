@@ -84,7 +84,7 @@ def record_dispatch(context: OpExecutionContext, desk: Desk, report: DispatchRep
 
 
 def record_management(context: OpExecutionContext, desk: Desk, report: ManagementReport) -> None:
-    """Tell what one look at an account came to, and record orders and fills if there were any, and its positions."""
+    """Tell what one look at an account came to, and record its orders and fills, if there were any, and positions."""
     if report.busy:
         return
     equity = "equity not read" if report.equity is None else f"equity {report.equity:,.2f} USD"
@@ -99,7 +99,9 @@ def record_management(context: OpExecutionContext, desk: Desk, report: Managemen
         **_said("alerts", report.alerts),
     }
     found = _record_work(context, desk, report.account, report.session, report.fills, facts, report.equity)
-    record(context, "positions", report.session, {"account": report.account, **facts, **found["positions"]})
+    # A look after the close that found nothing must not stand in front of the day's summary.
+    if report.equity is not None or report.fills or report.alerts:
+        record(context, "positions", report.session, {"account": report.account, **facts, **found["positions"]})
 
 
 def _record_work(
