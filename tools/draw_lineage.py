@@ -12,20 +12,15 @@ from xml.sax.saxutils import escape
 
 from dagster import AssetKey
 
+from trading_assets.assets.groups import GROUPS, group_title
 from trading_assets.definitions import build_definitions
 from trading_assets.resources.desk import Desk
 
 TARGET = Path(__file__).parent.parent / "docs" / "lineage.svg"
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 132, 40, 56, 26, 24
 #: Jobs stand on the arrow between what they read and what they record.
-ACTING = {("signals", "executions"): "dispatcher job", ("executions", "positions"): "position manager job"}
-COLOURS = {
-    "news": "#dbeafe",
-    "market_data": "#dcfce7",
-    "analysis": "#fef9c3",
-    "decisions": "#fde2cf",
-    "trading": "#fbd5e0",
-}
+ACTING = {("signals", "orders"): "dispatcher job", ("executions", "positions"): "position manager job"}
+COLOURS = dict(zip(GROUPS, ("#dbeafe", "#dcfce7", "#fef9c3", "#fde2cf", "#fbd5e0"), strict=True))
 INK = "#1f2937"
 
 
@@ -100,7 +95,7 @@ def draw() -> str:
     for group, colour in COLOURS.items():
         parts.append(
             f'<rect x="{x}" y="{height - 28}" width="14" height="14" rx="3" fill="{colour}" stroke="{INK}"/>'
-            f'<text x="{x + 20}" y="{height - 16}" font-size="12" fill="{INK}">{escape(group.replace("_", " "))}</text>'
+            f'<text x="{x + 20}" y="{height - 16}" font-size="12" fill="{INK}">{escape(group_title(group))}</text>'
         )
         x += 118
     return "\n".join([*parts, "</svg>", ""])

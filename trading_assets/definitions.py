@@ -18,7 +18,7 @@ from dagster import (
 
 from trading_assets.assets.bars import bars
 from trading_assets.assets.daily_bars import daily_bars
-from trading_assets.assets.external import executions, positions
+from trading_assets.assets.external import executions, orders, positions
 from trading_assets.assets.features import features
 from trading_assets.assets.market_context import market_context
 from trading_assets.assets.news import news
@@ -26,6 +26,7 @@ from trading_assets.assets.option_chains import option_chains
 from trading_assets.assets.sentiment import sentiment
 from trading_assets.assets.signals import signals
 from trading_assets.assets.watchlist import watchlist
+from trading_assets.automation.failures import failure_sensor
 from trading_assets.automation.names import MINUTE_JOB, NEWS_JOB
 from trading_assets.automation.schedules import minute_schedules
 from trading_assets.automation.sensors import acting_sensors
@@ -53,10 +54,13 @@ def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:
         executor_def=in_process_executor,
     )
     return Definitions(
-        assets=[*NEWS_ASSETS, *SESSION_ASSETS, executions, positions],
+        assets=[*NEWS_ASSETS, *SESSION_ASSETS, orders, executions, positions],
         jobs=[news_minute, session_minute, dispatcher, position_manager, end_of_session],
         schedules=list(minute_schedules(DefaultScheduleStatus.RUNNING if ticking else DefaultScheduleStatus.STOPPED)),
-        sensors=list(acting_sensors(DefaultSensorStatus.RUNNING if ticking else DefaultSensorStatus.STOPPED)),
+        sensors=[
+            *acting_sensors(DefaultSensorStatus.RUNNING if ticking else DefaultSensorStatus.STOPPED),
+            failure_sensor(),
+        ],
         resources={"desk": desk},
         executor=in_process_executor,
     )

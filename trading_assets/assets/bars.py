@@ -8,7 +8,8 @@ from typing import cast
 
 import polars as pl
 
-from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
+from trading_assets.assets.frame_asset import Finding, Observed, Product, coverage, frame_asset, lag
+from trading_assets.assets.groups import MARKET_DATA
 from trading_assets.assets.scope import Kind, Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS
@@ -34,7 +35,8 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
     clean, left_out = clean_bars(known.select(list(BARS)))
     latest = stored.unique(["ticker", "ts"], keep="last", maintain_order=True)
     new = clean.join(latest, on=["ticker", "ts", *_VALUES], how="anti", nulls_equal=True)
-    return Observed(new, received, left_out)
+    known_already = f"; {clean.height - new.height} were stored before and are unchanged"
+    return Observed(new, received, left_out, _told(finished) + known_already)
 
 
 def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
@@ -42,12 +44,30 @@ def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Obs
     finished = _finished(desk, session.open, session.close)
     known = finished.with_columns(known_at=(pl.col("ts") + MINUTE).cast(BARS["known_at"]), known_how=pl.lit("assumed"))
     clean, left_out = clean_bars(known.select(list(BARS)))
-    return Observed(clean, scope.now, left_out)
+    return Observed(clean, scope.now, left_out, _told(finished))
 
 
 def _finished(desk: Desk, start: datetime, until: datetime) -> pl.DataFrame:
     """The broker's bars that start at or after ``start`` and end by ``until``."""
     return desk.data.stock_bars(desk.universe, start, until).filter(pl.col("ts") + MINUTE <= until)
+
+
+def _told(finished: pl.DataFrame) -> str:
+    if not finished.height:
+        return "no finished minute at all"
+    first, last = cast("datetime", finished["ts"].min()), cast("datetime", finished["ts"].max())
+    tickers = finished["ticker"].n_unique()
+    return f"{finished.height} bars of {tickers} tickers, {first:%H:%M} to {last + MINUTE:%H:%M} UTC"
+
+
+def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, float]:
+    if not rows.height:
+        return {}
+    newest = cast("datetime", rows["ts"].max())
+    revised = rows.height - rows.select("ticker", "ts").n_unique()
+    return {**coverage(desk, rows), "minutes": rows["ts"].n_unique(), "rows_revised": revised} | lag(
+        scope, newest + MINUTE
+    )
 
 
 def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
@@ -89,10 +109,10 @@ def _freshness(desk: Desk, scope: Scope, rows: pl.DataFrame, session: Session) -
 bars = frame_asset(
     Product(
         name="bars",
-        group="market_data",
+        group=MARKET_DATA,
         description=(
             "One-minute bars of all followed tickers, labelled by their start, with the instant at which each version "
-            "became known. Gaps are normal for thin names and are not filled."
+            "became known. A bar that the feed revises is a further row."
         ),
         kinds=frozenset({"alpaca", "parquet"}),
         code_version="1",
@@ -108,12 +128,7 @@ bars = frame_asset(
             "bars_fresh": "In the current session the newest bar ended within the freshness limit.",
         },
         check=_check,
-        numbers=lambda rows: {"tickers": rows["ticker"].n_unique()},
-        column_notes={
-            "ts": "start of the bar",
-            "volume": "shares",
-            "known_at": "when this version could first be used",
-            "known_how": "observed, or assumed (bar end) for imported history",
-        },
+        numbers=_numbers,
+        missing="a minute without a trade has no row; gaps are normal for thin names and are not filled",
     )
 )

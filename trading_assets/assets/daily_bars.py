@@ -8,7 +8,8 @@ from typing import cast
 
 import polars as pl
 
-from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
+from trading_assets.assets.frame_asset import Finding, Observed, Product, coverage, frame_asset
+from trading_assets.assets.groups import MARKET_DATA
 from trading_assets.assets.scope import Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS
@@ -23,11 +24,19 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
         return Observed(empty(DAILY_BARS), scope.now)
     # Fetched before the previous session's bars were there, or not yet: what is missing is added.
     fetched = _fetch(desk, scope, known_how="observed")
-    return Observed(fetched.join(stored, on=["ticker", "session"], how="anti"), desk.clock.now())
+    new = fetched.join(stored, on=["ticker", "session"], how="anti")
+    known_already = f"; {fetched.height - new.height} were stored before"
+    return Observed(new, desk.clock.now(), came_in=_told(fetched) + known_already)
 
 
 def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
-    return Observed(_fetch(desk, scope, known_how="assumed"), scope.now)
+    rows = _fetch(desk, scope, known_how="assumed")
+    return Observed(rows, scope.now, came_in=_told(rows))
+
+
+def _told(rows: pl.DataFrame) -> str:
+    first, last = cast("date | None", rows["session"].min()), cast("date | None", rows["session"].max())
+    return f"daily bars of {rows['ticker'].n_unique()} tickers, {first} to {last}"
 
 
 def _fetch(desk: Desk, scope: Scope, *, known_how: str) -> pl.DataFrame:
@@ -43,7 +52,7 @@ def _fetch(desk: Desk, scope: Scope, *, known_how: str) -> pl.DataFrame:
 
 
 def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
-    stored = desk.frames.read("daily_bars", [scope.key]) if not rows.height else rows
+    stored = _stored(desk, scope, rows)
     doubled = stored.height - stored.select("ticker", "session").n_unique()
     yield Finding("daily_bars_unique", doubled == 0, f"{doubled} rows repeat a ticker and session")
     newest = cast("date | None", stored["session"].max())
@@ -55,13 +64,36 @@ def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
     )
 
 
+def _stored(desk: Desk, scope: Scope, rows: pl.DataFrame) -> pl.DataFrame:
+    """The whole partition: after the first minute of a session a run adds nothing to it."""
+    return rows if rows.height else desk.frames.read("daily_bars", [scope.key])
+
+
+def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, int]:
+    stored = _stored(desk, scope, rows)
+    found = {**coverage(desk, stored), "dagster/row_count": stored.height}
+    return found | (_extended(desk, rows) if rows.height else {})
+
+
+def _extended(desk: Desk, rows: pl.DataFrame) -> dict[str, int]:
+    """``bars_extended``: bars that lie before their ticker's recording begins, and so are modelled and not recorded.
+    Only where a recording is played, and only by the run that fetched them."""
+    since = desk.runtime.recorded_since()
+    if since is None:
+        return {}
+    begins = pl.DataFrame({"ticker": list(since), "begins": list(since.values())})
+    known = rows.join(begins, on="ticker", how="left")
+    return {"bars_extended": known.filter(pl.col("session") < pl.col("begins")).height}
+
+
 daily_bars = frame_asset(
     Product(
         name="daily_bars",
-        group="market_data",
+        group=MARKET_DATA,
         description=(
             "Daily bars of up to 300 sessions before the partition's session, for the one-day trend, correlation and "
-            "volatility rank. Fetched once per session, before its first decision."
+            "volatility rank. Fetched once per session, before its first decision. Where a recording is played, "
+            "`bars_extended` counts those that lie before it begins and are modelled."
         ),
         kinds=frozenset({"alpaca", "parquet"}),
         code_version="1",
@@ -75,7 +107,7 @@ daily_bars = frame_asset(
             "daily_bars_reach_the_previous_session": "The newest daily bar is the previous session's.",
         },
         check=_check,
-        numbers=lambda rows: {"tickers": rows["ticker"].n_unique()},
-        column_notes={"session": "the day the bar covers", "volume": "shares"},
+        numbers=_numbers,
+        missing="a session without trades has no row; a ticker that is too young has fewer rows",
     )
 )

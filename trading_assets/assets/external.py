@@ -1,37 +1,76 @@
-"""``executions`` and ``positions``: what the acting jobs did, as external assets of the lineage.
+"""``orders``, ``executions`` and ``positions``: what the acting jobs did, as external assets of the lineage.
 
-They have no code to run: the dispatcher and position manager record a materialization when they booked something, so
-a person clicks from a fill back to the signal, the headline and the bar, and no backfill can produce one.
+They have no code to run: the acting jobs record a materialization when something happened, and the end of the session
+adds its summary. So a person clicks from a position back to the fill, the order, the signal, the headline and the bar,
+and no backfill can produce one.
 """
 
 from __future__ import annotations
 
 from dagster import AssetSpec
+from sqlalchemy import Table
 
+from trading_assets.assets.columns import table_columns
 from trading_assets.assets.frame_asset import OWNER
+from trading_assets.assets.groups import TRADING
 from trading_assets.automation.partitions import SESSIONS
+from trading_assets.automation.tags import RECOMPUTABLE_TAG
+from trading_assets.ledger.tables import active_positions, dispatch_executions, order_intents
 
-executions = AssetSpec(
-    "executions",
-    deps=["signals"],
-    group_name="trading",
-    description=(
-        "Fills booked in the ledger (table `dispatch_executions`), recorded by dispatcher and position manager. "
-        "List them with `trading-assets data executions --session DATE`."
-    ),
-    kinds={"alpaca", "postgres"},
-    owners=[OWNER],
-    partitions_def=SESSIONS,
+_NUMBERS = (
+    "Numbers carry the account's name (`large/equity_usd`), so that each account has a plot of its own; one that is "
+    "not known is absent."
 )
 
-positions = AssetSpec(
+
+def _recorded(name: str, table: Table, after: str, what: str, written: str, missing: str) -> AssetSpec:
+    return AssetSpec(
+        name,
+        deps=[after],
+        group_name=TRADING,
+        description="\n\n".join(
+            [
+                f"{what} {_NUMBERS}",
+                f"- **Written** {written}; a last time by `end_of_session`, with the whole day as a table\n"
+                f"- **Rows**: table `{table.name}` of the ledger; `trading-assets data` lists them\n"
+                "- **Partition**: one session of the exchange\n"
+                f"- **Missing**: {missing}\n"
+                "- **Past partitions**: cannot be made again; nothing a person starts in this UI can trade",
+            ]
+        ),
+        kinds={"alpaca", "postgres"},
+        owners=[OWNER],
+        tags={RECOMPUTABLE_TAG: "no"},
+        metadata={"dagster/column_schema": table_columns(name, table), "dagster/table_name": table.name},
+        partitions_def=SESSIONS,
+    )
+
+
+orders = _recorded(
+    "orders",
+    order_intents,
+    "signals",
+    "Orders of the accounts: the intent is committed before the broker is asked, and an order whose fate is not known "
+    "is UNKNOWN until the broker was asked about it.",
+    "by `dispatcher` and `position_manager` whenever they sent an order",
+    "an order without a fill has no average price; one that the broker has not answered has no id of its own",
+)
+
+executions = _recorded(
+    "executions",
+    dispatch_executions,
+    "orders",
+    "Fills, each booked exactly once. The end of the session adds a picture: the price of the most traded name with "
+    "its signals and fills.",
+    "by `dispatcher` and `position_manager` whenever they booked a fill",
+    "a fill of an order that is not ours names no order of ours",
+)
+
+positions = _recorded(
     "positions",
-    deps=["executions"],
-    group_name="trading",
-    description=(
-        "Positions and their exits (tables `active_positions`, `position_events`), recorded by the position manager."
-    ),
-    kinds={"alpaca", "postgres"},
-    owners=[OWNER],
-    partitions_def=SESSIONS,
+    active_positions,
+    "executions",
+    "What the accounts hold and what became of it, with equity and result.",
+    "by `position_manager` at every look at an account in the session",
+    "a position that was adopted from the broker names no signal",
 )

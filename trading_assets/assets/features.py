@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import cast
 
 import polars as pl
 
-from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
-from trading_assets.assets.history import instants, minute_bars, window
+from trading_assets.assets.frame_asset import Finding, Observed, Product, coverage, frame_asset, lag
+from trading_assets.assets.groups import ANALYSIS
+from trading_assets.assets.history import MINUTE, instants, minute_bars, window
 from trading_assets.assets.scope import Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS
@@ -19,7 +21,10 @@ from trading_assets.resources.desk import Desk
 
 def _observe(desk: Desk, scope: Scope) -> Observed:
     as_of = desk.clock.now()
-    return Observed(_compute(desk, scope, [as_of]), as_of)
+    rows = _compute(desk, scope, [as_of])
+    return Observed(
+        rows, as_of, came_in=f"the minute bars of {len(window(desk, scope.day))} sessions up to this minute"
+    )
 
 
 def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
@@ -50,13 +55,24 @@ def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
     )
 
 
+def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, float]:
+    if not rows.height:
+        return {}
+    return {
+        **coverage(desk, rows),
+        "instants": rows["as_of"].n_unique(),
+        "rows_without_trend": rows["trend_state"].null_count(),
+        **lag(scope, cast("datetime", rows["ts"].max()) + MINUTE),
+    }
+
+
 features = frame_asset(
     Product(
         name="features",
-        group="analysis",
+        group=ANALYSIS,
         description=(
             "Technical features per ticker and deciding minute: moving averages, RSI, ATR, MACD, Bollinger, Donchian "
-            "bands, relative volume, volatility and the trend on five timeframes. A window with too few bars is null."
+            "bands, relative volume, volatility and the trend on five timeframes."
         ),
         kinds=frozenset({"polars", "parquet"}),
         code_version="1",
@@ -71,14 +87,8 @@ features = frame_asset(
             "features_in_range": "No NaN or infinity; RSI in 0..100, ATR not negative.",
         },
         check=_check,
-        numbers=lambda rows: {"tickers": rows["ticker"].n_unique(), "instants": rows["as_of"].n_unique()},
+        numbers=_numbers,
+        missing="a value whose window has too few bars is null; a ticker without a bar has no row",
         as_of_column="as_of",
-        column_notes={
-            "ts": "start of the deciding bar",
-            "as_of": "instant of the run that computed the row",
-            "volume_ratio": "bar volume over the mean of the 20 bars before it",
-            "vol_ratio": "return_vol_30 over return_vol_120",
-            "mtf_alignment": "weighted mean of the trend states, -1 to 1",
-        },
     )
 )

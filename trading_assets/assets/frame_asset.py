@@ -4,6 +4,7 @@ A product says how to compute the rows of a live minute (``observe``) and of a p
 module turns it into a partitioned asset with schema, metadata, checks, logs and the protection of the current session.
 """
 
+import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,16 +25,17 @@ from dagster import (
     MaterializeResult,
     MetadataValue,
     ResourceParam,
-    TableColumn,
-    TableSchema,
     TimeWindowPartitionsDefinition,
     asset,
 )
 
+from trading_assets.assets.columns import frame_columns
 from trading_assets.assets.scope import Kind, Scope, scopes
-from trading_assets.market.frames import SCHEMAS, empty
+from trading_assets.automation.names import NEWS_TICK
+from trading_assets.automation.tags import RECOMPUTABLE_TAG
 from trading_assets.resources.desk import Desk
 
+Log = logging.Logger | Any
 OWNER = "team:trading"
 
 
@@ -50,12 +52,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a run found: its rows (perhaps none), the instant as of which they are known, and how many rows it had to
-    leave out for which reason."""
+    """What a run found: its rows (perhaps none), the instant as of which they are known, how many rows it had to leave
+    out for which reason, and what it looked at, in words."""
 
     rows: pl.DataFrame
     as_of: datetime
     left_out: Mapping[str, int] = field(default_factory=dict)
+    came_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What became of one partition: the rows to look at, a note for a person, and how many rows were written."""
+
+    rows: pl.DataFrame
+    note: str
+    written: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,9 @@ class Product:
 
     ``observe(desk, scope)`` returns what a live minute found; ``rebuild(desk, scope, as_ofs)`` all rows of a past
     partition, decided at the given instants (the stored ones of a live day, else every minute), or None if nothing can
-    be rebuilt. ``check(desk, scope, rows)`` returns one finding per name in ``checks``.
+    be rebuilt. ``check(desk, scope, rows)`` returns one finding per name in ``checks``. ``numbers(desk, scope, rows)``
+    is what the UI shows and plots: a number that is not known is left out, never zero. ``missing`` says what an absent
+    row or a null means.
     """
 
     name: str
@@ -80,9 +95,10 @@ class Product:
     deps: Sequence[AssetDep | AssetKey | str] = ()
     checks: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[Desk, Scope, pl.DataFrame], Iterable[Finding]] | None = None
-    numbers: Callable[[pl.DataFrame], Mapping[str, Any]] = lambda frame: {}
+    numbers: Callable[[Desk, Scope, pl.DataFrame], Mapping[str, Any]] = lambda desk, scope, rows: {}
     as_of_column: str | None = None
-    column_notes: Mapping[str, str] = field(default_factory=dict)
+    missing: str = ""
+    recomputable: bool = True
 
 
 def frame_asset(product: Product) -> AssetsDefinition:
@@ -97,9 +113,10 @@ def _build(product: Product) -> AssetsDefinition:
     @asset(
         name=product.name,
         group_name=product.group,
-        description=product.description,
+        description=_description(product),
         kinds=set(product.kinds),
         owners=[OWNER],
+        tags={RECOMPUTABLE_TAG: "yes" if product.recomputable else "no"},
         code_version=product.code_version,
         partitions_def=product.partitions,
         backfill_policy=BackfillPolicy.single_run(),
@@ -108,37 +125,39 @@ def _build(product: Product) -> AssetsDefinition:
             AssetCheckSpec(name, asset=product.name, description=text, blocking=True)
             for name, text in product.checks.items()
         ],
-        metadata={"dagster/column_schema": _table_schema(product)},
+        metadata={"dagster/column_schema": frame_columns(product.name)},
     )
     def materialize(context: AssetExecutionContext, desk: ResourceParam[Desk]) -> MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the annotation and knows the plain class only
-        rows = 0
-        written = 0
-        size = 0
+        rows = written = left_out = size = 0
         findings: dict[str, Finding] = {}
         notes: list[str] = []
-        last = empty(SCHEMAS[product.name])
+        numbers: Mapping[str, Any] = {}
         for scope in scopes(context, desk, job=product.job, tick=product.tick):
-            frame, note, wrote = _run(product, desk, scope)
-            context.log.info(f"{product.name} {scope.key}: {note}")
-            notes.append(f"{scope.key}: {note}")
-            rows += frame.height
-            written += wrote
+            done = _run(product, desk, scope, context.log)
+            notes.append(f"{scope.key}: {done.note}")
+            rows += done.rows.height
+            written += done.written
+            left_out += done.left_out
             size += desk.frames.size_bytes(product.name, scope.key)
-            last = frame
+            numbers = product.numbers(desk, scope, done.rows)
             if product.check is not None:
-                for finding in product.check(desk, scope, frame):
+                for finding in product.check(desk, scope, done.rows):
                     if finding.check not in findings or not finding.passed:
                         findings[finding.check] = finding
+        for finding in findings.values():
+            if not finding.passed:
+                context.log.warning(f"{product.name}: the check {finding.check} found that {finding.description}")
         keys = list(context.partition_keys)
         return MaterializeResult(
             metadata={
                 "dagster/row_count": rows,
                 "dagster/uri": str(desk.frames.folder(product.name, keys[-1])),
                 "rows_written": written,
+                "rows_left_out": left_out,
                 "bytes": size,
                 "partitions": len(keys),
                 "note": MetadataValue.text("\n".join(notes[-5:])),
-                **product.numbers(last),
+                **numbers,
             },
             check_results=[_result(product, name, findings) for name in product.checks],
         )
@@ -146,34 +165,46 @@ def _build(product: Product) -> AssetsDefinition:
     return materialize
 
 
-def _run(product: Product, desk: Desk, scope: Scope) -> tuple[pl.DataFrame, str, int]:
+def _run(product: Product, desk: Desk, scope: Scope, log: Log) -> _Done:
+    """One partition, told to the run's log: what came in, what was left out and why, what came out."""
+    name, told = product.name, f"{product.name} {scope.key}"
     store = desk.frames
     if scope.kind is Kind.LIVE:
         found = product.observe(desk, scope)
         # A decision product records its instant even when it decided nothing: those after it ask for it.
-        if found.rows.height or product.as_of_column or not store.exists(product.name, scope.key):
-            store.append(product.name, scope.key, found.rows, found.as_of)
-        return (
-            found.rows,
-            f"{found.rows.height} new rows as of {found.as_of:%H:%M:%S} UTC{_omitted(found)}",
-            found.rows.height,
-        )
+        if found.rows.height or product.as_of_column or not store.exists(name, scope.key):
+            store.append(name, scope.key, found.rows, found.as_of)
+        if found.came_in:
+            log.info(f"{told}: looked at {found.came_in}")
+        note = f"{found.rows.height} new rows as of {found.as_of:%H:%M:%S} UTC{_omitted(found)}"
+        log.info(f"{told}: {note}")
+        return _Done(found.rows, note, found.rows.height, sum(found.left_out.values()))
+    done = _past(product, desk, scope)
+    log.info(f"{told}: {done.note}")
+    return done
+
+
+def _past(product: Product, desk: Desk, scope: Scope) -> _Done:
+    """A partition that is not written as its minutes go by."""
+    store = desk.frames
     stored = store.read(product.name, [scope.key])
     if scope.kind is Kind.CURRENT:
-        return stored, f"{stored.height} rows stored; the current session is written by its minute runs only", 0
+        return _Done(stored, f"{stored.height} rows stored; the current session is written by its minute runs only")
     live = store.is_live(product.name, scope.key)
     if live and product.as_of_column is None:
-        return stored, f"{stored.height} rows observed live are kept as they were", 0
+        return _Done(stored, f"{stored.height} rows observed live are kept as they were")
     as_ofs = stored[product.as_of_column].unique().sort().to_list() if live and product.as_of_column else None
     rebuilt = product.rebuild(desk, scope, as_ofs)
     if rebuilt is None:
-        return stored, f"{stored.height} rows stored; nothing older can be rebuilt", 0
+        return _Done(stored, f"{stored.height} rows stored; nothing older can be rebuilt")
     if live:
         same = _equal(stored, rebuilt.rows)
         verdict = "equal to" if same else "DIFFERENT from"
-        return stored, f"{stored.height} live rows kept; recomputed they are {verdict} what was decided", 0
+        return _Done(stored, f"{stored.height} live rows kept; recomputed they are {verdict} what was decided")
     store.replace(product.name, scope.key, rebuilt.rows, scope.now)
-    return rebuilt.rows, f"{rebuilt.rows.height} rows rebuilt{_omitted(rebuilt)}", rebuilt.rows.height
+    looked = f" from {rebuilt.came_in}" if rebuilt.came_in else ""
+    note = f"{rebuilt.rows.height} rows rebuilt{looked}{_omitted(rebuilt)}"
+    return _Done(rebuilt.rows, note, rebuilt.rows.height, sum(rebuilt.left_out.values()))
 
 
 def _omitted(found: Observed) -> str:
@@ -200,10 +231,42 @@ def _result(product: Product, name: str, findings: Mapping[str, Finding]) -> Ass
     )
 
 
-def _table_schema(product: Product) -> TableSchema:
-    return TableSchema(
-        columns=[
-            TableColumn(column, str(dtype), description=product.column_notes.get(column))
-            for column, dtype in SCHEMAS[product.name].items()
+def _description(product: Product) -> str:
+    """What it is, when it is written, what a partition is, what is missing, and what a backfill does."""
+    news = product.tick == NEWS_TICK
+    written = "every minute, day and night" if news else "every minute of a session"
+    partition = "one New York calendar day, by when this system fetched" if news else "one session of the exchange"
+    if not product.recomputable:
+        backfill = "what was not recorded as it happened cannot be rebuilt: a backfill keeps what is there"
+    elif product.as_of_column is not None:
+        backfill = (
+            "rebuilt by a backfill; what was decided live is never replaced but compared, and the note says whether "
+            "both are equal"
+        )
+    else:
+        backfill = "rebuilt by a backfill; what was observed live is kept as it was"
+    return "\n\n".join(
+        [
+            product.description,
+            f"- **Written** {written}, by the job `{product.job}`; the current partition by nothing else\n"
+            f"- **Partition**: {partition}\n"
+            f"- **Missing**: {product.missing}\n"
+            f"- **Past partitions**: {backfill}",
         ]
     )
+
+
+def lag(scope: Scope, newest: datetime | None) -> dict[str, float]:
+    """``lag_s``: seconds from ``newest``, the end of the newest datum, to the run's look at it. Only of a live minute:
+    of a past partition the number would say nothing."""
+    if scope.kind is not Kind.LIVE or newest is None:
+        return {}
+    return {"lag_s": round((scope.now - newest).total_seconds(), 3)}
+
+
+def coverage(desk: Desk, rows: pl.DataFrame, column: str = "ticker") -> dict[str, int]:
+    """``tickers`` that the rows cover, and ``tickers_missing`` of the followed ones; nothing without a row."""
+    if not rows.height:
+        return {}
+    covered = set(rows[column].drop_nulls().unique().to_list())
+    return {"tickers": len(covered), "tickers_missing": len(set(desk.universe) - covered)}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
-from trading_assets.assets.frame_asset import Observed, Product, frame_asset
+from trading_assets.assets.frame_asset import Observed, Product, frame_asset, lag
+from trading_assets.assets.groups import ANALYSIS
 from trading_assets.assets.history import instants
 from trading_assets.assets.scope import Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
@@ -38,10 +40,18 @@ def _compute(desk: Desk, scope: Scope, as_ofs: Sequence[datetime]) -> pl.DataFra
     )
 
 
+def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, Any]:
+    if not rows.height:
+        return {}
+    newest = rows.row(-1, named=True)
+    found = {name: newest[name] for name in ("regime", "regime_reason", "vix", "index_close", "index_trend_1d")}
+    return {name: value for name, value in found.items() if value is not None} | lag(scope, newest["vix_at"])
+
+
 market_context = frame_asset(
     Product(
         name="market_context",
-        group="analysis",
+        group=ANALYSIS,
         description=(
             "Trend of the index and the volatility regime. Without a VIX feed the level is the index's 30-day "
             "at-the-money implied volatility and is named as such; an unknown level counts as elevated."
@@ -54,11 +64,8 @@ market_context = frame_asset(
         observe=_observe,
         rebuild=_rebuild,
         deps=["features", "option_chains"],
-        numbers=lambda rows: {
-            **({"regime": rows["regime"][-1]} if rows.height else {}),
-            **({"vix": rows["vix"][-1]} if rows.height and rows["vix"][-1] is not None else {}),
-        },
+        numbers=_numbers,
+        missing="without a chain of the index the level is null, and the regime counts as elevated",
         as_of_column="as_of",
-        column_notes={"vix": "percent", "vix_source": "where the level comes from"},
     )
 )

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
+from trading_assets.assets.groups import MARKET_DATA
 from trading_assets.assets.scope import Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS
@@ -49,7 +50,9 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
         # One instant for the whole chain: readers take the rows of the newest one.
         received = desk.clock.now()
         rows += [_row(underlying, snapshot, received) for snapshot in chain]
-    return Observed(pl.DataFrame(rows, schema=CHAINS, orient="row"), desk.clock.now())
+    came_in = f"the chains of {len(spots)} of {len(underlyings)} underlyings"
+    left_out = {"underlyings without a price": len(underlyings) - len(spots)}
+    return Observed(pl.DataFrame(rows, schema=CHAINS, orient="row"), desk.clock.now(), left_out, came_in)
 
 
 def _row(underlying: str, snapshot: ContractSnapshot, as_of: datetime) -> dict[str, object]:
@@ -84,10 +87,21 @@ def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
     yield Finding("chains_in_range", odd == 0, f"{odd} contracts have a negative price or volatility")
 
 
+def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, int]:
+    if not rows.height:
+        return {}
+    return {
+        "tickers": rows["underlying"].n_unique(),
+        "contracts": rows["symbol"].n_unique(),
+        "contracts_without_bid": rows.filter(pl.col("bid").is_null())["symbol"].n_unique(),
+        "contracts_without_iv": rows.filter(pl.col("iv").is_null())["symbol"].n_unique(),
+    }
+
+
 option_chains = frame_asset(
     Product(
         name="option_chains",
-        group="market_data",
+        group=MARKET_DATA,
         description=(
             "Option quotes, implied volatilities and Greeks around 30 days to expiry: the index every minute, every "
             "followed ticker at fixed times of the session. A past chain that was not recorded cannot be rebuilt."
@@ -101,7 +115,8 @@ option_chains = frame_asset(
         rebuild=_rebuild,
         checks={"chains_in_range": "Prices are not negative and volatilities are positive."},
         check=_check,
-        numbers=lambda rows: {"underlyings": rows["underlying"].n_unique()},
-        column_notes={"theta": "per share and calendar day", "vega": "per share and volatility point"},
+        numbers=_numbers,
+        missing="a contract that nobody bids for or offers has a null price; an underlying without a price has no row",
+        recomputable=False,
     )
 )

@@ -13,6 +13,7 @@ from enum import Enum
 
 from dagster import AssetExecutionContext
 
+from trading_assets.automation.tags import tag_session
 from trading_assets.automation.tickets import TICKET_TAG, NotPermitted, permitted
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.errors import TradingAssetsError
@@ -51,6 +52,7 @@ def scopes(context: AssetExecutionContext, desk: Desk, *, job: str, tick: str) -
     Raises ``TradingAssetsError`` for a partition in the future, and ``NotPermitted`` if a ticket is present but not
     valid: a run that claims to act and may not is a failure, not a quiet no-op.
     """
+    tag_session(context.instance, context.run, context.partition_keys)
     now = desk.clock.now()
     today = now.astimezone(NEW_YORK).date()
     live = False

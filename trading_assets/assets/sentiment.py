@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any, cast
 
 import polars as pl
 
 from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
-from trading_assets.assets.scope import Scope
+from trading_assets.assets.groups import NEWS
+from trading_assets.assets.scope import Kind, Scope
 from trading_assets.automation.names import NEWS_JOB, NEWS_TICK
 from trading_assets.automation.partitions import DAYS
 from trading_assets.resources.desk import Desk
@@ -17,10 +19,12 @@ from trading_assets.resources.desk import Desk
 def _observe(desk: Desk, scope: Scope) -> Observed:
     from trading_assets.news.classify import classify_pending
 
-    classify_pending(desk.ledger, desk.model, desk.tickers, desk.clock)
+    report = classify_pending(desk.ledger, desk.model, desk.tickers, desk.clock)
     seen = desk.frames.read("sentiment", [scope.key]).select("event_uid").unique()
     now = desk.clock.now()
-    return Observed(_stored(desk, scope).join(seen, on="event_uid", how="anti"), now)
+    came_in = f"{report.pending} unscored stories: {report.scored} scored by {report.model}"
+    rows = _stored(desk, scope).join(seen, on="event_uid", how="anti")
+    return Observed(rows, now, {"stories that could not be scored": report.failed}, came_in)
 
 
 def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
@@ -47,10 +51,22 @@ def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
     )
 
 
+def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, Any]:
+    if not rows.height:
+        return {}
+    waited = (rows["known_at"] - rows["fetched_at"]).max()
+    return {
+        "stories": rows["event_uid"].n_unique(),
+        "tickers": rows["ticker"].drop_nulls().n_unique(),
+        "mean_score": round(cast("float", rows["score"].mean()), 4),
+        **({"lag_s": round(waited.total_seconds(), 3)} if scope.kind is Kind.LIVE and waited is not None else {}),  # type: ignore[union-attr]
+    }
+
+
 sentiment = frame_asset(
     Product(
         name="sentiment",
-        group="news",
+        group=NEWS,
         description=(
             "Signed sentiment of each story, P(positive) - P(negative) in [-1, 1], with the model and revision that "
             "scored it, once per ticker the story names. An article that could not be scored stays unscored and is "
@@ -69,15 +85,7 @@ sentiment = frame_asset(
             "every_article_scored": "No article waits for a score (a warning, never a block).",
         },
         check=_check,
-        numbers=lambda rows: {
-            "tickers": rows["ticker"].drop_nulls().n_unique(),
-            **({"mean_score": rows["score"].mean()} if rows.height else {}),
-        },
-        column_notes={
-            "ticker": "null for a story that names no followed company",
-            "known_at": "the later of fetch and scoring: no decision before it may use the row",
-            "score": "P(positive) - P(negative)",
-            "confidence": "largest class probability",
-        },
+        numbers=_numbers,
+        missing="a story without a score has no row yet; a story that names no followed company has a null `ticker`",
     )
 )

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any, cast
 
 import polars as pl
 
-from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
-from trading_assets.assets.history import instants
+from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset, lag
+from trading_assets.assets.groups import DECISIONS
+from trading_assets.assets.history import MINUTE, instants
+from trading_assets.assets.preview import table
 from trading_assets.assets.scope import Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS, same_day_news
@@ -24,7 +27,12 @@ from trading_assets.strategy.signals import RULE_SET, decide
 def _observe(desk: Desk, scope: Scope) -> Observed:
     as_of = desk.frames.last_as_of("features", scope.key) or desk.clock.now()
     recent = desk.frames.read("signals", [scope.key])
-    return Observed(_compute(desk, scope, [as_of], recent, live=True), as_of)
+    rows = _compute(desk, scope, [as_of], recent, live=True)
+    holds = rows.filter(pl.col("action") == "HOLD")["reason"]
+    # A HOLD is a row like any other: nothing is left out, but a person wants to know what held most of them.
+    held = holds.str.split(" ").list.head(2).list.join(" ").value_counts(sort=True).head(3).rows()
+    why = f"; held back most by {', '.join(f'{reason} … ({count})' for reason, count in held)}" if held else ""
+    return Observed(rows, as_of, came_in=f"{rows.height} watchlist tickers: {rows.height - len(holds)} signals{why}")
 
 
 def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
@@ -63,15 +71,23 @@ def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
     )
 
 
-def _numbers(rows: pl.DataFrame) -> dict[str, object]:
+def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, Any]:
     acting = rows.filter(pl.col("action") != "HOLD")
-    return {"signals": acting.height, "holds": rows.height - acting.height}
+    found: dict[str, Any] = {"signals": acting.height, "holds": rows.height - acting.height}
+    if rows.height:
+        found |= {"tickers": rows["ticker"].n_unique()}
+        found |= lag(scope, cast("datetime", rows["ts"].max()) + MINUTE)
+    if acting.height:
+        shown = {"as_of": "New York", "ticker": "ticker", "action": "action", "strategy": "strategy"}
+        best = acting.sort("confidence", "ticker", descending=[True, False]).to_dicts()
+        found["acting"] = table(best, {**shown, "confidence": "confidence", "reason": "why"})
+    return found
 
 
 signals = frame_asset(
     Product(
         name="signals",
-        group="decisions",
+        group=DECISIONS,
         description=(
             "Decisions for every watchlist ticker: action, strategy, direction, confidence with all its factors, and "
             "the reason. A backfill writes this frame and can never reach an order."
@@ -90,11 +106,7 @@ signals = frame_asset(
         },
         check=_check,
         numbers=_numbers,
+        missing="a ticker that is not on the watchlist has no row; an unknown input holds, and the reason names it",
         as_of_column="as_of",
-        column_notes={
-            "action": "BUY_CALL, BUY_PUT, BUY_STOCK or HOLD",
-            "live": "decided by the minute run of its own session: only such rows may be published",
-            "reason": "which rule held, or what the signal rests on",
-        },
     )
 )

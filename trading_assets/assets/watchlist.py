@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 import polars as pl
 
 from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
+from trading_assets.assets.groups import DECISIONS
 from trading_assets.assets.history import instants
+from trading_assets.assets.preview import table
 from trading_assets.assets.scope import Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS, same_day_news
@@ -25,7 +27,9 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
     config = desk.settings.strategy.watchlist
     done = cast("datetime | None", previous["as_of"].max())
     if not is_due(done, as_of, require_session(scope.day), config):
-        return Observed(empty(WATCHLIST), as_of)
+        return Observed(
+            empty(WATCHLIST), as_of, came_in="the clock: between two instants of the grid nothing is scored"
+        )
     rows = _compute(desk, scope, [as_of], previous)
     if rows.height:
         from trading_assets.ledger.watchlist import replace_watchlist
@@ -58,10 +62,25 @@ def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
     yield Finding("watchlist_in_range", odd == 0, f"{odd} scores lie outside [0, 1]")
 
 
+def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, Any]:
+    if not rows.height:
+        return {}
+    newest = rows.filter(pl.col("as_of") == pl.col("as_of").max()).sort("rank", nulls_last=True)
+    entered = newest.filter(pl.col("member") & (pl.col("entered_at") == pl.col("as_of"))).height
+    shown = {"rank": "rank", "ticker": "ticker", "score": "score", "direction": "direction", "reason": "why"}
+    return {
+        "tickers": newest["ticker"].n_unique(),
+        "tickers_without_score": newest["score"].null_count(),
+        "members": newest.filter("member").height,
+        "members_entered": entered,
+        "best": table(newest.filter("member").to_dicts(), shown),
+    }
+
+
 watchlist = frame_asset(
     Product(
         name="watchlist",
-        group="decisions",
+        group=DECISIONS,
         description=(
             "Every followed ticker scored from 0 to 1 by technical setup, relative volume, sentiment and performance; "
             "the best thirty are members. Each factor is stored, and why a ticker entered or left."
@@ -76,8 +95,8 @@ watchlist = frame_asset(
         deps=["features", same_day_news("sentiment")],
         checks={"watchlist_in_range": "Scores lie in [0, 1]."},
         check=_check,
-        numbers=lambda rows: {"members": rows.filter("member")["ticker"].n_unique()},
+        numbers=_numbers,
+        missing="a ticker one of whose factors is unknown has no score and is no member",
         as_of_column="as_of",
-        column_notes={"member": "on the watchlist", "reason": "why it entered, stays or left"},
     )
 )

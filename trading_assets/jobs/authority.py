@@ -5,7 +5,9 @@ from __future__ import annotations
 from dagster import DagsterInstance, OpExecutionContext
 from dagster._core.scheduler.instigation import InstigatorStatus
 
+from trading_assets.automation.tags import tag_session
 from trading_assets.automation.tickets import NotPermitted, Ticket, permitted
+from trading_assets.domain.clock import NEW_YORK
 from trading_assets.resources.desk import Desk
 from trading_assets.world.paths import WorldKind
 
@@ -27,6 +29,7 @@ def authorize(context: OpExecutionContext, desk: Desk, *, job: str, tick: str) -
     shows the ticket, must not act in a world that is meant to stand still.
     """
     now = desk.clock.now()
+    tag_session(context.instance, context.run, [now.astimezone(NEW_YORK).date().isoformat()])
     if desk.runtime.kind is not WorldKind.PRACTICE and not switched_on(context.instance, tick):
         raise NotPermitted(f"{tick} is switched off in this world: nothing acts until it is switched on")
     ticket = permitted(desk.secret, context.run.tags, job=job, tick=tick, now=desk.wall.now())

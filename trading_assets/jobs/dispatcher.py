@@ -11,7 +11,7 @@ from trading_assets.automation.names import DISPATCHER_JOB, DISPATCHER_TICK
 from trading_assets.jobs.authority import authorize
 from trading_assets.jobs.entering import dispatch_account
 from trading_assets.jobs.publishing import publish_fresh
-from trading_assets.jobs.recording import record
+from trading_assets.jobs.recording import record_dispatch
 from trading_assets.ledger import runs
 from trading_assets.resources.desk import Desk
 
@@ -34,8 +34,7 @@ def dispatch(context: OpExecutionContext, desk: ResourceParam[Desk]) -> None:
     report = dispatch_account(desk, acting.account, context.run_id, context.log)
     with desk.ledger.begin() as connection:
         runs.finish(connection, context.run_id, desk.clock.now(), report.as_json())
-    if report.fills:
-        record(context, "executions", report.session, {"account": report.account, **report.as_json()})
+    record_dispatch(context, desk, report)
 
 
 @job(

@@ -39,7 +39,7 @@ MANAGER_WAIT_SECONDS = 60.0
 
 @dataclass(slots=True)
 class ManagementReport:
-    """What one cycle found and did."""
+    """What one cycle found and did. ``equity`` is None where it was not read: outside the session, or no answer."""
 
     account: str
     session: str
@@ -49,6 +49,7 @@ class ManagementReport:
     alerts: list[str] = field(default_factory=list)
     reconciled: bool = False
     busy: bool = False
+    equity: Decimal | None = None
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -90,6 +91,7 @@ def _work_exits(desk: Desk, account: str, session: Session, run_id: str, report:
     snapshot = account_snapshot(desk.ledger, broker, desk.clock, account, kill_mode=kill_mode, start_id=desk.start_id)
     held = [position for position in snapshot.positions if position.quantity > 0]
     report.positions = len(held)
+    report.equity = snapshot.equity
     if not held:
         return
     as_of = desk.clock.now()

@@ -8,7 +8,7 @@ from dagster import JobDefinition, OpExecutionContext, ResourceParam, job, op
 from trading_assets.automation.names import POSITION_MANAGER_JOB, POSITION_MANAGER_TICK
 from trading_assets.jobs.authority import authorize
 from trading_assets.jobs.managing import manage_account
-from trading_assets.jobs.recording import record
+from trading_assets.jobs.recording import record_management
 from trading_assets.ledger import runs
 from trading_assets.resources.desk import Desk
 
@@ -22,10 +22,7 @@ def manage(context: OpExecutionContext, desk: ResourceParam[Desk]) -> None:
     report = manage_account(desk, ticket.account, context.run_id, context.log)
     with desk.ledger.begin() as connection:
         runs.finish(connection, context.run_id, desk.clock.now(), report.as_json())
-    facts = {"account": report.account, **report.as_json()}
-    if report.fills:
-        record(context, "executions", report.session, facts)
-    record(context, "positions", report.session, facts)
+    record_management(context, desk, report)
 
 
 @job(

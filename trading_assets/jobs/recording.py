@@ -1,13 +1,129 @@
-"""Recording what acting jobs did as materializations of the external assets, so that lineage reaches the fill."""
+"""Recording what acting jobs did as materializations of the external assets, so that lineage reaches the fill.
+
+Every account's numbers carry its name, so that the UI draws one line per account and never mixes two of them. Money is
+exact in the ledger; here it is a float, for plots only. What is not known is left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
-from dagster import AssetMaterialization, OpExecutionContext
+from dagster import AssetMaterialization, MetadataValue, OpExecutionContext
+
+from trading_assets.domain.clock import NEW_YORK
+from trading_assets.domain.values import SignalStatus
+from trading_assets.ledger.account_day import AccountDay, account_day, orders_of_run
+from trading_assets.market.sessions import Session, require_session
+from trading_assets.resources.desk import Desk
+
+if TYPE_CHECKING:
+    from trading_assets.jobs.entering import DispatchReport
+    from trading_assets.jobs.managing import ManagementReport
+
+Numbers = Mapping[str, Mapping[str, float | int | None]]
 
 
 def record(context: OpExecutionContext, asset: str, session: str, metadata: Mapping[str, Any]) -> None:
-    """Log a materialization of ``executions`` or ``positions`` for the session."""
+    """Log a materialization of ``orders``, ``executions`` or ``positions`` for the session."""
     context.log_event(AssetMaterialization(asset_key=asset, partition=session, metadata=dict(metadata)))
+
+
+def day_of(session: Session) -> tuple[datetime, datetime]:
+    """The session's calendar day in New York: first instant, and the first after it."""
+    begin = datetime.combine(session.day, time(), NEW_YORK)
+    return begin, datetime.combine(session.day + timedelta(days=1), time(), NEW_YORK)
+
+
+def read_day(desk: Desk, account: str, session: Session) -> AccountDay:
+    """The account's day so far."""
+    begin, end = day_of(session)
+    with desk.ledger.connect() as connection:
+        return account_day(connection, account, session.day, begin, end)
+
+
+def numbers(day: AccountDay, equity: Decimal | None = None) -> Numbers:
+    """Per asset, the account's numbers under names such as ``large/fills``."""
+    offered = {f"signals_{status.value.lower()}": day.statuses.get(status.value, 0) for status in SignalStatus}
+    per_asset: dict[str, dict[str, float | int | None]] = {
+        "orders": {
+            "orders": day.orders,
+            "orders_live": day.orders_live,
+            "orders_rejected": day.orders_rejected,
+            **{name: count for name, count in offered.items() if count},
+        },
+        "executions": {"fills": day.fills, "entries": day.entries, "exits": day.exits},
+        "positions": {
+            "open_positions": day.open_positions,
+            "realized_pnl_usd": None if day.realized_pnl is None else float(day.realized_pnl),
+            "equity_usd": None if equity is None else float(equity),
+        },
+    }
+    return {
+        asset: {f"{day.account}/{name}": value for name, value in found.items() if value is not None}
+        for asset, found in per_asset.items()
+    }
+
+
+def record_dispatch(context: OpExecutionContext, desk: Desk, report: DispatchReport) -> None:
+    """Tell what one dispatch came to, and record its orders and fills if there were any."""
+    context.log.info(
+        f"account {report.account}: took {report.claimed} signals; {len(report.entered)} bought, "
+        f"{len(report.skipped)} not bought, {len(report.failed)} failed; {report.fills} fills booked; "
+        f"{report.expired} signals of any account were too old"
+    )
+    facts = {
+        **_said("not_bought", (f"{signal}: {reason}" for signal, reason in report.skipped.items())),
+        **_said("failed", (f"{signal}: {reason}" for signal, reason in report.failed.items())),
+        **_said("alerts", report.alerts),
+    }
+    if report.claimed or report.fills:
+        _record_work(context, desk, report.account, report.session, report.fills, facts)
+
+
+def record_management(context: OpExecutionContext, desk: Desk, report: ManagementReport) -> None:
+    """Tell what one look at an account came to, and record its orders and fills, if there were any, and positions."""
+    if report.busy:
+        return
+    equity = "equity not read" if report.equity is None else f"equity {report.equity:,.2f} USD"
+    agreed = "ledger and broker agree" if report.reconciled else "ledger and broker did NOT agree"
+    context.log.info(
+        f"account {report.account}: {agreed}; {report.positions} positions judged, {len(report.exits)} exits ordered, "
+        f"{report.fills} fills booked; {equity}"
+    )
+    facts = {
+        "reconciled": report.reconciled,
+        **_said("exits", (f"{symbol}: {what}" for symbol, what in report.exits.items())),
+        **_said("alerts", report.alerts),
+    }
+    found = _record_work(context, desk, report.account, report.session, report.fills, facts, report.equity)
+    # A look after the close that found nothing must not stand in front of the day's summary.
+    if report.equity is not None or report.fills or report.alerts:
+        record(context, "positions", report.session, {"account": report.account, **facts, **found["positions"]})
+
+
+def _record_work(
+    context: OpExecutionContext,
+    desk: Desk,
+    account: str,
+    session: str,
+    fills: int,
+    facts: Mapping[str, Any],
+    equity: Decimal | None = None,
+) -> Numbers:
+    with desk.ledger.connect() as connection:
+        sent = orders_of_run(connection, context.run_id)
+    found = numbers(read_day(desk, account, require_session(date.fromisoformat(session))), equity)
+    if sent:
+        record(context, "orders", session, {"account": account, "orders_sent": sent, **facts, **found["orders"]})
+    if fills:
+        record(context, "executions", session, {"account": account, "fills_booked": fills, **found["executions"]})
+    return found
+
+
+def _said(name: str, sentences: Iterable[str]) -> dict[str, MetadataValue[Any]]:
+    """A metadata entry of one sentence per line; none if there is nothing to say."""
+    lines = list(sentences)
+    return {name: MetadataValue.text("\n".join(lines))} if lines else {}

@@ -135,6 +135,13 @@ def sessions_from(directory: Path, first: date) -> int:
     return count
 
 
+def begins(directory: Path) -> dict[str, date]:
+    """The first session of every name of the kept recording: its daily bars before that are modelled."""
+    bars = pl.scan_parquet(directory / BARS_FILE).group_by("ticker").agg(pl.col("ts").min()).collect()
+    first = bars["ts"].dt.convert_time_zone("America/New_York").dt.date()
+    return dict(zip(bars["ticker"].to_list(), first.to_list(), strict=True))
+
+
 def _read(path: Path) -> pl.DataFrame:
     try:
         if path.suffix == ".parquet":

@@ -30,7 +30,7 @@ from trading_assets.world.lock import hold
 from trading_assets.world.paths import World, WorldKind, WorldRecord, write_private
 from trading_assets.world.practice import PracticeAccount, PracticeExchange
 from trading_assets.world.processes import Children
-from trading_assets.world.recording import counts_of, tickers
+from trading_assets.world.recording import begins, counts_of, tickers
 
 if TYPE_CHECKING:
     from trading_assets.account_config import AccountConfig
@@ -77,6 +77,13 @@ class Runtime:
         if record is None or record.arguments.get("recording") is None:
             return None
         return tickers(self.world.exchange, date.fromisoformat(record.arguments["session"]))
+
+    def recorded_since(self) -> dict[str, date] | None:
+        """The first session that the world's recording has of every name; None if it plays none."""
+        record = self.world.record()
+        if record is None or record.arguments.get("recording") is None:
+            return None
+        return begins(self.world.exchange)
 
     def connection(self, account: AccountConfig) -> BrokerConnection:
         """Where and as whom the account meets its broker."""

@@ -81,6 +81,7 @@ BROUGHT_BY = {
     "dagster-shared": "dagster",
     "requests": "alpaca-py",
     "urllib3": "alpaca-py",
+    "pillow": "matplotlib",
     "click": "typer",
     "huggingface-hub": "transformers",
     "safetensors": "transformers",
