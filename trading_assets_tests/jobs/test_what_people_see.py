@@ -99,7 +99,7 @@ def test_every_run_of_a_day_is_found_by_its_session_and_acting_ones_by_their_acc
     assert {run.job_name for run in runs} >= {NEWS_JOB, MINUTE_JOB, *ACTING, CLOSING_JOB}
     history = f"{shift(SESSION, -10).key}...{shift(SESSION, -1).key}"
     assert {run.tags.get(SESSION_TAG) for run in runs} == {SESSION.isoformat(), history}
-    assert {run.tags.get(ACCOUNT_TAG) for run in runs if run.job_name in ACTING} == {ACCOUNT}
+    assert {run.tags.get(ACCOUNT_TAG) for run in runs if run.job_name in ACTING} == {ACCOUNT, "tiny"}
     found = day.instance.get_runs(RunsFilter(tags={ACCOUNT_TAG: ACCOUNT, SESSION_TAG: SESSION.isoformat()}))
     assert {run.job_name for run in found} == set(ACTING)
 

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 
 from trading_assets.domain.errors import ConfigurationError
+from trading_assets.resources import dagster_storage
 from trading_assets.resources.dagster_storage import WorldStorage, psycopg2_url, resolve_url
 from trading_assets.world.paths import World
 
@@ -62,7 +63,10 @@ def test_an_address_in_the_environment_wins_over_the_worlds_own_server(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_part_is_pooled_and_survives_a_dropped_connection(storage: WorldStorage) -> None:
+def test_every_part_is_pooled_and_survives_a_connection_dropped_while_it_rested(
+    storage: WorldStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dagster_storage, "REST_SECONDS", 0.0)
     for part in (storage._run_storage, storage._event_log_storage, storage._schedule_storage):
         assert isinstance(part._engine.pool, QueuePool)
         pids = []
