@@ -223,8 +223,7 @@ class _Demo:
             self.screen.finished(session, self.seconds[session.key], self._figures())
 
     def _play_session(self) -> None:
-        self.screen.say("loading the sessions before")
-        load_history(self.desk, self.definitions, self.instance, self.session)
+        load_history(self.desk, self.definitions, self.instance, self.session, self.screen.say)
         self._settle()
         steps = self._steps()
         self.screen.begin(self.session, len(steps))

@@ -5,7 +5,7 @@ Here also: the sessions that features look back on, loaded where they are missin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dagster import AssetKey, DagsterInstance, Definitions
 
@@ -51,7 +51,13 @@ def run_range(
     return result.run_id
 
 
-def load_history(desk: Desk, definitions: Definitions, instance: DagsterInstance, session: Session) -> int:
+def load_history(
+    desk: Desk,
+    definitions: Definitions,
+    instance: DagsterInstance,
+    session: Session,
+    say: Callable[[str], None] = lambda _: None,
+) -> int:
     """Minute bars of the sessions before ``session`` that have none stored yet, as a person would backfill them.
 
     One run from the first missing to the last; the number of sessions that were missing. Raises as ``run_range``.
@@ -61,6 +67,7 @@ def load_history(desk: Desk, definitions: Definitions, instance: DagsterInstance
     keys = [shift(session.day, -count).key for count in range(HISTORY_SESSIONS, 0, -1)]
     missing = [key for key in keys if not desk.frames.exists("bars", key)]
     if missing:
+        say(f"loading minute bars of {len(missing)} sessions before {session.key}")
         run_range(definitions, instance, [bars.key], missing[0], missing[-1])
     return len(missing)
 
