@@ -20,13 +20,17 @@ up: base ## Leave the practice world open with its Dagster UI. ARGS="--speed 10"
 
 .PHONY: test
 test: full ## Install everything, then run the test suite. ARGS="-k name" is handed on to pytest
-	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m "not seeds" --ignore trading_assets_tests/faults $(ARGS)
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m "not seeds" --ignore trading_assets_tests/faults --ignore trading_assets_tests/browser $(ARGS)
 
 ##@ More tests
 
 .PHONY: test-faults
 test-faults: full ## Kill processes at the worst moments; nothing may be lost or doubled
 	@$(PYTHON) -m pytest trading_assets_tests/faults $(ARGS)
+
+.PHONY: test-browser
+test-browser: full chromium ## Read and use the Dagster UI of a finished day through a real browser
+	@$(PYTHON) -m pytest trading_assets_tests/browser $(ARGS)
 
 .PHONY: test-seeds
 test-seeds: full ## Repeat the random properties over many seeds
@@ -55,6 +59,10 @@ format: full ## Put the code into the one format and mend what can be mended by 
 pins: full ## Write constraints.txt from .venv, after a deliberate upgrade whose tests passed
 	@$(PYTHON) tools/pins.py
 
+.PHONY: screenshots
+screenshots: full chromium ## Take the pictures of the Dagster UI in docs/images anew
+	@TRADING_ASSETS_SCREENSHOTS=docs/images $(PYTHON) -m pytest trading_assets_tests/browser/test_pictures.py $(ARGS)
+
 ##@ Housekeeping
 
 .PHONY: base
@@ -64,6 +72,10 @@ base: ## Create .venv with what running needs (make demo does it by itself)
 .PHONY: full
 full: ## Create .venv with everything (make test does it by itself)
 	@sh tools/bootstrap.sh test
+
+.PHONY: chromium
+chromium: ## Install Debian's chromium where it is missing (make test-browser does it by itself)
+	@sh tools/chromium.sh
 
 .PHONY: clean
 clean: ## Remove .venv and what tools left behind; worlds in .trading_assets stay

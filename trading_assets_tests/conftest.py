@@ -163,6 +163,12 @@ def module_world_home(run_folder: Path) -> Iterator[Path]:
     yield from _world_home(run_folder)
 
 
+@pytest.fixture(scope="session")
+def session_world_home(run_folder: Path) -> Iterator[Path]:
+    """The same for all tests of a worker."""
+    yield from _world_home(run_folder)
+
+
 def _world_home(run_folder: Path) -> Iterator[Path]:
     home = Path(tempfile.mkdtemp(prefix="home-", dir=run_folder))
     home.chmod(0o711)

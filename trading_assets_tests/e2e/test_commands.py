@@ -6,10 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +17,7 @@ from typer.testing import CliRunner
 from trading_assets.cli import app
 from trading_assets_tests.e2e.demo_runs import DemoWorld, kill
 from trading_assets_tests.e2e.leftovers import processes_of, until_nothing_runs
+from trading_assets_tests.e2e.open_world import opened, waited_for
 
 SESSION = ["--session", "2026-03-11", "--world", "demo"]
 SEED_1 = ["--step", "30", "--seed", "1"]
@@ -42,37 +39,6 @@ def copied(finished: DemoWorld, world_home: Path) -> DemoWorld:
     home = world_home / "copy"
     subprocess.run(["cp", "-a", str(finished.home), str(home)], check=True)
     return DemoWorld(home, SEED_1)
-
-
-@contextmanager
-def opened(world: DemoWorld) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """``trading-assets up`` on the demo's world, once it says where its UI is; yields the process and the address."""
-    log = world.home / "up.log"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "trading_assets.cli", "up", "--world", "demo", "--port", "0"],
-            cwd=world.home,
-            env=world.environment(),
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-    try:
-        waited_for(lambda: process.poll() is not None or "Ctrl-C" in log.read_text())
-        assert process.poll() is None, log.read_text()
-        yield process, log.read_text().split("Dagster UI: ")[1].split()[0]
-    finally:
-        kill(process)
-        process.wait()
-        world.tool("down", "--world", "demo")
-
-
-def waited_for(condition: Callable[[], bool], patience: float = 240.0) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
 
 
 def refused(result: subprocess.CompletedProcess[str], *says: str) -> None:

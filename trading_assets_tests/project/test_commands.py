@@ -44,7 +44,7 @@ def test_ci_calls_the_commands_of_the_readme() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     calls = re.findall(r"^section (.*)$", script.read_text(), flags=re.M)
-    assert calls == ["make check", "make test", "make test-faults", "make demo"]
+    assert calls == ["make check", "make test", "make test-faults", "make test-browser", "make demo"]
 
 
 def test_the_example_environment_names_every_variable_and_sets_none() -> None:
@@ -112,6 +112,23 @@ def test_without_venv_support_the_command_that_mends_it_is_run_by_root_and_told_
     assert done.stderr.splitlines()[-1] == "apt-get update && apt-get install -y python3-venv"
     assert calls.read_text().splitlines() == (["update", "install -y python3-venv"] if uid == "0" else [])
     assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize("uid", ["0", "1000"])
+def test_a_missing_chromium_is_installed_by_root_and_others_are_told_how(tmp_path: Path, uid: str) -> None:
+    calls = tmp_path / "calls"
+    calls.touch()
+    _script(tmp_path / "bin" / "id", f"echo {uid}\n")
+    _script(tmp_path / "bin" / "apt-get", f'echo "$@" >>"{calls}"\n')
+    command = ["/bin/sh", str(ROOT / "tools" / "chromium.sh")]
+    done = subprocess.run(command, env={"PATH": str(tmp_path / "bin")}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.endswith("As root, run: apt-get update && apt-get install -y chromium\n")
+    assert done.stderr.count("\n") == 1
+    assert calls.read_text().splitlines() == (["update", "install -y chromium"] if uid == "0" else [])
+    _script(tmp_path / "bin" / "chromium", "exit 0\n")
+    assert subprocess.run(command, env={"PATH": str(tmp_path / "bin")}, capture_output=True).returncode == 0
+    assert len(calls.read_text().splitlines()) == (2 if uid == "0" else 0)
 
 
 PYTHON = """
