@@ -12,6 +12,7 @@ from trading_assets.automation.names import (
     CLOSING_TICK,
     DISPATCHER_JOB,
     DISPATCHER_TICK,
+    FAILURE_TICK,
     MINUTE_JOB,
     MINUTE_TICK,
     NEWS_JOB,
@@ -41,7 +42,7 @@ YESTERDAY = "2026-03-10"
 #: A session without a stored bar, and three around a holiday (Monday the 16th) and a weekend.
 UNTOUCHED = "2026-02-20"
 THREE_SESSIONS = ("2026-02-13", "2026-02-17", "2026-02-18")
-HEADLINE_TO_FILL = ["news", "sentiment", "watchlist", "signals", "executions", "positions"]
+HEADLINE_TO_FILL = ["news", "sentiment", "watchlist", "signals", "orders", "executions", "positions"]
 BAR_TO_SIGNAL = ["bars", "features", "market_context", "signals"]
 
 
@@ -96,7 +97,7 @@ def test_the_page_of_a_calendar_day_shows_its_news_and_a_day_without_any_shows_n
     expect(page.get_by_text("No metadata entries")).to_be_visible()
 
 
-@pytest.mark.parametrize("asset", ["executions", "positions"])
+@pytest.mark.parametrize("asset", ["orders", "executions", "positions"])
 def test_what_the_acting_jobs_booked_stands_on_the_page_of_the_session(page: Page, asset: str) -> None:
     open_partition(page, asset, TODAY)
     expect(page.get_by_text("Materialized", exact=True)).to_be_visible()
@@ -160,13 +161,13 @@ def test_a_runs_log_filtered_by_asset_shows_that_assets_own_lines_and_no_others(
 
 def test_the_automation_page_lists_every_schedule_and_sensor_with_its_switch_on(page: Page) -> None:
     page.goto("/automation")
-    for name in (NEWS_TICK, MINUTE_TICK, CLOSING_TICK, DISPATCHER_TICK, POSITION_MANAGER_TICK):
+    for name in (NEWS_TICK, MINUTE_TICK, CLOSING_TICK, DISPATCHER_TICK, POSITION_MANAGER_TICK, FAILURE_TICK):
         expect(page.get_by_text(name, exact=True).filter(visible=True)).to_be_visible()
     expect(page.get_by_text("Standard sensor")).to_have_count(2)
     expect(page.get_by_text("Scheduled Every minute")).to_have_count(2)
     expect(page.get_by_text("Scheduled Every 5 minutes")).to_have_count(1)
     switches = page.get_by_role("checkbox", checked=True)
-    expect(switches.nth(4)).to_be_attached()
+    expect(switches.nth(5)).to_be_attached()
 
 
 @pytest.mark.parametrize(("sensor", "job"), [(DISPATCHER_TICK, DISPATCHER_JOB)])
