@@ -71,8 +71,7 @@ def _stored(desk: Desk, scope: Scope, rows: pl.DataFrame) -> pl.DataFrame:
 
 def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, int]:
     stored = _stored(desk, scope, rows)
-    found = {**coverage(desk, stored), "dagster/row_count": stored.height}
-    return found | (_extended(desk, rows) if rows.height else {})
+    return coverage(desk, stored) | (_extended(desk, rows) if rows.height else {})
 
 
 def _extended(desk: Desk, rows: pl.DataFrame) -> dict[str, int]:

@@ -128,18 +128,19 @@ def _build(product: Product) -> AssetsDefinition:
         metadata={"dagster/column_schema": frame_columns(product.name)},
     )
     def materialize(context: AssetExecutionContext, desk: ResourceParam[Desk]) -> MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the annotation and knows the plain class only
-        rows = written = left_out = size = 0
         findings: dict[str, Finding] = {}
-        notes: list[str] = []
-        numbers: Mapping[str, Any] = {}
+        told: dict[str, dict[str, Any]] = {}
         for scope in scopes(context, desk, job=product.job, tick=product.tick):
             done = _run(product, desk, scope, context.log)
-            notes.append(f"{scope.key}: {done.note}")
-            rows += done.rows.height
-            written += done.written
-            left_out += done.left_out
-            size += desk.frames.size_bytes(product.name, scope.key)
-            numbers = product.numbers(desk, scope, done.rows)
+            told[scope.key] = {
+                "dagster/row_count": desk.frames.count(product.name, scope.key),
+                "dagster/uri": str(desk.frames.folder(product.name, scope.key)),
+                "rows_written": done.written,
+                "rows_left_out": done.left_out,
+                "bytes": desk.frames.size_bytes(product.name, scope.key),
+                "note": MetadataValue.text(done.note),
+                **product.numbers(desk, scope, done.rows),
+            }
             if product.check is not None:
                 for finding in product.check(desk, scope, done.rows):
                     if finding.check not in findings or not finding.passed:
@@ -147,18 +148,11 @@ def _build(product: Product) -> AssetsDefinition:
         for finding in findings.values():
             if not finding.passed:
                 context.log.warning(f"{product.name}: the check {finding.check} found that {finding.description}")
-        keys = list(context.partition_keys)
+        for key, metadata in told.items() if len(told) > 1 else ():
+            # Each partition of a range has its own event, and on it its own numbers.
+            context.add_asset_metadata(metadata, partition_key=key)
         return MaterializeResult(
-            metadata={
-                "dagster/row_count": rows,
-                "dagster/uri": str(desk.frames.folder(product.name, keys[-1])),
-                "rows_written": written,
-                "rows_left_out": left_out,
-                "bytes": size,
-                "partitions": len(keys),
-                "note": MetadataValue.text("\n".join(notes[-5:])),
-                **numbers,
-            },
+            metadata=next(iter(told.values())) if len(told) == 1 else {"partitions": len(told)},
             check_results=[_result(product, name, findings) for name in product.checks],
         )
 
@@ -171,12 +165,17 @@ def _run(product: Product, desk: Desk, scope: Scope, log: Log) -> _Done:
     store = desk.frames
     if scope.kind is Kind.LIVE:
         found = product.observe(desk, scope)
+        if found.came_in:
+            log.info(f"{told}: looked at {found.came_in}")
+        instant = f"{found.as_of:%H:%M:%S} UTC"
+        if store.holds(name, scope.key, found.as_of):
+            note = f"nothing new: the rows as of {instant} are stored already"
+            log.info(f"{told}: {note}")
+            return _Done(found.rows, note, 0, sum(found.left_out.values()))
         # A decision product records its instant even when it decided nothing: those after it ask for it.
         if found.rows.height or product.as_of_column or not store.exists(name, scope.key):
             store.append(name, scope.key, found.rows, found.as_of)
-        if found.came_in:
-            log.info(f"{told}: looked at {found.came_in}")
-        note = f"{found.rows.height} new rows as of {found.as_of:%H:%M:%S} UTC{_omitted(found)}"
+        note = f"{found.rows.height} new rows as of {instant}{_omitted(found)}"
         log.info(f"{told}: {note}")
         return _Done(found.rows, note, found.rows.height, sum(found.left_out.values()))
     done = _past(product, desk, scope)

@@ -128,9 +128,30 @@ class FrameStore:
         files = self._files(self.folder(asset, partition))
         return max((_instant(path) for path in files), default=None)
 
+    def holds(self, asset: str, partition: str, as_of: datetime) -> bool:
+        """Whether ``as_of`` is the newest recorded instant, so that ``append`` would change nothing."""
+        return self.last_as_of(asset, partition) == require_utc(as_of)
+
     def size_bytes(self, asset: str, partition: str) -> int:
         """Bytes on disk of the files a reader would take."""
-        return sum(path.stat().st_size for path in self._current(asset, partition))
+        with self._locked(asset, partition):
+            return sum(path.stat().st_size for path in self._current(asset, partition))
+
+    def count(self, asset: str, partition: str) -> int:
+        """Rows that a reader would get; only the files' own counts are read."""
+        with self._locked(asset, partition):
+            paths = self._current(asset, partition)
+            if not paths:
+                return 0
+            try:
+                found: int = pl.scan_parquet(paths).select(pl.len()).collect().item()
+            except (pl.exceptions.PolarsError, OSError) as error:
+                raise CorruptFrameError(
+                    f"a file cannot be read as {asset}: {str(error).splitlines()[0]}",
+                    where=str(paths[-1].parent),
+                    mend="Move the file away and materialize the partition again; the ledger is not affected.",
+                ) from error
+            return found
 
     @staticmethod
     def _files(folder: Path) -> list[Path]:

@@ -88,7 +88,7 @@ def test_a_picture_of_a_runs_log(browser: Browser, day: OpenDay, folder: Path) -
         expect(page.get_by_text(re.compile("^Finished execution of step"))).to_be_visible()
         page.mouse.move(1000, 900)
         page.mouse.wheel(0, -5000)
-        expect(page.get_by_text(re.compile(rf"^signals {SESSION}: "))).to_be_visible()
+        expect(page.get_by_text(re.compile(rf"^signals {SESSION}: \d+ new rows"))).to_be_visible()
         taken(page, folder, "run-logs")
 
 

@@ -138,9 +138,21 @@ def test_a_minute_is_told_in_a_handful_of_lines_with_what_came_in_and_what_came_
 def test_numbers_are_numbers_so_that_they_are_plotted(day: Playground, asset: str, names: set[str]) -> None:
     live = [one for one in every(day, asset) if one.keys() >= names]
     assert live, f"{asset} should carry {sorted(names)}"
-    shared = {"dagster/row_count", "rows_written", "rows_left_out", "bytes", "partitions"}
+    shared = {"dagster/row_count", "rows_written", "rows_left_out", "bytes"}
     for one in live:
         assert all(type(one[name]) in (int, float) for name in names | shared)
+
+
+def test_every_partition_of_a_range_has_its_own_numbers_and_a_live_one_all_its_rows(day: Playground) -> None:
+    records = day.instance.fetch_materializations(AssetKey("bars"), limit=500).records
+    newest: dict[str, Any] = {}
+    for record in records:
+        one = record.asset_materialization
+        assert one is not None
+        newest.setdefault(str(one.partition), one.metadata)
+    assert set(newest) == set(day.desk.frames.partitions("bars"))
+    for key, metadata in newest.items():
+        assert metadata["dagster/row_count"].value == day.desk.frames.read("bars", [key]).height
 
 
 def test_a_followed_ticker_is_either_covered_or_missing(day: Playground) -> None:

@@ -42,6 +42,18 @@ def test_a_repeated_run_keeps_the_bytes_that_were_recorded(store: FrameStore) ->
     assert levels(store) == [1.0]
 
 
+def test_what_is_stored_is_counted_and_a_repeated_instant_is_known(store: FrameStore) -> None:
+    assert store.count("market_context", "2026-03-11") == 0
+    assert not store.holds("market_context", "2026-03-11", T0)
+    for minute in range(3):
+        store.append("market_context", "2026-03-11", row(float(minute)), T0 + minute * MINUTE)
+    for _ in range(2):
+        assert store.count("market_context", "2026-03-11") == 3
+        assert store.holds("market_context", "2026-03-11", T0 + 2 * MINUTE)
+        assert not store.holds("market_context", "2026-03-11", T0 + 3 * MINUTE)
+        store.compact("market_context", "2026-03-11")
+
+
 def test_a_run_with_older_knowledge_is_refused(store: FrameStore) -> None:
     store.append("market_context", "2026-03-11", row(1.0), T0)
     with pytest.raises(StaleWriteError, match="known up to"):
