@@ -103,7 +103,7 @@ def test_the_development_server_shows_the_assets_and_ends_whole_on_ctrl_c(checko
     process = start(checkout, "dev", "-h", "127.0.0.1", "-p", str(port))
     try:
         (repository,) = _repositories(process, port, checkout)
-        assert repository["location"]["name"] == "trading_assets.definitions", "the name under which 'up' loads it, too"
+        assert repository["location"]["name"] == "trading_assets", "the name under which 'up' loads it, too"
         assert {node["assetKey"]["path"][0] for node in repository["assetNodes"]} == ASSETS
         assert len(repository["schedules"]) == 3
         assert len(repository["sensors"]) >= 2

@@ -56,7 +56,7 @@ def test_the_example_environment_names_every_variable_and_sets_none() -> None:
 
 def test_dagster_finds_the_same_module_in_both_of_its_files() -> None:
     (location,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
-    assert location["python_module"] == {"module_name": "trading_assets.definitions", "location_name": "trading-assets"}
+    assert location["python_module"] == {"module_name": "trading_assets.definitions", "location_name": "trading_assets"}
     assert 'module_name = "trading_assets.definitions"' in (ROOT / "pyproject.toml").read_text()
 
 
