@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from trading_assets.settings import Settings
 
 #: What no recording of minute bars has.
-MODELLED = ("option chains and quotes", "stock quotes", "prices within a minute", "daily bars before the recording")
+MODELLED = (
+    "option chains and quotes",
+    "stock quotes",
+    "prices within a minute",
+    "fills in minutes without a trade (none after five)",
+    "daily bars before the recording",
+)
 _NOTHING_KNOWN = "all prices: they are drawn from the seed and know nothing of the recorded headlines"
 
 

@@ -7,6 +7,7 @@ is stored with the trade's decision, not here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -17,10 +18,13 @@ from trading_assets.assets.groups import MARKET_DATA
 from trading_assets.assets.scope import Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS
+from trading_assets.broker.errors import BrokerUnavailable, Rejected
 from trading_assets.domain.values import ContractSnapshot
 from trading_assets.market.frames import CHAINS, empty
 from trading_assets.market.sessions import require_session
 from trading_assets.resources.desk import Desk
+
+_log = logging.getLogger(__name__)
 
 
 def _observe(desk: Desk, scope: Scope) -> Observed:
@@ -36,22 +40,32 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
     underlyings = desk.universe if everything else (index,)
     spots = {symbol: quote.mid for symbol, quote in desk.data.quotes(underlyings).items() if quote.mid is not None}
     rows = []
-    for underlying in underlyings:
+    unread: list[str] = []
+    # The index first: if nobody answers, that is said at once.
+    for underlying in sorted(underlyings, key=lambda name: (name != index, name)):
         if underlying not in spots:
             continue
         spot = spots[underlying]
-        chain = desk.data.option_chain(
-            underlying,
-            scope.day + timedelta(days=collection.chain_min_dte),
-            scope.day + timedelta(days=collection.chain_max_dte),
-            low_strike=spot * (1 - collection.chain_width),
-            high_strike=spot * (1 + collection.chain_width),
-        )
+        try:
+            chain = desk.data.option_chain(
+                underlying,
+                scope.day + timedelta(days=collection.chain_min_dte),
+                scope.day + timedelta(days=collection.chain_max_dte),
+                low_strike=spot * (1 - collection.chain_width),
+                high_strike=spot * (1 + collection.chain_width),
+            )
+        except (BrokerUnavailable, Rejected) as error:
+            # The regime rests on the index; the archive of one other name must not keep it from being known.
+            if underlying == index:
+                raise
+            _log.warning("the chain of %s is left out: %s", underlying, error)
+            unread.append(underlying)
+            continue
         # One instant for the whole chain: readers take the rows of the newest one.
         received = desk.clock.now()
         rows += [_row(underlying, snapshot, received) for snapshot in chain]
     came_in = f"the chains of {len(spots)} of {len(underlyings)} underlyings"
-    left_out = {"underlyings without a price": len(underlyings) - len(spots)}
+    left_out = {"underlyings without a price": len(underlyings) - len(spots), "chains not answered": len(unread)}
     return Observed(pl.DataFrame(rows, schema=CHAINS, orient="row"), desk.clock.now(), left_out, came_in)
 
 

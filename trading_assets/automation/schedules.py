@@ -37,7 +37,7 @@ from trading_assets.resources.desk import Desk
 #: A tick that was due longer ago than this on the wall is left to its successor.
 STALE = timedelta(seconds=90)
 #: A run that began longer ago than this on the wall and has not ended is taken to hang.
-HANGS = timedelta(minutes=15)
+HANGS = timedelta(minutes=3)
 UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,

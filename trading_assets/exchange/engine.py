@@ -33,6 +33,7 @@ from trading_assets.exchange.rules import OrderRules
 from trading_assets.exchange.state import ZERO, Account, Order, World
 from trading_assets.exchange.tickets import read_ticket
 from trading_assets.exchange.wire import activity_id
+from trading_assets.market.options import parse_occ
 from trading_assets.market.sessions import require_session
 
 GRID = timedelta(seconds=1)
@@ -139,8 +140,8 @@ class Engine:
         )
 
     def _expires_today(self, symbol: str) -> bool:
-        contract = self.listing.contract(symbol)
-        return contract is not None and contract.expiry <= self.session.day
+        # By the symbol itself: a contract ends also when its name is no longer listed.
+        return parse_occ(symbol).expiry <= self.session.day
 
     def _liquidate(self, world: World) -> list[Event]:
         events: list[Event] = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +28,8 @@ RECORDING_FILE = "recording.parquet"
 #: Sessions of minute bars before the one that is played.
 HISTORY_SESSIONS = 31
 _CENT_PLACES = 2
+#: A name of a recording that has not traded for this long counts as halted.
+_HALTED = timedelta(minutes=5)
 _CHAINS = 64
 _QUOTES = 4096
 
@@ -69,7 +71,11 @@ class QuotedPort:
             if stock is None:
                 return None
             return Quote(symbol, stock.bid, stock.ask, self._quoted_at(symbol, at), stock.bid_size, stock.ask_size)
-        option = self._market.option_quote(symbol, at)
+        try:
+            option = self._market.option_quote(symbol, at)
+        except ValueError:
+            # Neither a listed stock nor a contract's symbol: nobody quotes it.
+            return None
         if option is None:
             return None
         quoted = self._quoted_at(symbol[:-15], at)
@@ -159,17 +165,26 @@ class RecordedPort(QuotedPort):
                 listing.name,
                 listing.exchange,
                 str(uuid5(NAMESPACE_DNS, listing.symbol)),
-                has_options=listing.symbol != self._composite,
+                has_options=self._has_options(listing.symbol),
             )
             for listing in found
         ]
 
     def contracts(self, underlying: str) -> Sequence[OptionContract]:
-        """Every contract listed on ``underlying``; the composite index has none."""
-        return [] if underlying == self._composite else super().contracts(underlying)
+        """Every contract listed on ``underlying``; the composite index and share classes (BRK.B) have none."""
+        return super().contracts(underlying) if self._has_options(underlying) else []
 
     def _chain(self, underlying: str, instant: datetime) -> Sequence[OptionMarket]:
-        return [] if underlying == self._composite else super()._chain(underlying, instant)
+        return super()._chain(underlying, instant) if self._has_options(underlying) else []
+
+    def _has_options(self, symbol: str) -> bool:
+        return symbol != self._composite and symbol.isalpha()
+
+    def execute(self, order: Resting, quote: Quote, instant: datetime) -> Execution | None:
+        """The simulator's fill rule, but nothing is filled in a name that has not traded for minutes: it is halted."""
+        if quote.at is None or instant - quote.at > _HALTED:
+            return None
+        return super().execute(order, quote, instant)
 
     def headlines(self) -> Sequence[Headline]:
         """None."""
@@ -200,7 +215,9 @@ def simulated_port(config: ExchangeConfig, day: date, held: frozenset[str] = fro
 
 def _recorded_port(config: ExchangeConfig, bars: pl.DataFrame, day: date, held: frozenset[str]) -> MarketPort:
     try:
-        market = RecordedMarket(bars, day, config.seed, history_sessions=HISTORY_SESSIONS, held=held)
+        market = RecordedMarket(
+            bars, day, config.seed, history_sessions=HISTORY_SESSIONS, held=held, began=config.session
+        )
         return RecordedPort(market, config.composite)
     except ValueError as error:
         raise ConfigurationError(f"the recording cannot be played: {error}") from error

@@ -252,7 +252,8 @@ class DataRoutes:
         }
 
     def _snapshot(self, line: OptionMarket) -> dict[str, Any]:
-        at = self._quoted_at()
+        quote = self._venue.market.quote(line.contract.symbol, self._now)
+        at = self._quoted_at() if quote is None or quote.at is None else quote.at
         result: dict[str, Any] = {
             "latestQuote": {
                 "t": stamp(at),

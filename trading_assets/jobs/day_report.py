@@ -22,7 +22,7 @@ from trading_assets.domain.values import PositionState, Side, SignalStatus
 from trading_assets.jobs.recording import day_of, numbers, read_day, record
 from trading_assets.jobs.session_chart import Fill, Held, draw_session
 from trading_assets.ledger.account_day import AccountDay, fills_between, positions_between
-from trading_assets.market.sessions import Session
+from trading_assets.market.sessions import Session, session_of
 from trading_assets.resources.desk import Desk
 
 #: Rows of a table of the whole day.
@@ -40,7 +40,9 @@ def tell_session(context: OpExecutionContext, desk: Desk, session: Session) -> N
     days, equity = {}, {}
     for account in desk.accounts:
         days[account.name] = read_day(desk, account.name, session)
-        equity[account.name] = _equity(context, desk, account.name)
+        # The broker says what is, not what was.
+        current = session == session_of(desk.clock.now())
+        equity[account.name] = _equity(context, desk, account.name) if current else None
     told: dict[str, dict[str, Any]] = {
         "orders": {"dagster/row_count": sum(day.orders for day in days.values()), "accounts": _accounts(days)},
         "executions": {"dagster/row_count": len(fills), "fills": _fills(fills)},

@@ -10,7 +10,7 @@ from trading_assets.automation.tickets import SESSION_TAG
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.jobs.day_report import tell_session
 from trading_assets.market.frames import SCHEMAS
-from trading_assets.market.sessions import Session, require_session, session_of
+from trading_assets.market.sessions import Session, open_session, require_session, session_of
 from trading_assets.resources.desk import Desk
 
 
@@ -34,8 +34,13 @@ def compact_frames(context: OpExecutionContext, desk: ResourceParam[Desk]) -> No
 
 @op(description="Compares every account with its broker once more. One that does not answer does not stop the others.")
 def reconcile_accounts(context: OpExecutionContext, desk: ResourceParam[Desk]) -> None:
-    """Books what is missing; sends no order, but ends orders of ours that still live."""
+    """Books what is missing; sends no order, but ends orders of ours that outlived the session. Does nothing while the
+    market is open: they may be at work."""
     from trading_assets.jobs.recovery import reconcile_all
+
+    if open_session(desk.clock.now()) is not None:
+        context.log.info("the market is open: the accounts are left to their own runs")
+        return
 
     for sentence in reconcile_all(desk, context.run_id):
         context.log.warning(sentence)

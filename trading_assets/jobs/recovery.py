@@ -24,6 +24,16 @@ def recover(desk: Desk, instance: DagsterInstance) -> list[str]:
 
     An account whose broker does not answer is left unreconciled: its gates deny until a later run has reconciled it.
     """
+    ended = fail_orphans(desk, instance)
+    reconcile_all(desk, "recovery")
+    return ended
+
+
+def fail_orphans(desk: Desk, instance: DagsterInstance) -> list[str]:
+    """Fail every unfinished run and let go of its claims; the ids. Only where none of them can be alive any more.
+
+    What such a run had begun at a broker, the next acting run of its account finds out before it does anything else.
+    """
     orphans = instance.get_runs(RunsFilter(statuses=UNFINISHED))
     for run in orphans:
         instance.report_run_failed(run, "its process ended without finishing the run; a later run takes up its work")
@@ -35,7 +45,6 @@ def recover(desk: Desk, instance: DagsterInstance) -> list[str]:
             runs.finish(connection, run_id, now, {"ended": "killed"})
     for signal_id, account in released:
         _log.warning("signal %s of account %s was claimed by a run that is gone: open again", signal_id, account)
-    reconcile_all(desk, "recovery")
     return [run.run_id for run in orphans]
 
 

@@ -101,7 +101,8 @@ def latency(connection: Connection, session: date) -> Rows:
     """How long entries of the session took, per account, in seconds of the world's clock: median and 95th percentile.
 
     ``decided``: from the instant at which the signal was decided, ``published``: from its row in the ledger, each to
-    the broker's acknowledgement of the signal's first order. Accounts without an acknowledged entry are absent.
+    the instant at which the broker took the signal's first order, by the broker's clock. Accounts without an entry that
+    was taken are absent.
     """
     intent, recommendation = order_intents.c, dispatch_recommendations.c
     first = (

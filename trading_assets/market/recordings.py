@@ -19,6 +19,9 @@ from trading_assets.market.sessions import sessions_between
 #: be called ``ts_utc``, and a recording of one ticker needs no ticker column.
 NEEDED = ("ticker", "ts", "open", "high", "low", "close", "volume")
 _PRICES = ("open", "high", "low", "close")
+#: From so many distances between bars on their usual one tells how long a bar is.
+_TELLING = 20
+_TICKER = r"^[A-Z]{1,6}(\.[A-Z]{1,2})?$"
 LABELS = ("start", "end")
 
 
@@ -40,8 +43,10 @@ class RecordingFormat:
 class RecordingCounts:
     """What was found. ``rows`` in all, ``kept`` of them; the others by the reason for which they were left out.
 
-    ``out_of_order`` rows were sorted into place, and ``missing_minutes`` are minutes between a ticker's first and last
-    bar of a session that have none: both are only counted.
+    ``malformed`` are rows without a sound minute bar: no instant at a whole minute, no ticker in capital letters (BRK.B
+    has a point), prices that contradict each other or are not above zero. ``out_of_order`` rows were sorted into place,
+    and ``missing_minutes`` are minutes between a ticker's first and last bar of a session that have none: both are only
+    counted.
     """
 
     rows: int
@@ -77,7 +82,7 @@ def normalise(raw: pl.DataFrame, form: RecordingFormat) -> tuple[pl.DataFrame, R
     sound = frame.filter(
         pl.col("ts").is_not_null()
         & pl.col("ticker").is_not_null()
-        & (pl.col("ticker").str.len_chars() > 0)
+        & pl.col("ticker").str.contains(_TICKER)
         & pl.all_horizontal(pl.col(name).is_finite() & (pl.col(name) > 0) for name in _PRICES)
         & (pl.col("high") >= pl.max_horizontal("open", "close", "low"))
         & (pl.col("low") <= pl.min_horizontal("open", "close"))
@@ -89,6 +94,7 @@ def normalise(raw: pl.DataFrame, form: RecordingFormat) -> tuple[pl.DataFrame, R
     inside = _in_session(sound)
     if inside.is_empty():
         raise RecordingError("none of its bars lies within a session of the exchange: check its time zone")
+    _require_minutes(inside)
     disorder = inside.select(
         (pl.col("ts").diff().over("ticker", order_by="row") < pl.duration(seconds=0)).fill_null(value=False).sum()
     ).item()
@@ -113,6 +119,19 @@ def normalise(raw: pl.DataFrame, form: RecordingFormat) -> tuple[pl.DataFrame, R
         missing_minutes=int((span["expected"] - span["seen"]).sum()),
     )
     return kept.select(NEEDED), counts
+
+
+def _require_minutes(inside: pl.DataFrame) -> None:
+    """Longer bars would be taken as known when their first minute is over: minutes of look-ahead in every price."""
+    steps = inside.sort("ticker", "ts").select(
+        (pl.col("ts").diff().over("ticker", "day").dt.total_minutes()).alias("minutes")
+    )
+    distances = steps.filter(pl.col("minutes") > 0)["minutes"]
+    usual = distances.mode().sort()
+    if len(distances) >= _TELLING and usual[0] > 1:
+        raise RecordingError(
+            f"these look like bars of {usual[0]} minutes, for most of them lie that far apart; expected one-minute bars"
+        )
 
 
 def composite(bars: pl.DataFrame, name: str) -> pl.DataFrame:

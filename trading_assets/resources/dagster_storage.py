@@ -53,7 +53,7 @@ class WorldStorage(DagsterPostgresStorage):
                 pool_size=1,
                 max_overflow=MAX_OVERFLOW,
                 pool_recycle=POOL_RECYCLE_SECONDS,
-                connect_args={"options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"},
+                connect_args={"options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"},
             )
             ask_after_rest(storage._engine)
 

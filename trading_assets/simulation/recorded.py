@@ -29,6 +29,12 @@ from trading_assets.simulation.universe import BY_SYMBOL, INDEX, Cadence, Listin
 #: Columns of a recording, one row per ticker and minute that traded: ``ts`` is the bar's start, UTC.
 COLUMNS = ("ticker", "ts", "open", "high", "low", "close", "volume")
 _SESSIONS_PER_YEAR = 252.0
+#: Characters of an OCC symbol after its root.
+_OCC_TAIL = 15
+#: How far from the close before it the strikes of a session may lie: one bad print must not list a million contracts.
+_STRIKE_REACH = 0.5
+#: Shares a day of a name without a recorded day before the world's first session.
+_USUAL_VOLUME = 1_000_000
 #: Annual volatility where fewer than two recorded closes lie before the session.
 _USUAL_VOLATILITY = 0.35
 _LEAST_VOLATILITY, _MOST_VOLATILITY = 0.08, 2.0
@@ -52,7 +58,9 @@ class RecordedMarket(QuotedMarket):
 
     ``bars`` has ``COLUMNS``, sorted by ticker and ts, only minutes within XNYS sessions. ``session`` must be in it;
     sessions after it are ignored. ``daily_sessions`` daily bars are offered, of which those before the recording are
-    extended backwards by a seeded walk. Raises ``ValueError`` if the session or the columns are missing.
+    extended backwards by a seeded walk. ``began`` is the first session of the world (default: this one): the walk is as
+    volatile as what was recorded before it, so that it is the same in every session and knows nothing of any of them.
+    Raises ``ValueError`` if the session or the columns are missing.
     """
 
     def __init__(
@@ -64,6 +72,7 @@ class RecordedMarket(QuotedMarket):
         history_sessions: int = 31,
         daily_sessions: int = 300,
         held: frozenset[str] = frozenset(),
+        began: date | None = None,
     ) -> None:
         missing = [name for name in COLUMNS if name not in bars.columns]
         if missing:
@@ -78,8 +87,11 @@ class RecordedMarket(QuotedMarket):
         self._frames: dict[str, pl.DataFrame] = {
             str(key[0]): frame for key, frame in bars.partition_by("ticker", as_dict=True).items()
         }
+        self._began = began or session
         # A name that stopped trading before the session is no longer listed, unless it is still held.
+        roots = {symbol[:-15] if len(symbol) > _OCC_TAIL else symbol for symbol in held}
         current = set(bars.filter(pl.col("day") == session)["ticker"].to_list())
+        current |= {symbol for symbol in self._frames if symbol.replace(".", "") in roots}
         self.symbols: tuple[str, ...] = tuple(sorted(current))
         self._frames = {symbol: self._frames[symbol] for symbol in self.symbols}
         self._minute_days = self.recorded[-(history_sessions + 1) :]
@@ -172,17 +184,19 @@ class RecordedMarket(QuotedMarket):
         return pl.concat([self._extend(symbol, recorded, lacking), recorded])
 
     def _extend(self, symbol: str, recorded: pl.DataFrame, count: int) -> pl.DataFrame:
-        """``count`` sessions before the recording: a walk backwards from its first open, as volatile as itself."""
+        """``count`` sessions before the recording: a walk backwards from its first open."""
         first = recorded["session"][0]
         days = [session.day for session in sessions_between(shift(first, -count).day, shift(first, -1).day)]
-        deviation = self._deviation(recorded["close"].to_numpy()) or _USUAL_VOLATILITY / math.sqrt(_SESSIONS_PER_YEAR)
+        known = recorded.filter(pl.col("session") < self._began)
+        deviation = self._deviation(known["close"].to_numpy()) or _USUAL_VOLATILITY / math.sqrt(_SESSIONS_PER_YEAR)
         rng = generator(self.seed, "extended", symbol, first)
-        steps = rng.standard_normal((len(days), 3)) * deviation
+        # Drawn backwards: a session keeps its steps however many lie before it.
+        steps = rng.standard_normal((len(days), 3))[::-1] * deviation
         # Backwards from the first recorded open; the walk has no drift of its own.
         close = float(recorded["open"][0]) * np.exp(-np.cumsum(steps[::-1, 0])[::-1] + steps[:, 0])
         opened = close * np.exp(-steps[:, 1] * 0.7)
         reach = np.abs(steps[:, 2]) * 0.6
-        volume = int(np.median(recorded["volume"].to_numpy()))
+        volume = int(np.median(known["volume"].to_numpy())) if known.height else _USUAL_VOLUME
         return pl.DataFrame(
             {
                 "session": days,
@@ -285,7 +299,8 @@ class RecordedMarket(QuotedMarket):
         before = known.filter(pl.col("day") < self.session.day)
         previous = self._previous_close(symbol, self.session.day)
         low, high = (before["low"].min(), before["high"].max()) if before.height else (previous, previous)
-        return float(low), float(high), previous  # type: ignore[arg-type]
+        least, most = previous * (1.0 - _STRIKE_REACH), previous * (1.0 + _STRIKE_REACH)
+        return max(float(low), least), min(float(high), most), previous  # type: ignore[arg-type]
 
     def _state(self, symbol: str, instant: datetime) -> State | None:
         at = require_utc(instant)

@@ -16,7 +16,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ _STAMP = re.compile(
     r"(?:Z|UTC|[+-]00:?00)(?![a-z\d])",
     re.IGNORECASE,
 )
-_EPOCH = re.compile(r"(?<!\d)(1\d{9})(?!\d)")
+_EPOCH = re.compile(r"1\d{9}")
+#: How far a file's name and what was noted of it may lie apart; else nobody can say when it was captured.
+_AGREE = timedelta(minutes=1)
 _TIMES = ("captured_at", "recorded_at", "recorded_at_utc", "fetched_at")
 _DATE_FOLDER = re.compile(r"[\d-]+")
 _NO_NAME = re.compile(r"[^a-z0-9_.-]+")
@@ -119,8 +121,9 @@ def _scan(folder: Path) -> Contents:
             others += 1
             continue
         meta = _meta(path)
-        at = stamp or _told(meta)
-        if at is None:
+        told = _told(meta)
+        at = stamp or told
+        if at is None or (told is not None and abs(at - told) > _AGREE):
             undated.append(path)
         else:
             dated[_parts(path, folder)].append(_Dated(prefix.strip(" ._-"), at, path, meta))
@@ -165,9 +168,9 @@ def _stamp(path: Path) -> tuple[str, datetime | None]:
             return name[: found.start()], datetime(year, month, day, hour, minute, second, tzinfo=UTC)
         except ValueError:
             return path.stem, None
-    seconds = _EPOCH.search(name)
-    if seconds is not None:
-        return name[: seconds.start()], datetime.fromtimestamp(int(seconds[1]), UTC)
+    # Only as the whole name: within one, ten digits may as well be the number of a story.
+    if _EPOCH.fullmatch(path.stem):
+        return "", datetime.fromtimestamp(int(path.stem), UTC)
     return path.stem, None
 
 

@@ -104,7 +104,8 @@ def write_config(
             raise ConfigurationError(
                 f"the practice exchange was made with another {', '.join(differing)}",
                 where=str(path),
-                mend="Use the arguments this world was made with, or another world.",
+                mend="Use the arguments this world was made with, or another world. An accounts.yaml "
+                f"in its directory keeps its accounts ({', '.join(sorted(a['name'] for a in stored['accounts']))}).",
             )
         if any(stored.get(key) != value for key, value in running.items()):
             write_private(path, json.dumps(stored | running, indent=2) + "\n")

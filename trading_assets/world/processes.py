@@ -161,6 +161,13 @@ class Children:
                     found.append(process)
         return found
 
+    def end_remains(self, name: str) -> None:
+        """Kill what the ended child ``name`` left behind, found by its mark: its process id may be another's by now."""
+        for process in self.strays():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get(MARK_VARIABLE) == self._mark(name):
+                    process.kill()
+
     # --- helpers ----------------------------------------------------------------------------------------------------
 
     def _mark(self, name: str) -> str:

@@ -50,6 +50,7 @@ def serve(
     port: int,
     speed: float | None,
     prepare: Callable[[Settings, Runtime, Callable[[str, str], None]], None],
+    mend: Callable[[Settings, Runtime], None],
     opening: Opening | None = None,
     last_session: Callable[[Mapping[str, Any]], Session | None] = lambda _: None,
 ) -> None:
@@ -57,7 +58,8 @@ def serve(
 
     ``speed`` moves a practice exchange's clock that many times as fast as the wall's; None leaves a finished demo where
     it ended, and lets any other practice world run with the wall. ``prepare`` ends what an earlier start left
-    unfinished and loads what is missing; it runs before anything that acts is started. ``opening`` makes a practice
+    unfinished and loads what is missing; it runs before anything that acts is started. ``mend`` ends the runs that a
+    dead code server took along. ``opening`` makes a practice
     world of a person's options or refuses them; ``last_session`` tells from a world's arguments where its recording
     ends, which is said once.
     """
@@ -86,7 +88,8 @@ def serve(
         for account in settings.idle_accounts:
             _say("account", f"{account.name}  does not trade: {account.key_variable} is not set")
         chosen = _free_port(port)
-        supervisor = Supervisor(children, _services(children, runtime, home, chosen, pace), _say)
+        services = _services(children, runtime, home, chosen, pace, lambda: mend(settings, runtime))
+        supervisor = Supervisor(children, services, _say)
         supervisor.start()
         for line in said:
             _say("recording", line)
@@ -129,7 +132,9 @@ class _RecordingEnd:
         return False
 
 
-def _services(children: Children, runtime: Runtime, home: Path, port: int, pace: float) -> list[Service]:
+def _services(
+    children: Children, runtime: Runtime, home: Path, port: int, pace: float, mend: Callable[[], None]
+) -> list[Service]:
     """What an open world consists of, in the order of starting: each needs those before it."""
     world, server = runtime.world, runtime.world.server()
     environment = {
@@ -184,7 +189,7 @@ def _services(children: Children, runtime: Runtime, home: Path, port: int, pace:
     return [
         *own,
         *traded,
-        Service("code-server", code, alive("code-server")),
+        Service("code-server", code, alive("code-server"), mend),
         Service("daemon", daemon, alive("daemon")),
         Service("webserver", webserver, alive("webserver")),
     ]

@@ -5,9 +5,6 @@ A service that keeps ending is given up, which ends the world in order: better n
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,11 +22,15 @@ Say = Callable[[str, str], None]
 
 @dataclass(slots=True)
 class Service:
-    """One service: how to start it (returning what to say about it) and how to see whether it lives."""
+    """One service: how to start it (returning what to say about it) and how to see whether it lives.
+
+    ``mend`` puts in order what its end left behind, before it is started again.
+    """
 
     name: str
     start: Callable[[], str]
     lives: Callable[[], bool]
+    mend: Callable[[], None] = lambda: None
     ended: deque[float] = field(default_factory=deque)
 
 
@@ -65,16 +66,10 @@ class Supervisor:
                 where=str(self._children.world.logs / f"{service.name}.log"),
                 mend="Read its log; nothing is lost, and the next start continues.",
             )
-        self._end_remains(service.name)
+        self._children.end_remains(service.name)
         try:
+            service.mend()
             self._say(service.name, f"ended by itself, started again: {service.start()}")
         except TradingAssetsError as error:
             # Perhaps what it needs is just being started again itself; the next look tries once more.
             self._say(service.name, f"ended by itself and does not start yet: {error}")
-
-    def _end_remains(self, name: str) -> None:
-        """Processes of the ended service's session: a killed parent leaves its children behind."""
-        child = self._children.recorded().get(name)
-        if child is not None and not self._children.is_alive(child):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL)

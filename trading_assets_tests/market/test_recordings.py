@@ -57,6 +57,10 @@ def test_repeats_contradictions_and_disorder_are_told_apart() -> None:
         {"close": float("nan")},
         {"volume": -1},
         {"ticker": ""},
+        {"ticker": "nvda"},
+        {"ticker": "^SPX"},
+        {"ticker": "BF/B"},
+        {"ticker": "<b>X"},
         {"ts_utc": OPEN + timedelta(seconds=7)},
     ],
 )
@@ -117,3 +121,15 @@ def test_the_composite_moves_by_the_mean_of_the_names_log_returns() -> None:
     assert index["close"].to_list() == pytest.approx([100 * 1.1**0.5, 100 * 1.1], rel=1e-6)
     assert index["volume"].to_list() == [200, 200]
     assert index.select((pl.col("high") >= pl.col("close")).all() & (pl.col("low") <= pl.col("close")).all()).item()
+
+
+def test_longer_bars_are_refused_for_they_would_be_known_before_they_end() -> None:
+    rows = [bar(OPEN + 5 * count * MINUTE) for count in range(40)]
+    with pytest.raises(RecordingError, match="look like bars of 5 minutes"):
+        normalise(frame(*rows), RecordingFormat())
+
+
+def test_a_share_class_keeps_its_point() -> None:
+    bars, counts = normalise(frame(bar(OPEN, ticker="BRK.B")), RecordingFormat())
+    assert bars["ticker"].to_list() == ["BRK.B"]
+    assert counts.malformed == 0

@@ -120,3 +120,44 @@ def test_a_name_that_does_not_trade_that_day_is_not_listed(bars: pl.DataFrame) -
     market = RecordedMarket(gone, DAY, 1)
     assert market.symbols == ("LIQ",)
     assert market.option_quote("HALT240719C00040000", market.session.open + MINUTE) is None
+
+
+def test_modelled_daily_bars_know_nothing_of_the_worlds_sessions_and_are_the_same_in_all_of_them(
+    bars: pl.DataFrame,
+) -> None:
+    began = shift(DAY, -2).day
+    wild = bars.with_columns(
+        pl.when(pl.col("ts") >= require_session(began).open).then(pl.col("close") * 1.5).otherwise(pl.col("close")),
+        high=pl.col("high") * 2,
+    )
+    seen = [
+        RecordedMarket(recorded, day, seed=1, daily_sessions=40, began=began)
+        .daily_bars("LIQ")
+        .filter(pl.col("extended"))
+        .tail(20)
+        for recorded in (bars, wild)
+        for day in (began, DAY)
+    ]
+    assert seen[0].height == 20
+    assert all(frame.equals(seen[0]) for frame in seen)
+
+
+def test_a_held_name_that_does_not_trade_keeps_its_last_price_which_grows_old(bars: pl.DataFrame) -> None:
+    before = shift(DAY, -1)
+    silent = bars.filter((pl.col("ticker") != "HALT") | (pl.col("ts") < before.close))
+    symbol = RecordedMarket(bars, before.day, seed=1).contracts("HALT")[0].symbol
+    assert "HALT" not in RecordedMarket(silent, DAY, seed=1).symbols
+    held = RecordedMarket(silent, DAY, seed=1, held=frozenset({symbol}))
+    noon = held.session.open + 60 * MINUTE
+    assert "HALT" in held.symbols
+    assert held.price_at("HALT", noon) == held.minute_bars("HALT", before.day)["close"][-1]
+    assert held.traded_at("HALT", noon) == before.close
+    assert held.minute_bars("HALT", DAY).is_empty()
+    assert symbol in {contract.symbol for contract in held.contracts("HALT")}
+
+
+def test_one_bad_print_does_not_list_strikes_up_to_it(bars: pl.DataFrame) -> None:
+    usual = len(RecordedMarket(bars, DAY, seed=1).contracts("LIQ"))
+    first = pl.col("ts") == bars["ts"].min()
+    wrong = bars.with_columns(high=pl.when(first).then(1e6).otherwise(pl.col("high")))
+    assert len(RecordedMarket(wrong, DAY, seed=1).contracts("LIQ")) < 10 * usual

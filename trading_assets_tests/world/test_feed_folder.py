@@ -81,6 +81,24 @@ def test_what_has_no_instant_is_left_out_and_counted(tmp_path: Path) -> None:
     assert "3 without a capture time" in described(counts)[0]
 
 
+@pytest.mark.parametrize("name", ["story-1000987654.xml", "cnbc_1150000000_rss.xml"])
+def test_a_number_within_a_name_is_not_taken_for_a_time(tmp_path: Path, name: str) -> None:
+    (tmp_path / "cnbc").mkdir()
+    (tmp_path / "cnbc" / name).write_text("<rss/>")
+    with pytest.raises(ConfigurationError, match="says when it was made"):
+        found(tmp_path)
+
+
+def test_a_capture_whose_name_and_note_disagree_has_no_instant(tmp_path: Path) -> None:
+    folder = tmp_path / "cnbc"
+    folder.mkdir()
+    for hour in ("14", "15"):
+        (folder / f"20260501T{hour}0000Z.xml").write_text("<rss/>")
+        noted = folder / f"20260501T{hour}0000Z.meta.json"
+        noted.write_text(json.dumps({"captured_at": "2026-05-01T15:00:20+00:00"}))
+    assert [at.hour for _, at in found(tmp_path)] == [15]
+
+
 def test_only_what_the_clock_can_meet_is_kept_each_body_once(tmp_path: Path) -> None:
     folder, directory = tmp_path / "feeds", tmp_path / "world"
     before = shift(SESSION.day, -1).close - 300 * MINUTE

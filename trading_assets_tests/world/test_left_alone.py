@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from trading_assets.domain.errors import ConfigurationError
 from trading_assets.ledger.accounts import upsert_account
 from trading_assets.ledger.engine import open_ledger
 from trading_assets.ledger.schema import upgrade
+from trading_assets.preparation import session_at_or_after
 from trading_assets.settings import load_settings
 from trading_assets.world.lease import stop_world
 from trading_assets.world.paths import World, WorldKind
@@ -60,3 +62,16 @@ def test_positions_of_an_account_that_is_not_configured_any_more_forbid_the_star
     (world.directory / "accounts.yaml").write_text("accounts: {large: {}}")
     with pytest.raises(ConfigurationError, match=r"tiny.* not configured any more.*accounts.yaml"):
         opened(world, env)
+
+
+@pytest.mark.parametrize(
+    ("now", "session"),
+    [
+        ("2026-03-16T00:30:00+00:00", "2026-03-16"),  # Sunday evening in New York
+        ("2026-03-16T18:00:00+00:00", "2026-03-16"),
+        ("2026-03-17T01:00:00+00:00", "2026-03-16"),  # still Monday there
+        ("2026-04-03T15:00:00+00:00", "2026-04-06"),  # Good Friday
+    ],
+)
+def test_what_is_loaded_lies_before_the_session_that_comes(now: str, session: str) -> None:
+    assert session_at_or_after(datetime.fromisoformat(now)).key == session

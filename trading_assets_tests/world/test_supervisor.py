@@ -104,3 +104,22 @@ def test_one_that_cannot_start_yet_is_tried_again(world: World) -> None:
         "ended by itself and does not start yet",
         "ended by itself, started again",
     ]
+
+
+def test_what_a_dead_service_left_is_mended_before_it_starts_again(world: World) -> None:
+    told: list[str] = []
+
+    def start() -> str:
+        told.append("start")
+        return "running"
+
+    def mend() -> None:
+        told.append("mend")
+        if told.count("mend") == 1:
+            raise ProcessError("the database does not answer")
+
+    watched = Service("code-server", start, lambda: told.count("start") == 2, mend)
+    supervisor = Supervisor(Children(world), [watched], Log())
+    supervisor.start()
+    supervisor.watch(lambda: told.count("start") == 2)
+    assert told == ["start", "mend", "mend", "start"]
