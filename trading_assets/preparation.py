@@ -46,7 +46,7 @@ def prepare_world(settings: Settings, runtime: Runtime, say: Callable[[str, str]
     from dagster import DagsterInstance
 
     from trading_assets.definitions import build_definitions
-    from trading_assets.jobs.backfill import load_history
+    from trading_assets.jobs.backfill import incomplete_history, load_history
     from trading_assets.jobs.recovery import recover
     from trading_assets.resources.desk import Desk
 
@@ -65,3 +65,6 @@ def prepare_world(settings: Settings, runtime: Runtime, say: Callable[[str, str]
             say("history", f"not loaded, signals wait for it: {error}")
         else:
             say("history", f"minute bars of {loaded} sessions loaded" if loaded else "minute bars are there")
+            partly = incomplete_history(desk, session)
+            if partly:
+                say("history", f"incomplete, the world was closed meanwhile: {', '.join(partly)}")

@@ -72,6 +72,16 @@ def load_history(
     return len(missing)
 
 
+def incomplete_history(desk: Desk, session: Session) -> list[str]:
+    """Sessions before ``session`` whose bars were observed live and not to the close: the world was closed meanwhile.
+
+    What was observed is kept as it was; windows that reach into the gap stay unknown.
+    """
+    before = [shift(session.day, -count) for count in range(HISTORY_SESSIONS, 0, -1)]
+    newest = {day.key: desk.frames.last_as_of("bars", day.key) for day in before}
+    return [day.key for day in before if (seen := newest[day.key]) is not None and seen < day.close]
+
+
 def failures(events: Sequence[object]) -> str:
     """The failing steps of a run and the first line of each error, for a log line."""
     lines = []
