@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from trading_assets.automation.names import DISPATCHER_TICK
+from trading_assets.automation.names import DISPATCHER_JOB, DISPATCHER_TICK
+from trading_assets.automation.tickets import ACCOUNT_TAG
 from trading_assets_tests.browser.chromium import page_of
 from trading_assets_tests.browser.conftest import OpenDay
 from trading_assets_tests.browser.ui import (
@@ -60,7 +61,7 @@ def taken(page: Page, folder: Path, name: str) -> None:
 
 def test_a_picture_of_the_lineage(browser: Browser, day: OpenDay, folder: Path) -> None:
     # Wide enough for nodes that tell their state, and drawn smaller to fit a document.
-    with page_of(browser, day.address, {"width": 2100, "height": 1500}, scale=0.76) as page:
+    with page_of(browser, day.address, {"width": 2600, "height": 1700}, scale=0.62) as page:
         page.goto("/asset-groups")
         page.get_by_text("Hide navigation").click()
         open_lineage(page)
@@ -77,18 +78,18 @@ def test_a_picture_of_a_partition(page: Page, folder: Path) -> None:
 
 
 def test_a_picture_of_a_runs_log(browser: Browser, day: OpenDay, folder: Path) -> None:
-    # High enough for every line of the step.
+    """A dispatcher's run of the day: what it took, and what came of every signal."""
     with page_of(browser, day.address, {"width": 1600, "height": 1250}, scale=0.9) as page:
-        open_partition(page, "signals", SESSION)
+        page.goto(f"/runs?q[0]=job:{DISPATCHER_JOB}&q[1]=tag:{ACCOUNT_TAG}=large")
         run = page.locator("a[href*='/runs/']").first.get_attribute("href") or ""
         page.goto(run.split("?")[0])
         expect(page.get_by_text("Success", exact=True)).to_be_visible()
-        log_filter(page).fill("step:signals")
+        log_filter(page).fill("step:dispatch")
         # The log holds the lines on the screen, and begins at its end.
         expect(page.get_by_text(re.compile("^Finished execution of step"))).to_be_visible()
         page.mouse.move(1000, 900)
         page.mouse.wheel(0, -5000)
-        expect(page.get_by_text(re.compile(rf"^signals {SESSION}: \d+ new rows"))).to_be_visible()
+        expect(page.get_by_text(re.compile("signal .*account large")).first).to_be_visible()
         taken(page, folder, "run-logs")
 
 
