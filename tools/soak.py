@@ -41,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0, help="of the wall (default 30)")
     parser.add_argument("--speed", type=float, default=10.0, help="of the exchange's clock (default 10)")
+    parser.add_argument("--seed", type=int, default=1, help="of the practice market (default 1)")
     parser.add_argument("--kill", action="store_true", help="kill the services in turn, spread over the time")
     parser.add_argument("--home", type=Path, help="folder for the world (default: a temporary one)")
     parser.add_argument("--json", type=Path, help="also write the findings to this file")
@@ -48,7 +49,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="soak-") as temporary:
         home = arguments.home or Path(temporary)
         os.environ["TRADING_ASSETS_HOME"] = str(home)
-        with opened(home, arguments.speed) as process:
+        with opened(home, arguments.speed, arguments.seed) as process:
             memory, killed = watched(process, arguments.minutes * 60, VICTIMS if arguments.kill else ())
             findings = {"speed": arguments.speed, "killed": killed, **judged(), "memory_mib": memory}
     text = json.dumps(findings, indent=2)
@@ -60,10 +61,11 @@ def main() -> None:
 
 
 @contextmanager
-def opened(home: Path, speed: float) -> Iterator[subprocess.Popen[str]]:
+def opened(home: Path, speed: float, seed: int) -> Iterator[subprocess.Popen[str]]:
     """``trading-assets up`` on a fresh world, until the block ends; then Ctrl-C, in order."""
     log = home / "up.log"
-    command = [sys.executable, "-m", "trading_assets.cli", "up", "--world", WORLD, "--port", "0", "--speed", str(speed)]
+    chosen = ["--world", WORLD, "--port", "0", "--speed", str(speed), "--seed", str(seed)]
+    command = [sys.executable, "-m", "trading_assets.cli", "up", *chosen]
     with log.open("w") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, text=True, start_new_session=True)
     try:

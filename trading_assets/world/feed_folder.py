@@ -39,6 +39,8 @@ _STAMP = re.compile(
 _EPOCH = re.compile(r"1\d{9}")
 #: How far a file's name and what was noted of it may lie apart; else nobody can say when it was captured.
 _AGREE = timedelta(minutes=1)
+#: The largest body that a fetch may be configured to read.
+_LARGEST = 64 * 1024**2
 _TIMES = ("captured_at", "recorded_at", "recorded_at_utc", "fetched_at")
 _DATE_FOLDER = re.compile(r"[\d-]+")
 _NO_NAME = re.compile(r"[^a-z0-9_.-]+")
@@ -97,8 +99,13 @@ class FeedFolder:
 
 
 def read_body(path: Path) -> bytes:
-    """The capture's bytes; raises ``ConfigurationError`` if the file cannot be read."""
+    """The capture's bytes; raises ``ConfigurationError`` if the file cannot be read or is too large for any fetch."""
     try:
+        size = path.stat().st_size
+        if size > _LARGEST:
+            raise ConfigurationError(
+                f"a capture has {size} bytes, more than {_LARGEST}", where=str(path), mend="Take it out of the folder."
+            )
         return path.read_bytes()
     except OSError as error:
         raise ConfigurationError(
@@ -110,7 +117,13 @@ def _scan(folder: Path) -> Contents:
     if not folder.is_dir():
         raise ConfigurationError(f"there is no folder {folder}", where=WHERE, mend=LAYOUT)
     # In the order of names: what is found must not depend on the file system.
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder))
+    inside = folder.resolve()
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        # A link may not lead out of the folder.
+        if path.is_file() and not _hidden(path, folder) and path.resolve().is_relative_to(inside)
+    )
     dated: dict[tuple[str, ...], list[_Dated]] = defaultdict(list)
     undated, others = [], 0
     for path in files:

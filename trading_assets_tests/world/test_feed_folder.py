@@ -99,6 +99,19 @@ def test_a_capture_whose_name_and_note_disagree_has_no_instant(tmp_path: Path) -
     assert [at.hour for _, at in found(tmp_path)] == [15]
 
 
+def test_a_link_out_of_the_folder_is_not_followed_and_an_endless_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret.xml").write_text("<rss/>")
+    folder = tmp_path / "captures" / "cnbc"
+    folder.mkdir(parents=True)
+    (folder / "20260501T150000Z.xml").symlink_to(tmp_path / "secret.xml")
+    with pytest.raises(ConfigurationError, match="no capture"):
+        found(tmp_path / "captures")
+    with (folder / "20260501T160000Z.xml").open("wb") as huge:
+        huge.truncate(65 * 1024**2)
+    with pytest.raises(ConfigurationError, match="more than"):
+        FeedFolder(tmp_path / "captures").as_json()
+
+
 def test_only_what_the_clock_can_meet_is_kept_each_body_once(tmp_path: Path) -> None:
     folder, directory = tmp_path / "feeds", tmp_path / "world"
     before = shift(SESSION.day, -1).close - 300 * MINUTE
