@@ -20,13 +20,14 @@ up: base ## Leave the practice world open with its Dagster UI. ARGS="--speed 10"
 
 .PHONY: test
 test: full ## Install everything, then run the test suite. ARGS="-k name" is handed on to pytest
-	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m "not seeds" --ignore trading_assets_tests/faults --ignore trading_assets_tests/browser $(ARGS)
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m "not seeds and not patient" --ignore trading_assets_tests/faults --ignore trading_assets_tests/browser $(ARGS)
 
 ##@ More tests
 
 .PHONY: test-faults
-test-faults: full ## Kill processes at the worst moments; nothing may be lost or doubled
+test-faults: full ## Kill processes at the worst moments, and wait for minutes of the wall; nothing may be lost or doubled
 	@$(PYTHON) -m pytest trading_assets_tests/faults $(ARGS)
+	@$(PYTHON) -m pytest trading_assets_tests/e2e -m patient $(ARGS)
 
 .PHONY: test-browser
 test-browser: full chromium ## Read and use the Dagster UI of a finished day through a real browser

@@ -195,6 +195,7 @@ def ended(process: subprocess.Popen[str], home: Path) -> None:
     until_nothing_runs(home)
 
 
+@pytest.mark.patient
 def test_up_opens_a_recorded_world_continues_it_and_says_when_the_recording_is_over(
     bars: Path, feeds: Path, world_home: Path
 ) -> None:
