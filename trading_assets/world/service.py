@@ -72,8 +72,7 @@ def serve(
     children = Children(world)
     children.stop_all(STOP_ORDER)
     # Being asked to end (also by a service manager, also from a background job) ends the world in order.
-    for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, signal.default_int_handler)
+    before = {asked: signal.signal(asked, signal.default_int_handler) for asked in (signal.SIGINT, signal.SIGTERM)}
     try:
         record = world.record()
         said: Sequence[str]
@@ -100,10 +99,13 @@ def serve(
         print("\nstopping ...", flush=True)
     finally:
         # A second Ctrl-C must not leave half of it running.
-        for asked in (signal.SIGINT, signal.SIGTERM):
+        for asked in before:
             signal.signal(asked, signal.SIG_IGN)
         print("stopped " + ", ".join(stop_world(world)), flush=True)
         lock.release()
+        # Whatever this process starts later would inherit deafness to being asked to end.
+        for asked, handler in before.items():
+            signal.signal(asked, handler)
 
 
 class _RecordingEnd:
