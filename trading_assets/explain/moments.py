@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-
 from trading_assets.explain.page import DecisionView, Moment, Story, Threshold, Watched, Weighted
 from trading_assets.explain.reading import MomentRows, Row
 from trading_assets.explain.wording import clean, clean_or_none
@@ -108,9 +106,8 @@ def _again(rows: MomentRows, rules: Rules) -> Mapping[str, Any] | None:
 
 def _stories(rows: MomentRows, rules: Rules, *, known: bool) -> tuple[Story, ...]:
     found = stories_at(rows.sentiment, rows.as_of, rows.ticker, rules.news)
-    ordered = found.sort(
-        pl.col("counts") if known else pl.lit(True), "known_at", "event_uid", descending=[True, True, False]
-    )
+    # The newest first already; a stable sort puts those that count before the others.
+    ordered = found.sort("counts", descending=True, maintain_order=True) if known else found
     return tuple(_story(row, rows.news.get(row["event_uid"]), known) for row in ordered.to_dicts())
 
 

@@ -127,19 +127,19 @@ def _news(moment: Moment) -> Iterator[Block]:
 
 def _stories(stories: Iterable[Story], day: date) -> Grid:
     return Grid(
-        ("score", "conf.", "published", "fetched", "known", "source", "model", "cluster", "why", "headline"),
+        ("score", "conf.", "headline", "source", "published", "fetched", "known", "why", "cluster", "model"),
         tuple(
             (
                 number(story.score, "+.3f"),
                 number(story.confidence, ".2f"),
+                story.title,
+                story.source or "not stored",
                 clock(story.published_at, day),
                 clock(story.fetched_at, day),
                 clock(story.known_at, day),
-                story.source or "not stored",
-                f"{story.model} {story.revision}",
-                story.cluster_id[:8],
                 story.why,
-                story.title,
+                story.cluster_id[:8],
+                f"{story.model} {story.revision}",
             )
             for story in stories
         ),

@@ -40,14 +40,14 @@ def _judgement(judgement: Judgement) -> Iterator[Block]:
     said = f"denied by {', '.join(denied)}" if denied else "all passed"
     yield Heading(f"{len(judgement.gates)} gates, {said}", 3)
     yield Grid(
-        ("gate", "", "observed", "threshold", "reason"),
+        ("gate", "", "reason", "observed", "threshold"),
         tuple(
             (
                 gate.gate,
                 "passed" if gate.passed else "DENIED",
+                gate.reason,
                 short(value(gate.observed)),
                 short(value(gate.threshold)),
-                gate.reason,
             )
             for gate in judgement.gates
         ),

@@ -62,6 +62,6 @@ def word(name: str) -> str:
     return name.replace("_", " ")
 
 
-def short(text: str, longest: int = 60) -> str:
+def short(text: str, longest: int = 36) -> str:
     """``text``, cut with an ellipsis where it is too long for a column of a table."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
