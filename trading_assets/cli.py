@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trading_assets import __version__
+from trading_assets.commands import config as config_commands
+from trading_assets.commands.why import why
 from trading_assets.domain.errors import TradingAssetsError
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ data_app = typer.Typer(help="Look at what was decided and done.", no_args_is_hel
 config_app = typer.Typer(help="Look at the configuration in force.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(config_app, name="config")
+app.command()(why)
+config_app.command("show")(config_commands.show)
+config_app.command("diff")(config_commands.diff)
 
 WorldOption = Annotated[str | None, typer.Option("--world", help="Name of the world; default: the default world.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -294,17 +299,6 @@ def config_check(world: WorldOption = None, as_json: JsonOption = False) -> None
     _print(
         result, as_json, lambda: f"configuration is valid ({result['mode']}, accounts: {', '.join(result['accounts'])})"
     )
-
-
-@config_app.command("show")
-def config_show(world: WorldOption = None, as_json: JsonOption = False) -> None:
-    """Print the strategy in force: defaults with your overrides."""
-    import yaml
-
-    from trading_assets.settings import load_settings
-
-    values = load_settings(world=world).strategy.model_dump(mode="json")
-    _print(values, as_json, lambda: yaml.safe_dump(values, sort_keys=False).rstrip())
 
 
 @app.command()

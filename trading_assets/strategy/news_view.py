@@ -30,20 +30,8 @@ def aggregate_sentiment(sentiment: pl.DataFrame, as_ofs: Sequence[datetime], con
     """
     if sentiment.is_empty() or not as_ofs:
         return pl.DataFrame(schema=NEWS_VIEW)
-    moments = pl.DataFrame({"as_of": list(as_ofs)}, schema={"as_of": INSTANT})
-    known, published = pl.col("known_at"), pl.col("published_at")
-    weighed = pl.col("score").is_finite() & pl.col("confidence").is_finite() & (pl.col("confidence") > 0)
-    stories = sentiment.filter(pl.col("ticker").is_not_null() & published.is_not_null() & weighed)
-    counted = moments.join(stories, how="cross").filter(
-        (known <= pl.col("as_of"))
-        & (known > pl.col("as_of") - timedelta(minutes=config.window_minutes))
-        & (published <= pl.col("as_of"))
-        & (published > pl.col("as_of") - timedelta(minutes=config.max_story_age_minutes))
-    )
-    voices = counted.sort("as_of", "ticker", "cluster_id", "known_at", "event_uid").unique(
-        ["as_of", "ticker", "cluster_id"], keep="first", maintain_order=True
-    )
-    weight = pl.col("confidence")
+    voices = _voices(sentiment, as_ofs, config)
+    known, weight = pl.col("known_at"), pl.col("confidence")
     return (
         voices.group_by("as_of", "ticker", maintain_order=True)
         .agg(
@@ -53,4 +41,52 @@ def aggregate_sentiment(sentiment: pl.DataFrame, as_ofs: Sequence[datetime], con
         )
         .select([pl.col(name).cast(dtype) for name, dtype in NEWS_VIEW.items()])
         .sort("as_of", "ticker")
+    )
+
+
+def stories_at(sentiment: pl.DataFrame, as_of: datetime, ticker: str, config: NewsViewConfig) -> pl.DataFrame:
+    """Every story about ``ticker`` that was known at ``as_of``, the newest known first, with two columns more.
+
+    ``counts`` says whether it is one of those that :func:`aggregate_sentiment` weighs, ``why`` why, or why not.
+    """
+    known, published = pl.col("known_at"), pl.col("published_at")
+    stories = sentiment.filter((pl.col("ticker") == ticker) & (known <= as_of))
+    voices = _voices(stories, [as_of], config)["event_uid"]
+    why = (
+        pl.when(pl.col("event_uid").is_in(voices.implode()))
+        .then(pl.lit("counts"))
+        .when(published.is_null())
+        .then(pl.lit("no publication date"))
+        .when(_weighed().not_())
+        .then(pl.lit("no usable score or confidence"))
+        .when(known <= as_of - timedelta(minutes=config.window_minutes))
+        .then(pl.lit(f"known for {config.window_minutes} min or longer"))
+        .when(published > as_of)
+        .then(pl.lit("published in the future"))
+        .when(published <= as_of - timedelta(minutes=config.max_story_age_minutes))
+        .then(pl.lit(f"published {config.max_story_age_minutes} min before or earlier"))
+        .otherwise(pl.lit("another story of its event was known first"))
+    )
+    judged = stories.with_columns(counts=pl.col("event_uid").is_in(voices.implode()), why=why)
+    return judged.sort("known_at", "event_uid", descending=[True, False])
+
+
+def _weighed() -> pl.Expr:
+    score, confidence = pl.col("score"), pl.col("confidence")
+    return (score.is_finite() & confidence.is_finite() & (confidence > 0)).fill_null(False)
+
+
+def _voices(sentiment: pl.DataFrame, as_ofs: Sequence[datetime], config: NewsViewConfig) -> pl.DataFrame:
+    """Per instant and ticker the stories that count, the first known of each cluster."""
+    moments = pl.DataFrame({"as_of": list(as_ofs)}, schema={"as_of": INSTANT})
+    known, published = pl.col("known_at"), pl.col("published_at")
+    stories = sentiment.filter(pl.col("ticker").is_not_null() & published.is_not_null() & _weighed())
+    counted = moments.join(stories, how="cross").filter(
+        (known <= pl.col("as_of"))
+        & (known > pl.col("as_of") - timedelta(minutes=config.window_minutes))
+        & (published <= pl.col("as_of"))
+        & (published > pl.col("as_of") - timedelta(minutes=config.max_story_age_minutes))
+    )
+    return counted.sort("as_of", "ticker", "cluster_id", "known_at", "event_uid").unique(
+        ["as_of", "ticker", "cluster_id"], keep="first", maintain_order=True
     )

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+#: Arguments of a day with entries, exits, denials by several gates, and holds.
+EVENTFUL = ("--seed", "5", "--step", "10")
+
 
 @dataclass
 class DemoWorld:

@@ -154,6 +154,8 @@ def test_a_finished_demo_is_replaced_and_an_unfinished_one_is_not_overwritten_or
         ["up", "--port", "99999"],
         ["data", "executions"],
         ["data", "signals", "--session", "yesterday"],
+        ["why", "INTC", "10:40", "--session", "yesterday"],
+        ["why"],
         ["demo", "--step", "0"],
         ["demo", "--json", "no/such/folder/summary.json"],
         ["trade"],
@@ -171,10 +173,11 @@ def test_a_usage_error_exits_with_2_and_touches_nothing(world_home: Path, argume
     ("arguments", "says"),
     [
         (["data", "executions", *SESSION], "there is no world 'demo'"),
+        (["why", "INTC", "10:40", *SESSION], "there is no world 'demo'"),
         (["up", "--world", "../elsewhere"], "no name for a world"),
         (["down", "--world", "Über"], "no name for a world"),
     ],
-    ids=["no such world", "a path", "other letters"],
+    ids=["no such world", "nothing to explain", "a path", "other letters"],
 )
 def test_a_refusal_is_one_line(world_home: Path, arguments: list[str], says: str) -> None:
     refused(DemoWorld(world_home, []).tool(*arguments), says)

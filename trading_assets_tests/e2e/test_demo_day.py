@@ -5,23 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
-from trading_assets_tests.e2e.demo_runs import DemoWorld, without_wall_clock
-
-ARGUMENTS = ["--seed", "5", "--step", "10"]
-
-
-@pytest.fixture(scope="module")
-def first_day(module_world_home: Path) -> tuple[DemoWorld, dict[str, object]]:
-    world = DemoWorld(module_world_home / "first", ARGUMENTS)
-    return world, world.finish()
+from trading_assets_tests.e2e.demo_runs import EVENTFUL, DemoWorld, without_wall_clock
 
 
 def test_a_day_ends_consistent_with_trades_denials_and_their_reasons(
-    first_day: tuple[DemoWorld, dict[str, object]],
+    eventful_day: tuple[DemoWorld, dict[str, object]],
 ) -> None:
-    _, summary = first_day
+    _, summary = eventful_day
     assert summary["consistent"] is True
     assert summary["session"] == "2026-03-11"
     assert summary["failed_runs"] == {}
@@ -36,14 +26,14 @@ def test_a_day_ends_consistent_with_trades_denials_and_their_reasons(
 
 
 def test_equal_arguments_give_an_equal_day(
-    first_day: tuple[DemoWorld, dict[str, object]], module_world_home: Path
+    eventful_day: tuple[DemoWorld, dict[str, object]], module_world_home: Path
 ) -> None:
-    again = DemoWorld(module_world_home / "again", ARGUMENTS).finish()
-    assert without_wall_clock(again) == without_wall_clock(first_day[1])
+    again = DemoWorld(module_world_home / "again", EVENTFUL).finish()
+    assert without_wall_clock(again) == without_wall_clock(eventful_day[1])
 
 
-def test_every_fill_is_listed_with_its_instant_and_reason(first_day: tuple[DemoWorld, dict[str, object]]) -> None:
-    world, summary = first_day
+def test_every_fill_is_listed_with_its_instant_and_reason(eventful_day: tuple[DemoWorld, dict[str, object]]) -> None:
+    world, summary = eventful_day
     listed = world.tool("data", "executions", "--session", "2026-03-11", "--world", "demo", "--json")
     assert listed.returncode == 0, listed.stderr
     rows = json.loads(listed.stdout)

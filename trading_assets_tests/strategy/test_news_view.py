@@ -10,7 +10,7 @@ import pytest
 
 from trading_assets.market.frames import SENTIMENT, empty
 from trading_assets.strategy.config_signals import NewsViewConfig
-from trading_assets.strategy.news_view import aggregate_sentiment
+from trading_assets.strategy.news_view import aggregate_sentiment, stories_at
 from trading_assets_tests.strategy.signal_builders import AS_OF, MINUTE, stories, story
 
 
@@ -93,3 +93,33 @@ def test_the_order_of_stories_does_not_matter() -> None:
 def test_no_stories_give_no_rows() -> None:
     assert aggregate_sentiment(empty(SENTIMENT), [AS_OF], NewsViewConfig()).is_empty()
     assert aggregate_sentiment(stories([story()]), [], NewsViewConfig()).is_empty()
+
+
+def test_the_stories_that_count_are_those_that_are_weighed_and_the_others_say_why_not() -> None:
+    config = NewsViewConfig()
+    rows = stories(
+        [
+            story(ago=20, event_uid="a", cluster_id="a", score=0.8, confidence=0.5),
+            story(ago=1, event_uid="b", cluster_id="a"),
+            story(event_uid="c", cluster_id="c") | {"published_at": None},
+            story(event_uid="d", cluster_id="d") | {"score": None},
+            story(event_uid="e", cluster_id="e") | {"known_at": AS_OF - 60 * MINUTE},
+            story(event_uid="f", cluster_id="f") | {"published_at": AS_OF + MINUTE},
+            story(event_uid="g", cluster_id="g") | {"published_at": AS_OF - 180 * MINUTE},
+            story(event_uid="h", cluster_id="h") | {"known_at": AS_OF + MINUTE},
+            story("BBB", event_uid="i", cluster_id="i"),
+        ]
+    )
+    told = stories_at(rows, AS_OF, "AAA", config)
+    assert {row["event_uid"]: row["why"] for row in told.to_dicts()} == {
+        "a": "counts",
+        "b": "another story of its event was known first",
+        "c": "no publication date",
+        "d": "no usable score or confidence",
+        "e": "known for 60 min or longer",
+        "f": "published in the future",
+        "g": "published 180 min before or earlier",
+    }
+    assert told.filter("counts")["event_uid"].to_list() == ["a"]
+    (weighed,) = aggregate_sentiment(rows, [AS_OF], config).filter(pl.col("ticker") == "AAA").to_dicts()
+    assert (weighed["news_count"], weighed["sentiment"]) == (1, pytest.approx(0.8))
