@@ -16,7 +16,7 @@ from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.domain.money import CENT, option_tick
 from trading_assets.domain.values import AccountSnapshot, OpenPosition, Strategy
 from trading_assets.jobs.alerting import stuck, tell
-from trading_assets.jobs.marking import exit_markets, regime_or_none, requoted
+from trading_assets.jobs.marking import Earnings, exit_markets, regime_or_none, requoted
 from trading_assets.ledger import accounts, executions, positions
 from trading_assets.ledger.account_lock import AccountBusy, account_lock
 from trading_assets.market.sessions import Session, session_of
@@ -57,9 +57,12 @@ class ManagementReport:
         return asdict(self)
 
 
-def manage_account(desk: Desk, account: str, run_id: str, log: Log) -> ManagementReport:
+def manage_account(
+    desk: Desk, account: str, run_id: str, log: Log, *, earnings: Earnings | None = None
+) -> ManagementReport:
     """Reconcile the account and work every exit that is due, the most urgent first.
 
+    ``earnings`` are the days on which underlyings report; None: no calendar is configured, and no exit asks for one.
     If another run works on the account and does not end soon, nothing is done and the report says ``busy``: the next
     minute tries again. Raises ``BrokerUnavailable`` if the broker cannot be read: then nothing was decided on what is
     not known.
@@ -77,7 +80,7 @@ def manage_account(desk: Desk, account: str, run_id: str, log: Log) -> Managemen
             report.reconciled = reconciliation.clean
             report.alerts += reconciliation.alerts
             if session.contains(desk.clock.now()):
-                _work_exits(desk, account, session, run_id, report, log)
+                _work_exits(desk, account, session, run_id, report, log, earnings)
             report.fills = _fill_count(desk, account) - before
     except AccountBusy as error:
         report.busy = True
@@ -85,7 +88,15 @@ def manage_account(desk: Desk, account: str, run_id: str, log: Log) -> Managemen
     return report
 
 
-def _work_exits(desk: Desk, account: str, session: Session, run_id: str, report: ManagementReport, log: Log) -> None:
+def _work_exits(
+    desk: Desk,
+    account: str,
+    session: Session,
+    run_id: str,
+    report: ManagementReport,
+    log: Log,
+    earnings: Earnings | None,
+) -> None:
     with desk.ledger.connect() as connection:
         kill_mode = accounts.kill_mode(connection, account)
     broker = desk.broker(account)
@@ -96,7 +107,7 @@ def _work_exits(desk: Desk, account: str, session: Session, run_id: str, report:
     if not held:
         return
     as_of = desk.clock.now()
-    markets = exit_markets(desk, account, held, session)
+    markets = exit_markets(desk, account, held, session, earnings)
     facts = AccountFacts(kill_mode, daily_loss_reached(snapshot, desk.settings.strategy.sizing))
     config = desk.settings.strategy.exits
     due: list[tuple[OpenPosition, ExitDecision]] = []

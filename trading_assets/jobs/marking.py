@@ -7,8 +7,9 @@ are judged all the same.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from trading_assets.broker.errors import Rejected
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.values import OpenPosition, Quote, Regime
 from trading_assets.jobs.facts import latest_features, regime_at
-from trading_assets.market.sessions import Session
+from trading_assets.market.sessions import Session, shift
 from trading_assets.resources.desk import Desk
 from trading_assets.strategy.exit_values import ExitMarket
 from trading_assets.strategy.exits import fresh_bid
@@ -25,7 +26,24 @@ from trading_assets.strategy.option_model import model_price, usable_delta, usab
 _log = logging.getLogger(__name__)
 
 
-def exit_markets(desk: Desk, account: str, held: list[OpenPosition], session: Session) -> dict[str, ExitMarket]:
+#: The days on which each underlying reports earnings.
+Earnings = Mapping[str, Sequence[date]]
+
+
+def earnings_next_session(earnings: Earnings | None, underlying: str, session: Session) -> bool | None:
+    """Whether ``underlying`` reports after this session's day, up to the next one's; None without a calendar.
+
+    A day between the two counts: what is reported on a holiday moves the next session's open.
+    """
+    if earnings is None:
+        return None
+    following = shift(session.day, 1).day
+    return any(session.day < day <= following for day in earnings.get(underlying, ()))
+
+
+def exit_markets(
+    desk: Desk, account: str, held: list[OpenPosition], session: Session, earnings: Earnings | None = None
+) -> dict[str, ExitMarket]:
     """Fresh quotes of what is held and of the underlyings; what the broker does not answer stays unknown."""
     broker = desk.broker(account)
     options = sorted({position.symbol for position in held if position.right is not None})
@@ -45,6 +63,7 @@ def exit_markets(desk: Desk, account: str, held: list[OpenPosition], session: Se
             underlying_price=None if underlying is None else underlying.mid,
             underlying_at=None if underlying is None else underlying.at,
             atr=None if atr is None or position.right is not None else Decimal(str(atr)),
+            earnings_next_session=earnings_next_session(earnings, position.underlying, session),
         )
         result[position.position_id] = market
     return _with_contract_facts(desk, account, held, result)
