@@ -57,8 +57,10 @@ Pick = Callable[[ContractSnapshot, Decimal], bool]
 
 @pytest.fixture(scope="module")
 def world(module_world_home: Path) -> Iterator[Playground]:
-    """A session two hours old: five-minute ranges of stocks are known. Model values use a rate that the market does not:
-    a call that lives for weeks is then worth more than its quote."""
+    """A session two hours old: five-minute ranges of stocks are known.
+
+    Model values use a rate that the market does not: a call that lives for weeks is then worth more than its quote.
+    """
     configured = World(module_world_home, "play")
     configured.create()
     (configured.directory / "strategy.yaml").write_text("contracts: {rate: 0.25}\n")
