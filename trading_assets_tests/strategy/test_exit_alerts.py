@@ -149,7 +149,8 @@ def test_a_missing_input_alone_closes_nothing(strategy: Strategy, missing: dict[
 )
 @pytest.mark.parametrize("strategy", [DAY, SWING])
 def test_a_missing_fact_of_the_position_alone_closes_nothing(strategy: Strategy, name: str) -> None:
-    assert judge(position(strategy, dte=3, **{name: None})).decision is None
+    absent: dict[str, Any] = {name: None}
+    assert judge(position(strategy, dte=3, **absent)).decision is None
 
 
 def test_levels_are_exact_decimals() -> None:

@@ -76,7 +76,8 @@ def test_leaving_comes_before_rolling_and_the_kill_switch_before_both() -> None:
 
 @pytest.mark.parametrize("missing", ["entry_price", "opened_at", "expiry"])
 def test_a_missing_fact_rolls_nothing(missing: str) -> None:
-    outcome = judge(**{missing: None})
+    absent: dict[str, Any] = {missing: None}
+    outcome = judge(**absent)
     assert outcome.roll is None and "roll" not in {alert.rule for alert in outcome.alerts}
 
 
