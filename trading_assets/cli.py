@@ -249,6 +249,12 @@ def doctor(world: WorldOption = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(2)
 
 
+@data_app.command("alerts")
+def data_alerts(session: SessionOption, world: WorldOption = None, as_json: JsonOption = False) -> None:
+    """What people were told about positions in a session: priority, rule, reason, numbers, recommended action."""
+    _table("alerts", session, world, as_json)
+
+
 @data_app.command("executions")
 def data_executions(session: SessionOption, world: WorldOption = None, as_json: JsonOption = False) -> None:
     """Fills of a session: when, account, symbol, side, quantity, price, reason."""

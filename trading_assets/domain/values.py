@@ -210,7 +210,8 @@ class OpenPosition:
     """A position that is OPENING, OPEN or CLOSING, as the ledger knows it.
 
     ``quantity`` counts contracts or shares held; ``entry_price`` is the average fill per share (None before a fill);
-    ``high_water`` the best executable price seen since entry; ``stage`` 0, or 1 once half was sold at the target.
+    ``high_water`` the best executable price seen since entry; ``stage`` 0, or 1 once half was sold at the target;
+    ``entry_delta`` the contract's delta when it was chosen.
     """
 
     position_id: str
@@ -231,6 +232,7 @@ class OpenPosition:
     stage: int = 0
     high_water: Decimal | None = None
     signal_id: str | None = None
+    entry_delta: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from trading_assets.broker.reconciliation import reconcile
 from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.domain.money import CENT, option_tick
 from trading_assets.domain.values import AccountSnapshot, OpenPosition, Strategy
-from trading_assets.jobs.marking import exit_markets, regime_or_none
+from trading_assets.jobs.alerting import stuck, tell
+from trading_assets.jobs.marking import Earnings, exit_markets, regime_or_none, requoted
 from trading_assets.ledger import accounts, executions, positions
 from trading_assets.ledger.account_lock import AccountBusy, account_lock
 from trading_assets.market.sessions import Session, session_of
@@ -23,12 +24,12 @@ from trading_assets.resources.desk import Desk
 from trading_assets.risk.exposure import daily_loss_reached, may_hold_overnight
 from trading_assets.strategy.exit_values import (
     AccountFacts,
-    ExitAlert,
     ExitDecision,
     ExitMarket,
     OvernightPosition,
+    ordered,
 )
-from trading_assets.strategy.exits import evaluate_exit, fresh_bid
+from trading_assets.strategy.exits import evaluate_exit, fresh_bid, urgency
 from trading_assets.strategy.orders import exit_ladder
 from trading_assets.strategy.overnight import overnight_decisions
 
@@ -56,9 +57,12 @@ class ManagementReport:
         return asdict(self)
 
 
-def manage_account(desk: Desk, account: str, run_id: str, log: Log) -> ManagementReport:
+def manage_account(
+    desk: Desk, account: str, run_id: str, log: Log, *, earnings: Earnings | None = None
+) -> ManagementReport:
     """Reconcile the account and work every exit that is due, the most urgent first.
 
+    ``earnings`` are the days on which underlyings report; None: no calendar is configured, and no exit asks for one.
     If another run works on the account and does not end soon, nothing is done and the report says ``busy``: the next
     minute tries again. Raises ``BrokerUnavailable`` if the broker cannot be read: then nothing was decided on what is
     not known.
@@ -76,7 +80,7 @@ def manage_account(desk: Desk, account: str, run_id: str, log: Log) -> Managemen
             report.reconciled = reconciliation.clean
             report.alerts += reconciliation.alerts
             if session.contains(desk.clock.now()):
-                _work_exits(desk, account, session, run_id, report, log)
+                _work_exits(desk, account, session, run_id, report, log, earnings)
             report.fills = _fill_count(desk, account) - before
     except AccountBusy as error:
         report.busy = True
@@ -84,7 +88,15 @@ def manage_account(desk: Desk, account: str, run_id: str, log: Log) -> Managemen
     return report
 
 
-def _work_exits(desk: Desk, account: str, session: Session, run_id: str, report: ManagementReport, log: Log) -> None:
+def _work_exits(
+    desk: Desk,
+    account: str,
+    session: Session,
+    run_id: str,
+    report: ManagementReport,
+    log: Log,
+    earnings: Earnings | None,
+) -> None:
     with desk.ledger.connect() as connection:
         kill_mode = accounts.kill_mode(connection, account)
     broker = desk.broker(account)
@@ -95,7 +107,7 @@ def _work_exits(desk: Desk, account: str, session: Session, run_id: str, report:
     if not held:
         return
     as_of = desk.clock.now()
-    markets = exit_markets(desk, account, held, session)
+    markets = exit_markets(desk, account, held, session, earnings)
     facts = AccountFacts(kill_mode, daily_loss_reached(snapshot, desk.settings.strategy.sizing))
     config = desk.settings.strategy.exits
     due: list[tuple[OpenPosition, ExitDecision]] = []
@@ -107,16 +119,13 @@ def _work_exits(desk: Desk, account: str, session: Session, run_id: str, report:
         if outcome.high_water != position.high_water:
             with desk.ledger.begin() as connection:
                 positions.update_position(connection, position.position_id, high_water=outcome.high_water)
-        _tell(report, log, position, outcome.alerts)
+        tell(desk, run_id, log, report.alerts, position, outcome.alerts)
         judged[position.position_id] = fresh_bid(markets[position.position_id], position.symbol, as_of, config)
         if outcome.decision is not None:
             due.append((position, outcome.decision))
-    due += _overnight(desk, snapshot, held, due, judged, session, as_of, report, log)
-    for position, decision in sorted(due, key=lambda item: (_URGENCY[item[1].priority.value], item[0].symbol)):
+    due += _overnight(desk, snapshot, held, due, judged, session, as_of, run_id, report, log)
+    for position, decision in sorted(due, key=lambda item: (urgency(item[1]), item[0].symbol)):
         _leave(desk, account, position, decision, markets[position.position_id], run_id, report, log)
-
-
-_URGENCY: Mapping[str, int] = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2}
 
 
 def _overnight(
@@ -127,6 +136,7 @@ def _overnight(
     prices: Mapping[str, Decimal | None],
     session: Session,
     as_of: datetime,
+    run_id: str,
     report: ManagementReport,
     log: Log,
 ) -> list[tuple[OpenPosition, ExitDecision]]:
@@ -149,7 +159,7 @@ def _overnight(
     )
     found = []
     for position, decision in zip(staying, decisions, strict=False):
-        _tell(report, log, position, decision.alerts)
+        tell(desk, run_id, log, report.alerts, position, decision.alerts)
         if decision.decision is not None:
             found.append((position, decision.decision))
     return found
@@ -166,6 +176,9 @@ def _leave(
     log: Log,
 ) -> None:
     config = desk.settings.strategy
+    # Exits are worked one after the other: what was fresh at the judgement may be old by now.
+    if not decision.market_at_once:
+        market = requoted(desk, account, position, market)
     fresh = fresh_bid(market, position.symbol, desk.clock.now(), config.exits)
 
     def tick(price: Decimal) -> Decimal:
@@ -175,8 +188,10 @@ def _leave(
         market.quote if fresh is not None else None, tick, decision.priority, decision.market_at_once, config.orders
     )
     _decided(desk, position, decision, run_id)
+    tell(desk, run_id, log, report.alerts, position, [ordered(position, decision)])
     if not rungs:
-        report.alerts.append(f"{position.symbol}: {decision.rule} is due and there is no price to sell at")
+        seen = f"It is due and there is no price to sell at. {decision.reason}"
+        tell(desk, run_id, log, report.alerts, position, [stuck(position, decision, seen)])
         return
     plan = LadderPlan(tuple(Rung(rung.limit, rung.seconds) for rung in rungs))
     try:
@@ -189,14 +204,14 @@ def _leave(
             run_id=run_id,
         )
     except SymbolBlocked as error:
-        report.alerts.append(f"{position.symbol}: {decision.rule} is due and cannot be ordered: {error}")
-        log.warning(report.alerts[-1])
+        seen = f"It is due and cannot be ordered: {error}."
+        tell(desk, run_id, log, report.alerts, position, [stuck(position, decision, seen)])
         return
     report.exits[position.symbol] = f"{decision.rule}: {result.state.value} {result.filled_quantity}"
     if result.state is not LadderState.FILLED:
-        said = f"{position.symbol}: {decision.rule} sold {result.filled_quantity} of {decision.quantity}"
-        report.alerts.append(f"{said} ({result.state.value}{f': {result.error}' if result.error else ''})")
-        log.warning(report.alerts[-1])
+        why = f"{result.state.value}{f': {result.error}' if result.error else ''}"
+        seen = f"Sold {result.filled_quantity} of {decision.quantity} ({why})."
+        tell(desk, run_id, log, report.alerts, position, [stuck(position, decision, seen)])
     log.info(
         f"{position.symbol}: {decision.reason} Sold {result.filled_quantity} of {decision.quantity} at "
         f"{result.avg_price} ({result.state.value})"
@@ -219,13 +234,6 @@ def _decided(desk: Desk, position: OpenPosition, decision: ExitDecision, run_id:
                 "numbers": dict(decision.numbers),
             },
         )
-
-
-def _tell(report: ManagementReport, log: Log, position: OpenPosition, alerts: tuple[ExitAlert, ...]) -> None:
-    for alert in alerts:
-        text = f"{position.symbol} {alert.priority.value} {alert.rule}: {alert.reason} {alert.recommended_action}"
-        report.alerts.append(text)
-        log.warning(text)
 
 
 def _fill_count(desk: Desk, account: str) -> int:

@@ -11,12 +11,14 @@ from sqlalchemy import Column, ColumnElement, Connection, Float, Numeric, RowMap
 
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.values import Purpose
+from trading_assets.ledger.alerts import ALERT
 from trading_assets.ledger.tables import (
     active_positions,
     dispatch_executions,
     dispatch_recommendations,
     dispatch_status,
     order_intents,
+    position_events,
 )
 
 Rows = list[dict[str, Any]]
@@ -133,7 +135,29 @@ def latency(connection: Connection, session: date) -> Rows:
     return _rows(connection, query)
 
 
+def alerts(connection: Connection, session: date) -> Rows:
+    """What people were told about positions on the session's day: priority, rule, why, what to do, the numbers."""
+    event, position = position_events.c, active_positions.c
+    first, last = _day(session)
+    words = ("priority", "rule", "kind", "reason", "recommended_action")
+    query = (
+        select(
+            event.at,
+            position.account,
+            position.symbol,
+            *(event.details[word].astext.label(word) for word in words),
+            event.details["numbers"].label("numbers"),
+            event.position_id,
+        )
+        .join(active_positions, position.position_id == event.position_id)
+        .where(event.kind == ALERT, event.at >= first, event.at < last)
+        .order_by(event.event_id)
+    )
+    return _rows(connection, query)
+
+
 LISTINGS: dict[str, Callable[[Connection, date], Rows]] = {
+    "alerts": alerts,
     "executions": executions,
     "latency": latency,
     "positions": positions,

@@ -172,6 +172,22 @@ def next_attempt(connection: Connection, position_id: str, purpose: Purpose) -> 
     return 0 if highest is None else int(highest) + 1
 
 
+def adds_done(connection: Connection, position_id: str) -> int | None:
+    """How often more was bought after the first entry: filled signals of the position less one.
+
+    All orders of one signal are one purchase. None where none of ours was filled (an adopted position): how it was
+    built up is not known.
+    """
+    signals = connection.execute(
+        select(func.count(func.distinct(order_intents.c.signal_id))).where(
+            order_intents.c.position_id == position_id,
+            order_intents.c.purpose == Purpose.ENTRY.value,
+            order_intents.c.filled_quantity > 0,
+        )
+    ).scalar_one()
+    return None if signals == 0 else int(signals) - 1
+
+
 def live_orders(connection: Connection, account: str) -> tuple[LiveOrder, ...]:
     """The account's live intents as the gates see them."""
     return tuple(

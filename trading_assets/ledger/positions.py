@@ -145,6 +145,7 @@ def as_open_position(position: Position) -> OpenPosition:
         stage=position.stage,
         high_water=position.high_water,
         signal_id=position.signal_id,
+        entry_delta=position.entry_delta,
     )
 
 

@@ -188,7 +188,12 @@ class ExitConfig(_Frozen):
     trailing_arm: Decimal = Field(default=Decimal("0.30"), gt=0, le=10, description="peak gain that arms the trail")
     trailing_give_back: Decimal = Field(default=Decimal("0.40"), gt=0, le=1, description="part of the peak gain lost")
     underlying_move: Decimal = Field(default=Decimal("0.03"), gt=0, le=1, description="move against the entry")
-    low_dte: int = Field(default=2, ge=0, le=30, description="days to expiry at which a losing swing is closed")
+    low_dte: int = Field(
+        default=2, ge=0, le=30, description="days to expiry at which a losing or fast decaying swing is closed"
+    )
+    max_theta: Decimal = Field(
+        default=Decimal("0.30"), gt=0, le=10, description="most a swing at low_dte may decay in a day, over its bid"
+    )
     day_max_hold_minutes: int = Field(default=240, ge=1, le=390, description="longest day trade")
     swing_max_hold_sessions: int = Field(default=5, ge=1, le=60, description="longest swing, sessions after entry")
     end_of_day: tuple[EndOfDayStep, ...] = Field(
@@ -200,10 +205,32 @@ class ExitConfig(_Frozen):
         description="graduated end of day for day trades, earliest first",
     )
     overnight: OvernightConfig = Field(default=OvernightConfig(), description="which swings may stay over night")
+    high_delta: Decimal = Field(
+        default=Decimal("0.85"), gt=0, lt=1, description="absolute delta of a swing above which a person is told"
+    )
+    wide_spread: Decimal = Field(
+        default=Decimal("0.15"), gt=0, le=2, description="spread over mid above which a person is told"
+    )
+    model_gap: Decimal = Field(
+        default=Decimal("0.20"), gt=0, le=10, description="distance of the model value from mid, over mid, to be told"
+    )
+    act_on_medium: bool = Field(default=False, description="whether MEDIUM conditions close the position, too")
+    alert_quiet_minutes: int = Field(
+        default=15, ge=0, le=390, description="the same condition of a position is told once per so many minutes"
+    )
+    roll_entry_dte: int = Field(
+        default=21, ge=1, le=400, description="only positions with more days to expiry at entry are rolled"
+    )
+    roll_dte: int = Field(default=21, ge=1, le=400, description="days to expiry from which on a roll is due")
+    roll_min_pnl: Decimal = Field(
+        default=Decimal("-0.10"), ge=-1, le=10, description="a roll needs a better result than this"
+    )
 
     @model_validator(mode="after")
     def _graduated(self) -> ExitConfig:
         for earlier, later in zip(self.end_of_day, self.end_of_day[1:], strict=False):
             if earlier.minutes <= later.minutes or earlier.max_loss < later.max_loss:
                 raise ValueError("end_of_day steps must come closer to the close and tolerate no more each time")
+        if self.roll_dte > self.roll_entry_dte:
+            raise ValueError(f"roll_dte {self.roll_dte} exceeds roll_entry_dte {self.roll_entry_dte}: due at entry")
         return self

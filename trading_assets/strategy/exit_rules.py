@@ -34,6 +34,12 @@ class View:
     underlying: Decimal | None
     atr: Decimal | None
     peak: Decimal | None
+    mid: Decimal | None = None
+    spread: Decimal | None = None
+    model: Decimal | None = None
+    delta: Decimal | None = None
+    theta: Decimal | None = None
+    earnings_next_session: bool | None = None
 
     @property
     def is_day(self) -> bool:
@@ -72,13 +78,14 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class ExitRule:
-    """One row of the exit table."""
+    """One row of the exit table. ``advice`` is what a person is told to do where the system does not act."""
 
     id: str
     priority: Priority
     description: str
     due: Callable[[View], Due | None]
     market_at_once: bool = False
+    advice: str = "Close the position."
 
 
 def _flatten(view: View) -> Due | None:
@@ -177,6 +184,24 @@ def _low_dte_losing(view: View) -> Due | None:
     return Due(f"The swing loses {-pnl:.1%} with {dte} days to expiry.", numbers(dte=dte, pnl=float(pnl)))
 
 
+def _theta_decay(view: View) -> Due | None:
+    theta, bid, dte = view.theta, view.bid, view.dte
+    if not view.is_swing or dte is None or dte > view.config.low_dte or theta is None or bid is None:
+        return None
+    # Not as a quotient: a bid of 0 is a price, and any decay exceeds a part of it.
+    if -theta <= view.config.max_theta * bid:
+        return None
+    said = f"The swing decays by {-theta} a day, more than {view.config.max_theta:.0%} of its price {bid}, "
+    return Due(said + f"with {dte} days to expiry.", numbers(theta=theta, price=bid, dte=dte))
+
+
+def _earnings(view: View) -> Due | None:
+    if view.is_day or view.earnings_next_session is not True:
+        return None
+    said = f"{view.position.underlying} reports earnings in the next session."
+    return Due(said, numbers(session=view.session.day))
+
+
 def _max_hold(view: View) -> Due | None:
     opened, config = view.position.opened_at, view.config
     if opened is None or opened.tzinfo is None:
@@ -212,9 +237,34 @@ def _end_of_day(view: View) -> Due | None:
     return None
 
 
-_CRITICAL, _HIGH = Priority.CRITICAL, Priority.HIGH
+def _high_delta(view: View) -> Due | None:
+    delta = view.delta
+    if not view.is_swing or delta is None or abs(delta) <= view.config.high_delta:
+        return None
+    said = f"The delta {delta} is beyond {view.config.high_delta}: the contract moves like the stock."
+    return Due(said, numbers(delta=delta, threshold=view.config.high_delta))
 
-#: The exit table. The first rule that is due decides: by priority, then by place.
+
+def _wide_spread(view: View) -> Due | None:
+    spread, mid = view.spread, view.mid
+    if spread is None or mid is None or spread <= view.config.wide_spread * mid:
+        return None
+    said = f"The spread of {spread} is {spread / mid:.1%} of the mid price {mid}, over {view.config.wide_spread:.0%}."
+    return Due(said, numbers(spread=spread, mid=mid, threshold=view.config.wide_spread))
+
+
+def _model_gap(view: View) -> Due | None:
+    model, mid = view.model, view.mid
+    if model is None or mid is None or abs(model - mid) < view.config.model_gap * mid:
+        return None
+    said = f"The model value {model} and the mid price {mid} disagree by {abs(model - mid) / mid:.1%}."
+    return Due(said, numbers(model=model, mid=mid, threshold=view.config.model_gap))
+
+
+_CRITICAL, _HIGH, _MEDIUM = Priority.CRITICAL, Priority.HIGH, Priority.MEDIUM
+
+#: The exit table. The first rule that is due decides: by priority, then by place. MEDIUM rules tell a person, and act
+#: only where the configuration says so.
 RULES: tuple[ExitRule, ...] = (
     ExitRule("flatten", _CRITICAL, "the kill switch closes everything", _flatten, market_at_once=True),
     ExitRule(EXPIRY, _CRITICAL, "the contract expires today and the cut-off has passed", _expiry, market_at_once=True),
@@ -226,6 +276,29 @@ RULES: tuple[ExitRule, ...] = (
     ExitRule("underlying_move", _HIGH, "the underlying moved against the entry", _underlying_move),
     ExitRule("expiry_next_session", _HIGH, "a swing's contract expires by the next session", _expiry_next_session),
     ExitRule("low_dte_losing", _HIGH, "a swing loses close to expiry", _low_dte_losing),
+    ExitRule("theta_decay", _HIGH, "a swing close to expiry loses too much a day to time", _theta_decay),
     ExitRule("max_hold", _HIGH, "held for longer than the strategy allows", _max_hold),
+    ExitRule("earnings", _HIGH, "what is held over night reports earnings next session", _earnings),
     ExitRule("end_of_day", _HIGH, "losing day trades are closed step by step before the close", _end_of_day),
+    ExitRule(
+        "high_delta",
+        _MEDIUM,
+        "a swing's delta is so high that it moves like the stock",
+        _high_delta,
+        advice="Consider taking the gain, or a contract with a smaller delta.",
+    ),
+    ExitRule(
+        "wide_spread",
+        _MEDIUM,
+        "the spread is wide: leaving now would cost much",
+        _wide_spread,
+        advice="Do not sell at market; leave by a limit order if you must.",
+    ),
+    ExitRule(
+        "model_gap",
+        _MEDIUM,
+        "the model value and the quote disagree",
+        _model_gap,
+        advice="Check the quote and the underlying's price before you trade on either.",
+    ),
 )

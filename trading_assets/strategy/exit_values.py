@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 
 from trading_assets.domain.values import KillMode, OpenPosition, Priority, Quote
 
@@ -34,8 +35,10 @@ class ExitMarket:
     """What the market says about one position. None is 'not known'.
 
     ``quote`` is the held contract's (or stock's); ``model_price`` the value per share from the same underlying price
-    and the last volatility, used only where the quote is no price; ``atr`` the 14-bar average true range of 5-minute
-    bars in dollars, for stocks only.
+    and the feed's last volatility, which serves the stop where the quote is no price and is compared with the quote
+    where it is one; ``atr`` the 14-bar average true range of 5-minute bars in dollars, for stocks only. ``delta`` and
+    ``theta`` (dollars per share and calendar day, negative where time costs) are the contract's own.
+    ``earnings_next_session`` is None where no earnings calendar is configured.
     """
 
     quote: Quote | None
@@ -43,6 +46,9 @@ class ExitMarket:
     underlying_at: datetime | None
     model_price: Decimal | None = None
     atr: Decimal | None = None
+    delta: float | None = None
+    theta: float | None = None
+    earnings_next_session: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +71,24 @@ class ExitDecision:
     numbers: Numbers
 
 
+class AlertKind(StrEnum):
+    """Why a person is told.
+
+    MISSING: an input is not known, so a rule holds. DUE: a condition is met and the system does not act on it.
+    FORBIDDEN: an exit is due and the kill switch forbids it. ORDERED: an exit is being worked. STUCK: an exit is due
+    and could not be sold, or not wholly.
+    """
+
+    MISSING = "missing"
+    DUE = "due"
+    FORBIDDEN = "forbidden"
+    ORDERED = "ordered"
+    STUCK = "stuck"
+
+
 @dataclass(frozen=True, slots=True)
 class ExitAlert:
-    """Something a person should know: an input that is missing, or an exit that is due and must not be ordered."""
+    """Something a person should know about one position, with the numbers behind it and what to do."""
 
     position_id: str
     rule: str
@@ -75,6 +96,25 @@ class ExitAlert:
     reason: str
     numbers: Numbers
     recommended_action: str
+    kind: AlertKind
+
+    @property
+    def condition(self) -> str:
+        """What makes two alerts of a position the same: rule, kind and priority. A change of any is told at once."""
+        return f"{self.rule}:{self.kind.value}:{self.priority.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class RollDecision:
+    """Close ``close_symbol`` and open the contract nearest to ``target_delta`` (absolute) at ``target_expiry``."""
+
+    position_id: str
+    close_symbol: str
+    quantity: int
+    target_delta: float
+    target_expiry: date
+    reason: str
+    numbers: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +122,15 @@ class ExitOutcome:
     """Result of looking at one position.
 
     ``high_water`` is to be stored at once. ``stage`` is the stage once the decided quantity is sold: it is to be stored
-    when that sale is booked, not before, or an unfilled half would never be tried again.
+    when that sale is booked, not before, or an unfilled half would never be tried again. ``roll`` is None where an exit
+    is due: leaving comes before rolling.
     """
 
     decision: ExitDecision | None
     high_water: Decimal | None
     stage: int
     alerts: tuple[ExitAlert, ...]
+    roll: RollDecision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,5 +174,21 @@ def obey_kill_switch(
         f"The kill switch forbids orders, and this exit is due: {first.reason}",
         first.numbers,
         "Close the position at the broker, or set the kill switch to flatten or off.",
+        AlertKind.FORBIDDEN,
     )
     return None, [alert]
+
+
+def ordered(position: OpenPosition, decision: ExitDecision) -> ExitAlert:
+    """The alert that tells of an exit which the system acts on by itself."""
+    way = "at market" if decision.market_at_once else "by limit orders"
+    action = f"None: {decision.quantity} of {position.quantity} are being sold {way}."
+    return ExitAlert(
+        position.position_id,
+        decision.rule,
+        decision.priority,
+        decision.reason,
+        decision.numbers,
+        action,
+        AlertKind.ORDERED,
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,12 @@ import pytest
 
 from trading_assets.broker.errors import BrokerUnavailable, Rejected
 from trading_assets.domain.errors import NotAuthorized
-from trading_assets.domain.values import Quote
+from trading_assets.domain.values import OpenPosition, Quote, Strategy
 from trading_assets.jobs import marking
+from trading_assets.market.sessions import require_session
+from trading_assets.strategy.exit_values import ExitMarket
+from trading_assets.strategy_config import StrategyConfig
+from trading_assets_tests.strategy.trading_builders import position
 
 NOW = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
 
@@ -51,3 +56,65 @@ def test_frames_that_cannot_be_read_leave_features_and_regime_unknown() -> None:
     session: Any = SimpleNamespace(key="2026-03-11")
     assert marking._features(desk, session) == {}
     assert marking.regime_or_none(desk, session) is None
+
+
+# --- facts that serve alerts and exits on Greeks ----------------------------------------------------------------------
+
+
+def desk_of(broker: Any) -> Any:
+    """A desk as far as marking looks at it."""
+    return SimpleNamespace(
+        broker=lambda _: broker,
+        clock=SimpleNamespace(now=lambda: NOW),
+        settings=SimpleNamespace(strategy=StrategyConfig()),
+    )
+
+
+def swing(symbol: str) -> OpenPosition:
+    return position(Strategy.SWING_TRADE, position_id=symbol, symbol=symbol, expiry=date(2026, 3, 27))
+
+
+def seen(symbol: str, bid: str | None) -> ExitMarket:
+    quote = None if bid is None else Quote(symbol, Decimal(bid), Decimal("2.10"), NOW)
+    return ExitMarket(quote, Decimal(100), NOW)
+
+
+@pytest.mark.parametrize(
+    ("error", "asked"),
+    [
+        (BrokerUnavailable("no answer", where="chain"), ["DARK1", "DARK2"]),
+        (Rejected(400, 40010001, "invalid symbol", {}, where="chain"), ["DARK1", "DARK2", "QUOTED1", "QUOTED2"]),
+    ],
+)
+def test_a_broker_that_is_away_is_asked_only_for_what_a_stop_needs(error: Exception, asked: list[str]) -> None:
+    names = ["QUOTED1", "DARK1", "QUOTED2", "DARK2"]
+    found: list[str] = []
+
+    def chain(underlying: str, *_: Any, **__: Any) -> Any:
+        found.append(underlying)
+        raise error
+
+    held = [replace(swing(name), underlying=name) for name in names]
+    markets = {name: seen(name, None if name.startswith("DARK") else "2.00") for name in names}
+    result = marking._with_contract_facts(desk_of(SimpleNamespace(option_chain=chain)), "large", held, dict(markets))
+    assert result == markets, "what is not known stays None"
+    assert found == asked
+
+
+def test_an_old_quote_is_asked_for_again_before_a_sale_and_a_fresh_one_is_kept() -> None:
+    new = Quote("X", Decimal("1.90"), Decimal("2.00"), NOW)
+    desk = desk_of(SimpleNamespace(option_quotes=lambda _: {"X": new}))
+    old = ExitMarket(Quote("X", Decimal(3), Decimal(4), NOW - timedelta(seconds=61)), Decimal(100), NOW)
+    assert marking.requoted(desk, "large", swing("X"), old).quote == new
+    fresh = seen("X", "2.00")
+    assert marking.requoted(desk, "large", swing("X"), fresh) is fresh
+    silent = desk_of(SimpleNamespace(option_quotes=lambda _: {}))
+    assert marking.requoted(silent, "large", swing("X"), old) == old
+
+
+def test_earnings_count_from_after_today_to_the_next_session() -> None:
+    friday = require_session(date(2026, 3, 13))
+    for day, expected in ((13, False), (14, True), (16, True), (17, False)):
+        assert marking.earnings_next_session({"KO": [date(2026, 3, day)]}, "KO", friday) is expected
+    assert marking.earnings_next_session({"KO": [date(2026, 3, 16)]}, "PEP", friday) is False
+    assert marking.earnings_next_session(None, "KO", friday) is None

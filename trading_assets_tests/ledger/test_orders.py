@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -97,3 +98,20 @@ def test_attempts_count_per_position_and_purpose(connection: Connection) -> None
     orders.insert_intent(connection, intent("c2", purpose=Purpose.EXIT, attempt=4, state=OrderState.CANCELED))
     assert orders.next_attempt(connection, "p1", Purpose.EXIT) == 5
     assert orders.next_attempt(connection, "p1", Purpose.ENTRY) == 1
+
+
+def test_adds_are_the_filled_signals_after_the_first_however_many_orders_each_took(connection: Connection) -> None:
+    assert orders.adds_done(connection, "p1") is None, "nothing of ours was filled: how it was built up is not known"
+    filled = [
+        intent("c1", state=OrderState.CANCELED),
+        intent("c2", step=1, state=OrderState.FILLED),
+        intent("c3", signal_id="s2", state=OrderState.CANCELED),
+    ]
+    for one in (replace(filled[0], filled_quantity=1), replace(filled[1], filled_quantity=2), filled[2]):
+        orders.insert_intent(connection, one)
+    assert orders.adds_done(connection, "p1") == 0, "two rungs of one signal are one purchase"
+    added = intent("c4", signal_id="s2", step=1, state=OrderState.FILLED)
+    orders.insert_intent(connection, replace(added, filled_quantity=2))
+    sale = intent("c5", purpose=Purpose.EXIT, state=OrderState.FILLED)
+    orders.insert_intent(connection, replace(sale, filled_quantity=2))
+    assert orders.adds_done(connection, "p1") == 1

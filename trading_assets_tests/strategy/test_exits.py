@@ -12,7 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trading_assets.domain.values import Direction, KillMode, OpenPosition, PositionState, Priority, Quote, Strategy
+from trading_assets.domain.values import (
+    Direction,
+    KillMode,
+    OpenPosition,
+    PositionState,
+    Priority,
+    Quote,
+    Right,
+    Strategy,
+)
 from trading_assets.market.sessions import Session, shift
 from trading_assets.strategy.config_trading import ExitConfig
 from trading_assets.strategy.exits import AccountFacts, ExitMarket, ExitOutcome, describe_exits, evaluate_exit
@@ -34,12 +43,18 @@ def judge(
     config: ExitConfig = CONFIG,
     **market: Any,
 ) -> ExitOutcome:
-    """Judge with a fresh quote of ``bid`` and a fresh underlying, unless ``market`` says otherwise."""
+    """Judge with a fresh quote of ``bid``, calm Greeks and a model that agrees, unless ``market`` says otherwise."""
     ask = None if bid is None else str(Decimal(bid) + Decimal("0.05"))
+    sold_in_shares = held.right is None
+    agreeing = None if bid is None or sold_in_shares or "quote" in market else Decimal(bid) + Decimal("0.025")
+    delta = None if sold_in_shares else 0.5 if held.right is Right.CALL else -0.5
     given_market = ExitMarket(
         quote=quote(bid, ask, at=as_of),
         underlying_price=None if underlying is None else Decimal(underlying),
         underlying_at=as_of,
+        model_price=agreeing,
+        delta=delta,
+        theta=None if sold_in_shares else -0.05,
     )
     return evaluate_exit(
         held, replace(given_market, **market), session=session, as_of=as_of, account=facts, config=config
@@ -282,7 +297,7 @@ def test_a_bid_without_an_ask_is_executable() -> None:
 
 def test_an_unknown_entry_price_holds_every_price_rule_and_alerts() -> None:
     for entry in (None, Decimal("NaN"), Decimal(0)):
-        outcome = judge(position(entry_price=entry), "0.01")
+        outcome = judge(position(entry_price=entry), "1.00")
         assert rule(outcome) is None and alerts(outcome) == {"entry_price"}
 
 
@@ -314,7 +329,8 @@ def test_the_first_due_rule_of_the_table_decides() -> None:
     order = [name for name, _, _ in describe_exits()]
     assert order == [
         "flatten", "expiry", "stop", "daily_loss", "session_end", "target", "trailing", "underlying_move",
-        "expiry_next_session", "low_dte_losing", "max_hold", "end_of_day", "overnight",
+        "expiry_next_session", "low_dte_losing", "theta_decay", "max_hold", "earnings", "end_of_day", "overnight",
+        "high_delta", "wide_spread", "model_gap", "roll",
     ]  # fmt: skip
     everything = position(DAY, dte=0, opened_at=FULL.open, high_water=Decimal(3))
     at = before_close(4)
