@@ -186,7 +186,7 @@ def _deviation(target: Array, moneyness: Array) -> Array:
             plain = guess - (value - target) / slope
             bent = guess / np.sqrt(1.0 + 2.0 * np.log(value / target) * value / (slope * guess))
         following = np.where(below & (value > 0), bent, plain)
-        following = np.where((following > low) & (following < high), following, 0.5 * (low + high))
+        following = np.where((following >= low) & (following <= high), following, 0.5 * (low + high))
         settled = np.abs(following - guess) <= _ACCURACY * following
         result[rows[settled]] = following[settled]
         keep = ~settled
