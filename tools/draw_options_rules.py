@@ -38,7 +38,7 @@ def main() -> None:
     worked_away = 722.5 / 720.93 - 1
 
     def falling(share: np.ndarray, points: float, scale: float) -> np.ndarray:
-        return points * np.maximum(0, 1 - np.abs(share) / scale)
+        return np.asarray(points * np.maximum(0, 1 - np.abs(share) / scale))
 
     drawn = (
         ("spread over mid, %", spread * 100, falling(spread, rules.spread_points, rules.spread_scale),
@@ -65,7 +65,8 @@ def main() -> None:
     panels[2].axvspan(band.low, band.high, color=BAND, zorder=0)
     figure.suptitle(f"The quality of a contract: the worked example earns {total:.2f} of 100 points", color=INK)
     TARGET.parent.mkdir(exist_ok=True)
-    FigureCanvasAgg(figure).print_png(str(TARGET))
+    FigureCanvasAgg(figure)
+    figure.savefig(str(TARGET), format="png")
 
 
 if __name__ == "__main__":

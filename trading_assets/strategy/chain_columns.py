@@ -167,14 +167,14 @@ def with_computed_greeks(columns: ChainColumns, *, spot: float, config: Contract
 
 def described(snapshot: ContractSnapshot, columns: ChainColumns, row: int) -> ContractSnapshot:
     """``snapshot`` with the volatility and Greeks of element ``row``; ``greeks_source`` says where they come from."""
-    numbers = {
-        name: known(float(getattr(columns, name)[row])) for name in ("iv", "delta", "gamma", "theta", "vega")
-    }  # fmt: skip
+    iv, delta, gamma, theta, vega = (
+        known(float(column[row])) for column in (columns.iv, columns.delta, columns.gamma, columns.theta, columns.vega)
+    )
     if columns.computed[row]:
         source: str | None = "computed"
     else:
-        source = None if numbers["delta"] is None else snapshot.greeks_source or "feed"
-    return replace(snapshot, **numbers, greeks_source=source)
+        source = None if delta is None else snapshot.greeks_source or "feed"
+    return replace(snapshot, iv=iv, delta=delta, gamma=gamma, theta=theta, vega=vega, greeks_source=source)
 
 
 def known(value: float) -> float | None:

@@ -132,5 +132,5 @@ def quality_of(parts: Mapping[str, float | None], config: ContractConfig) -> flo
     On a feed without volume the other parts are scaled up to 100. On a feed with volume a contract whose volume is
     unknown earns no points for it.
     """
-    numbers = [np.array(np.nan if parts[name] is None else parts[name]) for name in PARTS]
-    return known(float(_total(*numbers, config)))
+    spread, volume, delta, strike = (np.array(np.nan if parts[name] is None else parts[name]) for name in PARTS)
+    return known(float(_total(spread, volume, delta, strike, config)))

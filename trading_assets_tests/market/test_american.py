@@ -154,15 +154,17 @@ def test_a_price_without_an_american_volatility_gives_nan_and_leaves_its_neighbo
     )
 
 
-@pytest.mark.parametrize("missing", range(6))
+@pytest.mark.parametrize("missing", ["spot", "strike", "years", "iv", "rate", "dividend"])
 @pytest.mark.parametrize("is_call", [True, False])
-def test_a_missing_input_stays_missing(missing: int, is_call: bool) -> None:
-    arguments = [100.0, 100.0, 0.25, 0.3, 0.04, 0.02]
-    arguments[missing] = np.nan
-    assert np.isnan(american_price(*arguments, is_call))
-    found = american_greeks(*arguments, is_call)
+def test_a_missing_input_stays_missing(missing: str, is_call: bool) -> None:
+    inputs = {"spot": 100.0, "strike": 100.0, "years": 0.25, "iv": 0.3, "rate": 0.04, "dividend": 0.02}
+    inputs[missing] = np.nan
+    assert np.isnan(american_price(**inputs, is_call=is_call))
+    found = american_greeks(**inputs, is_call=is_call)
     assert all(np.isnan(getattr(found, name)) for name in ("delta", "theta", "vega"))
-    assert np.isnan(american_implied_volatility(4.0, *arguments[:3], *arguments[4:], is_call)) or missing == 3
+    del inputs["iv"]
+    volatility = american_implied_volatility(4.0, **inputs, is_call=is_call)
+    assert np.isnan(volatility) == (missing != "iv")
 
 
 def test_inputs_broadcast_and_keep_their_shape() -> None:

@@ -29,8 +29,11 @@ def _cases(data: Path, api: str) -> Iterator[dict[str, Any]]:
                 yield case
 
 
-def _market(given: dict[str, Any]) -> tuple[float, ...]:
-    return tuple(given[name] for name in ("spot", "strike", "years", "volatility", "rate", "dividend_yield"))
+def _market(given: dict[str, Any]) -> tuple[float, float, float, float, float, float]:
+    """Spot, strike, years, volatility, rate and dividend yield, as the functions take them."""
+    return (
+        given["spot"], given["strike"], given["years"], given["volatility"], given["rate"], given["dividend_yield"],
+    )  # fmt: skip
 
 
 def test_european_prices_equal_the_fixtures_to_their_tolerance(recorded_data: Path) -> None:

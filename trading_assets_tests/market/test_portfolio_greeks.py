@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -34,8 +35,8 @@ def test_no_positions_stand_to_gain_and_lose_nothing() -> None:
 def test_the_gamma_total_is_how_much_the_delta_changes_when_everything_rises_by_one_per_cent() -> None:
     spot, arguments = 100.0, (0.25, 0.3, 0.04, 0.0, True)
     g = greeks(spot, 100.0, *arguments)
-    numbers = [float(column) for column in (g.delta, g.gamma, g.theta, g.vega)]
-    total = portfolio_greeks([PositionGreeks("X", "X", 3, 100, spot, *numbers, beta=1.0)])
+    delta, gamma, theta, vega = (float(column) for column in (g.delta, g.gamma, g.theta, g.vega))
+    total = portfolio_greeks([PositionGreeks("X", "X", 3, 100, spot, delta, gamma, theta, vega, beta=1.0)])
     up, down = (greeks(spot * (1 + move), 100.0, *arguments).delta for move in (0.001, -0.001))
     assert total.gamma_dollars_per_1pct == pytest.approx(300 * spot * (up - down) / 0.2, rel=1e-3)
     gain = 300 * (black_scholes_price(spot * 1.0001, 100.0, *arguments) - black_scholes_price(spot, 100.0, *arguments))
@@ -56,7 +57,7 @@ def test_the_gamma_total_is_how_much_the_delta_changes_when_everything_rises_by_
     ],
 )
 def test_an_unknown_number_takes_away_the_totals_that_need_it_and_no_other(
-    missing: dict[str, float | None], lost: set[str]
+    missing: dict[str, Any], lost: set[str]
 ) -> None:
     total = portfolio_greeks([PUT, replace(CALL, **missing)])
     names = [name for name in PortfolioGreeks.__slots__ if name != "unknown"]
