@@ -105,9 +105,14 @@ def _arrow(place: dict[str, tuple[float, float]], start: str, end: str) -> str:
     (x1, y1), (x2, y2) = place[start], place[end]
     x1, y1, y2 = x1 + WIDTH, y1 + HEIGHT / 2, y2 + HEIGHT / 2
     bend = max(24.0, (x2 - x1) / 2)
+    dip = 0.0
+    if x2 - x1 > WIDTH and abs(y2 - y1) < HEIGHT:
+        # Straight on it would hide behind the boxes between both.
+        bend, dip = 40.0, 150.0
     dashed = ' stroke-dasharray="5 4"' if (start, end) in ACTING else ""
     arrow = (
-        f'<path d="M{x1:.0f} {y1:.0f}C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2 - 2:.0f} {y2:.0f}" '
+        f'<path d="M{x1:.0f} {y1:.0f}C{x1 + bend:.0f} {y1 + dip:.0f} {x2 - bend:.0f} {y2 + dip:.0f} '
+        f'{x2 - 2:.0f} {y2:.0f}" '
         f'fill="none" stroke="#6b7280" stroke-width="1.4" marker-end="url(#a)"{dashed}/>'
     )
     label = ACTING.get((start, end))

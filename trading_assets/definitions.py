@@ -20,6 +20,7 @@ from trading_assets.assets.bars import bars
 from trading_assets.assets.daily_bars import daily_bars
 from trading_assets.assets.external import executions, orders, positions
 from trading_assets.assets.features import features
+from trading_assets.assets.iv_history import iv_history
 from trading_assets.assets.market_context import market_context
 from trading_assets.assets.news import news
 from trading_assets.assets.option_chains import option_chains
@@ -36,7 +37,7 @@ from trading_assets.jobs.position_manager import position_manager
 from trading_assets.resources.desk import Desk
 
 NEWS_ASSETS = (news, sentiment)
-SESSION_ASSETS = (daily_bars, bars, option_chains, features, market_context, watchlist, signals)
+SESSION_ASSETS = (daily_bars, bars, option_chains, iv_history, features, market_context, watchlist, signals)
 
 
 def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:

@@ -83,6 +83,16 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "theta": "dollars per share and calendar day; null when the feed has none",
         "vega": "dollars per share and volatility point; null when the feed has none",
     },
+    "iv_history": {
+        "ticker": "symbol of the stock or fund",
+        "session": "the session whose chain it is",
+        "iv": "at-the-money implied volatility for 30 days, annual, as a fraction; null when the chain gives none",
+        "spot": "price at which call and put are worth the same, dollars; null when the quotes do not tell",
+        "contracts": "contracts of the chain",
+        "chain_at": "when the chain was received",
+        "quote_at": "when the newest quote of the chain was made; null without a quote",
+        "known_at": "when the volatility could first be used",
+    },
     "features": {
         "ticker": "symbol of the stock or fund",
         "ts": "start of the deciding bar",

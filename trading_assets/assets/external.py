@@ -23,10 +23,10 @@ _NUMBERS = (
 )
 
 
-def _recorded(name: str, table: Table, after: str, what: str, written: str, missing: str) -> AssetSpec:
+def _recorded(name: str, table: Table, after: tuple[str, ...], what: str, written: str, missing: str) -> AssetSpec:
     return AssetSpec(
         name,
-        deps=[after],
+        deps=list(after),
         group_name=TRADING,
         description="\n\n".join(
             [
@@ -49,7 +49,7 @@ def _recorded(name: str, table: Table, after: str, what: str, written: str, miss
 orders = _recorded(
     "orders",
     order_intents,
-    "signals",
+    ("signals", "iv_history"),
     "Orders of the accounts: the intent is committed before the broker is asked, and an order whose fate is not known "
     "is UNKNOWN until the broker was asked about it.",
     "by `dispatcher` and `position_manager` whenever they sent an order",
@@ -59,7 +59,7 @@ orders = _recorded(
 executions = _recorded(
     "executions",
     dispatch_executions,
-    "orders",
+    ("orders",),
     "Fills, each booked exactly once. The end of the session adds a picture: the price of the most traded name with "
     "its signals and fills.",
     "by `dispatcher` and `position_manager` whenever they booked a fill",
@@ -69,7 +69,7 @@ executions = _recorded(
 positions = _recorded(
     "positions",
     active_positions,
-    "executions",
+    ("executions",),
     "What the accounts hold and what became of it, with equity and result.",
     "by `position_manager` at every look at an account in the session",
     "a position that was adopted from the broker names no signal",

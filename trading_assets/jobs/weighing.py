@@ -16,6 +16,7 @@ from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.domain.money import CENT, option_tick
 from trading_assets.domain.values import AccountSnapshot, ContractSnapshot, GateReport, Quote, Right, Signal, Strategy
 from trading_assets.jobs.facts import regime_at
+from trading_assets.jobs.iv_facts import archived_iv
 from trading_assets.ledger import accounts
 from trading_assets.market.sessions import MINUTE, Session
 from trading_assets.resources.desk import Desk
@@ -85,8 +86,7 @@ def _weigh_option(
         )
     as_of = desk.clock.now()
     rank = volatility_rank(
-        (),
-        None,
+        *archived_iv(desk.frames, signal.ticker, session, known_by=as_of),
         realised_rank=signal.features.get("rv_rank"),
         realised_sessions=signal.features.get("rv_rank_sessions"),
         config=config.contracts,

@@ -136,12 +136,12 @@ def market_context(
 def _level(chains: pl.DataFrame, as_of: datetime, config: ContextConfig) -> float | None:
     """The index's level in percent from the chain stored at ``as_of``; its own spot is where call and put meet."""
     chain = chains.filter(pl.col("as_of") == as_of)
-    spot = _spot(chain)
+    spot = implied_spot(chain)
     found = None if spot is None else atm_iv(chain, spot, as_of, config)
     return None if found is None else found * 100
 
 
-def _spot(chain: pl.DataFrame) -> float | None:
+def implied_spot(chain: pl.DataFrame) -> float | None:
     """The underlying's price as the chain implies it: the strike at which call and put mids are equal, interpolated."""
     mid = (pl.col("bid") + pl.col("ask")) / 2
     nearest = chain["expiry"].min()

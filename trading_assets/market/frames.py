@@ -92,6 +92,18 @@ CHAINS: Schema = {
     "vega": _F,
 }
 
+#: One row per ticker and archived chain of a session; of a session's rows the one known last counts.
+IV_HISTORY: Schema = {
+    "ticker": _S,
+    "session": pl.Date(),
+    "iv": _F,
+    "spot": _F,
+    "contracts": _I,
+    "chain_at": INSTANT,
+    "quote_at": INSTANT,
+    "known_at": INSTANT,
+}
+
 #: One row per ticker and deciding bar; ``as_of`` is the run that computed it, ``ts`` the deciding bar's start.
 FEATURES: Schema = {
     "ticker": _S,
@@ -203,6 +215,7 @@ SCHEMAS: dict[str, Schema] = {
     "bars": BARS,
     "daily_bars": DAILY_BARS,
     "option_chains": CHAINS,
+    "iv_history": IV_HISTORY,
     "features": FEATURES,
     "market_context": MARKET_CONTEXT,
     "watchlist": WATCHLIST,

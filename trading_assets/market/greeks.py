@@ -20,8 +20,11 @@ _DAYS_PER_YEAR = 365.0
 _ROOT_TWO_PI = float(np.sqrt(2.0 * np.pi))
 #: Volatilities outside this range are reported as 'no solution'.
 MIN_VOLATILITY, MAX_VOLATILITY = 1e-4, 10.0
-_ITERATIONS = 60
-_ACCURACY = 1e-10
+_ITERATIONS = 80
+#: Relative change of the deviation at which the search ends.
+_ACCURACY = 1e-9
+#: Above this volatility times root of time every option is worth its upper bound in double precision.
+_WIDEST = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,31 +148,50 @@ def implied_volatility(
     if not solvable.any():
         return result
     # Out-of-the-money values carry no intrinsic part, so the search loses no digits: parity maps the others there.
-    itm = np.where(call, carried > discounted, discounted > carried)[solvable]
-    target = np.where(itm, (p - lower)[solvable], p[solvable])
-    side = np.where(itm, ~call[solvable], call[solvable])
-    result[solvable] = _solve(target, s[solvable], k[solvable], t[solvable], r[solvable], q[solvable], side)
+    low_value, forward, strike_now = lower[solvable], carried[solvable], discounted[solvable]
+    target = np.where(low_value > 0, p[solvable] - low_value, p[solvable])
+    deviation = _deviation(target / np.sqrt(forward * strike_now), np.log(forward / strike_now))
+    found = deviation / np.sqrt(t[solvable])
+    result[solvable] = np.where((found >= MIN_VOLATILITY) & (found <= MAX_VOLATILITY), found, np.nan)
     return result
 
 
-def _solve(target: Array, s: Array, k: Array, t: Array, r: Array, q: Array, side: NDArray[np.bool_]) -> Array:
-    low, high = np.full(target.shape, MIN_VOLATILITY), np.full(target.shape, MAX_VOLATILITY)
-    inside = (black_scholes_price(s, k, t, low, r, q, side) <= target) & (
-        black_scholes_price(s, k, t, high, r, q, side) >= target
-    )
-    # Start at the inflection point of price over volatility (Manaster & Koehler 1982): Newton converges from there.
-    guess = np.sqrt(2.0 * np.abs(np.log(s / k) + (r - q) * t) / t)
-    guess = np.clip(np.where(guess > 0, guess, 0.3), 0.05, 5.0)
-    for _ in range(_ITERATIONS):
-        d1, _d2 = _d1_d2(s, k, t, guess, r, q)
-        error = black_scholes_price(s, k, t, guess, r, q, side) - target
-        low, high = np.where(error < 0, guess, low), np.where(error >= 0, guess, high)
-        slope = s * np.exp(-q * t) * _density(d1) * np.sqrt(t)
+def _deviation(target: Array, moneyness: Array) -> Array:
+    """The volatility times root of time at which an out-of-the-money option is worth ``target``, NaN if none is found.
+
+    ``target`` in units of the geometric mean of discounted forward and strike, ``moneyness`` = ln(forward / strike).
+    The value has its inflection at root(2·|moneyness|) (Manaster & Koehler 1982). Above it Newton's steps converge in
+    the deviation, below it in deviation^-2 against the logarithm of the value, which is nearly a straight line there;
+    a step that leaves the bracket halves it instead.
+    """
+    x = -np.abs(moneyness)
+    size = target.size
+    start = np.sqrt(-2.0 * x)
+    below = np.full(size, False)
+    guess = np.where(start > 0, start, 0.1)
+    low, high = np.zeros(size), np.full(size, _WIDEST)
+    result = np.full(size, np.nan)
+    rows = np.arange(size)
+    up, down = np.exp(0.5 * x), np.exp(-0.5 * x)
+    for step in range(_ITERATIONS):
+        d1 = x / guess + 0.5 * guess
+        value = up * _normal(d1) - down * _normal(d1 - guess)
+        slope = up * _density(d1)
+        high_side = value >= target
+        if step == 0:
+            below = high_side & (start > 0)
+        high = np.where(high_side, guess, high)
+        low = np.where(high_side, low, guess)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            step = guess - error / slope
-        following = np.where(np.isfinite(step) & (step > low) & (step < high), step, 0.5 * (low + high))
-        done = np.abs(following - guess) <= _ACCURACY
-        guess = following
-        if bool(done.all()):
+            plain = guess - (value - target) / slope
+            bent = guess / np.sqrt(1.0 + 2.0 * np.log(value / target) * value / (slope * guess))
+        following = np.where(below & (value > 0), bent, plain)
+        following = np.where((following >= low) & (following <= high), following, 0.5 * (low + high))
+        settled = np.abs(following - guess) <= _ACCURACY * following
+        result[rows[settled]] = following[settled]
+        keep = ~settled
+        if not keep.any():
             break
-    return np.where(inside, guess, np.nan)
+        guess, low, high, target, x = following[keep], low[keep], high[keep], target[keep], x[keep]
+        up, down, below, rows = up[keep], down[keep], below[keep], rows[keep]
+    return result

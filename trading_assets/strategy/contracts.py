@@ -11,17 +11,36 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trading_assets.domain.money import CENT
 from trading_assets.domain.values import ContractSnapshot, Direction, OptionContract, Right, Strategy
 from trading_assets.market.sessions import Session
+from trading_assets.strategy.chain_columns import (
+    ChainColumns,
+    chain_columns,
+    described,
+    known,
+    with_computed_greeks,
+)
 from trading_assets.strategy.config_trading import ContractConfig, DteWindow
-from trading_assets.strategy.contract_quality import quality_of, quality_parts, spread_fraction
-from trading_assets.strategy.option_model import usable_delta, with_greeks
-from trading_assets.strategy.quoting import age_seconds, finite, two_sided
+from trading_assets.strategy.contract_quality import PARTS, quality_columns, spread_fraction
+from trading_assets.strategy.quoting import finite
+from trading_assets.strategy.refusals import STANDARD_MULTIPLIER, Request, is_standard, refusals, strike_range
 from trading_assets.strategy.volatility_rank import VolatilityRank, rank_refusal
 
-#: Shares that a standard contract delivers.
-STANDARD_MULTIPLIER = 100
+__all__ = [
+    "STANDARD_MULTIPLIER",
+    "Candidate",
+    "ChainQuery",
+    "ContractSelection",
+    "chain_query",
+    "dte_window",
+    "is_standard",
+    "right_for",
+    "select_contract",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +99,6 @@ def right_for(direction: Direction) -> Right:
     return Right.CALL if direction is Direction.BULLISH else Right.PUT
 
 
-def _strike_range(spot: Decimal, config: ContractConfig) -> tuple[Decimal, Decimal]:
-    return spot * (1 - config.strike_range), spot * (1 + config.strike_range)
-
-
 def chain_query(
     signal_direction: Direction, strategy: Strategy, spot: Decimal, session_day: date, config: ContractConfig
 ) -> ChainQuery:
@@ -94,7 +109,7 @@ def chain_query(
     last = window.maximum
     if strategy is Strategy.DAY_TRADE:
         last = max(last, config.day_fallback_dte.maximum)
-    low, high = _strike_range(spot, config)
+    low, high = strike_range(spot, config)
     return ChainQuery(
         min_expiry=session_day + timedelta(days=window.minimum),
         max_expiry=session_day + timedelta(days=last),
@@ -102,75 +117,6 @@ def chain_query(
         max_strike=high.quantize(CENT, rounding=ROUND_FLOOR),
         right=right_for(signal_direction),
     )
-
-
-def is_standard(contract: OptionContract) -> bool:
-    """Whether the contract delivers 100 shares of its underlying: its root is the plain ticker, unadjusted."""
-    return contract.root == contract.underlying.replace(".", "") and contract.multiplier == STANDARD_MULTIPLIER
-
-
-def _liquidity_refusal(snapshot: ContractSnapshot, config: ContractConfig) -> str | None:
-    """Volume or open interest must be enough where the feed has them; what it never has is not asked for."""
-    tests: list[tuple[str, int | None, int]] = []
-    if config.feed_has_volume:
-        tests.append(("volume", snapshot.volume, config.min_volume))
-    if config.feed_has_open_interest:
-        tests.append(("open interest", snapshot.open_interest, config.min_open_interest))
-    if not tests or any(seen is not None and seen >= least for _, seen, least in tests):
-        return None
-    said = " and ".join(f"{name} {'unknown' if seen is None else seen} (least {least})" for name, seen, least in tests)
-    return f"liquidity: {said}"
-
-
-def _quote_refusals(snapshot: ContractSnapshot, as_of: datetime, config: ContractConfig) -> list[str]:
-    refusals: list[str] = []
-    age = age_seconds(snapshot.quote.at, as_of, config.clock_skew_s)
-    if age is None:
-        refusals.append("quote_age: unknown, or the quote lies in the future")
-    elif age > config.max_quote_age_s:
-        refusals.append(f"quote_age: {age:.0f} s exceeds {config.max_quote_age_s:.0f} s")
-    sides, spread = two_sided(snapshot.quote), spread_fraction(snapshot)
-    if sides is None or spread is None:
-        refusals.append(f"quote: not two-sided or crossed ({snapshot.quote.bid} x {snapshot.quote.ask})")
-        return refusals
-    if spread > config.max_spread:
-        refusals.append(f"spread: {float(spread):.1%} of mid exceeds {float(config.max_spread):.1%}")
-    mid = (sides[0] + sides[1]) / 2
-    if mid < config.min_premium:
-        refusals.append(f"premium: {mid} is below {config.min_premium}")
-    return refusals
-
-
-def _listing_refusals(
-    contract: OptionContract,
-    *,
-    right: Right,
-    spot: Decimal,
-    window: DteWindow | None,
-    session: Session,
-    as_of: datetime,
-    config: ContractConfig,
-) -> list[str]:
-    refusals: list[str] = []
-    if contract.right is not right:
-        refusals.append(f"right: a {contract.right.value}, expected a {right.value}")
-    if not is_standard(contract):
-        refusals.append(f"deliverable: root {contract.root} x {contract.multiplier} is not standard")
-    if not contract.tradable:
-        refusals.append("tradable: the broker does not trade this contract")
-    dte = (contract.expiry - session.day).days
-    if window is None or not window.contains(dte):
-        said = "none" if window is None else f"{window.minimum} to {window.maximum}"
-        refusals.append(f"expiry: {dte} days to expiry, expected {said}")
-    cutoff = session.close - timedelta(minutes=config.expiry_day_cutoff_minutes)
-    if dte == 0 and as_of >= cutoff:
-        refusals.append(
-            f"expiry_cutoff: expires today, less than {config.expiry_day_cutoff_minutes} min before the close"
-        )
-    low, high = _strike_range(spot, config)
-    if not low <= contract.strike <= high:
-        refusals.append(f"strike: {contract.strike} is outside {low:.2f} to {high:.2f}")
-    return refusals
 
 
 def _window_for(
@@ -189,23 +135,25 @@ def _window_for(
 
 
 def _targets(
-    chain: Sequence[ContractSnapshot], strategy: Strategy, spot: Decimal, config: ContractConfig
-) -> dict[date, Decimal]:
-    """Target strike per expiry: at the money for a swing; for a day trade the strike whose |delta| is closest to 0.35.
+    columns: ChainColumns, eligible: NDArray[np.bool_], strategy: Strategy, spot: float, config: ContractConfig
+) -> NDArray[np.float64]:
+    """Target strike of each contract's expiry: at the money for a swing; for a day trade the strike of an ``eligible``
+    contract whose |delta| is closest to 0.35.
 
-    Equally close strikes: the one nearer to spot, then the lower. An expiry in which no delta is known has no target.
+    Equally close strikes: the one nearer to spot, then the lower. NaN for an expiry in which no delta is known.
     """
     if strategy is Strategy.SWING_TRADE:
-        return {row.contract.expiry: spot for row in chain}
-    best: dict[date, tuple[float, Decimal, Decimal]] = {}
-    for row in chain:
-        delta = usable_delta(row)
-        if delta is None:
-            continue
-        strike = row.contract.strike
-        key = (round(abs(abs(delta) - config.day_target_delta), 9), abs(strike - spot), strike)
-        best[row.contract.expiry] = min(best.get(row.contract.expiry, key), key)
-    return {expiry: key[2] for expiry, key in best.items()}
+        return np.where(np.isin(columns.expiry, columns.expiry[eligible]), spot, np.nan)
+    result = np.full(columns.strike.shape, np.nan)
+    rows = np.flatnonzero(eligible & ~np.isnan(columns.delta))
+    # Rounded, so that what is equally close counts as such in binary arithmetic too.
+    off = np.round(np.abs(np.abs(columns.delta[rows]) - config.day_target_delta), 9)
+    away = np.round(np.abs(columns.strike[rows] - spot), 9)
+    for expiry in np.unique(columns.expiry[rows]):
+        of_day = columns.expiry[rows] == expiry
+        best = np.lexsort((columns.strike[rows][of_day], away[of_day], off[of_day]))[0]
+        result[columns.expiry == expiry] = columns.strike[rows][of_day][best]
+    return result
 
 
 def select_contract(
@@ -233,44 +181,54 @@ def select_contract(
 
     if finite(spot) is None or spot <= 0:
         return answer(None, None, (), False, "the price of the underlying is unknown")
-    rows = with_greeks(chain, spot=spot, as_of=as_of, config=config)
-    right, (low, high) = right_for(direction), _strike_range(spot, config)
-    listed = [r for r in rows if r.contract.right is right and is_standard(r.contract) and r.contract.tradable]
-    window, fallback = _window_for([r.contract for r in listed], strategy, session, config)
-    targets = _targets([r for r in listed if low <= r.contract.strike <= high], strategy, spot, config)
-    band = config.day_delta if day else config.swing_delta
-    candidates: list[Candidate] = []
-    best: tuple[tuple[float, Decimal, date, str], ContractSnapshot, float] | None = None
-    for row in rows:
-        contract = row.contract
-        refusals = _listing_refusals(
-            contract, right=right, spot=spot, window=window, session=session, as_of=as_of, config=config
+    price = float(spot)
+    columns = with_computed_greeks(chain_columns(chain, as_of), spot=price, config=config)
+    right, (low, high) = right_for(direction), strike_range(spot, config)
+    listed = [r.contract.right is right and is_standard(r.contract) and r.contract.tradable for r in chain]
+    window, fallback = _window_for(
+        [row.contract for row, counts in zip(chain, listed, strict=True) if counts], strategy, session, config
+    )
+    eligible = np.array(
+        [counts and low <= row.contract.strike <= high for row, counts in zip(chain, listed, strict=True)], dtype=bool
+    )
+    quality = quality_columns(
+        columns,
+        target=_targets(columns, eligible, strategy, price, config),
+        band=config.day_delta if day else config.swing_delta,
+        config=config,
+    )
+    judged = refusals(chain, columns, quality, Request(right, spot, window, session, as_of, config))
+    totals = [known(total) for total in quality.total.tolist()]
+    candidates = [
+        Candidate(row.contract.symbol, total, dict(zip(PARTS, map(known, points), strict=True)), tuple(said))
+        for row, total, said, *points in zip(
+            chain, totals, judged, *(getattr(quality, part).tolist() for part in PARTS), strict=True
         )
-        refusals += _quote_refusals(row, as_of, config)
-        illiquid = _liquidity_refusal(row, config)
-        if illiquid is not None:
-            refusals.append(illiquid)
-        parts = quality_parts(row, target=targets.get(contract.expiry), band=band, config=config)
-        quality = quality_of(parts, config)
-        if parts["delta"] is None:
-            refusals.append("delta: unknown and not computable")
-        if quality is None:
-            refusals.append("quality: unknown, a part of it is missing")
-        elif quality < config.quality.minimum:
-            refusals.append(f"quality: {quality:.2f} is below {config.quality.minimum:g}")
-        candidates.append(Candidate(contract.symbol, quality, parts, tuple(refusals)))
-        spread = spread_fraction(row)
-        if not refusals and quality is not None and spread is not None:
-            key = (-round(quality, 9), spread, contract.expiry, contract.symbol)
-            if best is None or key < best[0]:
-                best = (key, row, quality)
+    ]
     denied = rank_refusal(iv_rank, config)
     if denied is not None:
         return answer(None, None, candidates, fallback, denied)
     if not candidates:
         return answer(None, None, candidates, fallback, "the chain is empty")
+    best = _best(chain, totals, judged)
     if best is None:
         return answer(None, None, candidates, fallback, f"all {len(candidates)} contracts were refused")
-    _, chosen, quality = best
-    said = f"{chosen.contract.symbol} has the best quality, {quality:.2f}, of {len(candidates)} contracts"
-    return answer(chosen, quality, candidates, fallback, said)
+    row, total = best
+    chosen = described(chain[row], columns, row)
+    said = f"{chosen.contract.symbol} has the best quality, {total:.2f}, of {len(candidates)} contracts"
+    return answer(chosen, total, candidates, fallback, said)
+
+
+def _best(
+    chain: Sequence[ContractSnapshot], totals: Sequence[float | None], judged: Sequence[Sequence[str]]
+) -> tuple[int, float] | None:
+    """The row of the best contract without a refusal and its quality, or None."""
+    free = [(row, total) for row, total in enumerate(totals) if total is not None and not judged[row]]
+
+    def key(one: tuple[int, float]) -> tuple[float, Decimal, date, str]:
+        snapshot = chain[one[0]]
+        spread = spread_fraction(snapshot)
+        assert spread is not None
+        return -round(one[1], 9), spread, snapshot.contract.expiry, snapshot.contract.symbol
+
+    return min(free, key=key, default=None)

@@ -1,24 +1,22 @@
 """Model values where the market gives none: missing Greeks of a chain, and a stand-in price of a held option.
 
-Black-Scholes-Merton (``market.greeks``) with the configured rate and dividend yield. A computed value is always marked
-as such; where an input is missing the answer is None.
+Listed options on stocks and funds are American: the values come from ``market.american`` with the configured rate and
+dividend yield. A computed value is always marked as such; where an input is missing the answer is None.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-import numpy as np
-
 from trading_assets.domain.values import ContractSnapshot, OpenPosition, Right
-from trading_assets.market.greeks import black_scholes_price, greeks, implied_volatility
+from trading_assets.market.american import american_price
 from trading_assets.market.options import years_to_expiry
+from trading_assets.strategy.chain_columns import chain_columns, described, with_computed_greeks
 from trading_assets.strategy.config_trading import ContractConfig
-from trading_assets.strategy.quoting import finite, two_sided
+from trading_assets.strategy.quoting import finite
 
 
 def _known(value: float | None) -> float | None:
@@ -40,24 +38,6 @@ def usable_iv(snapshot: ContractSnapshot) -> float | None:
     return iv if iv is not None and iv > 0 else None
 
 
-def _complete(snapshot: ContractSnapshot) -> bool:
-    others = (_known(snapshot.gamma), _known(snapshot.theta), _known(snapshot.vega))
-    return usable_delta(snapshot) is not None and all(value is not None for value in others)
-
-
-def _cleaned(snapshot: ContractSnapshot) -> ContractSnapshot:
-    delta = usable_delta(snapshot)
-    return replace(
-        snapshot,
-        iv=usable_iv(snapshot),
-        delta=delta,
-        gamma=_known(snapshot.gamma),
-        theta=_known(snapshot.theta),
-        vega=_known(snapshot.vega),
-        greeks_source=(snapshot.greeks_source or "feed") if delta is not None else None,
-    )
-
-
 def with_greeks(
     chain: Sequence[ContractSnapshot], *, spot: Decimal, as_of: datetime, config: ContractConfig
 ) -> tuple[ContractSnapshot, ...]:
@@ -67,35 +47,9 @@ def with_greeks(
     are computed from its implied volatility (the feed's, else the one of its mid price) and marked ``computed``; where
     that is impossible whatever usable value the feed sent remains and the rest is None.
     """
-    rows = [_cleaned(snapshot) for snapshot in chain]
-    missing = [index for index, row in enumerate(rows) if not _complete(row)]
-    if not missing or finite(spot) is None or spot <= 0:
-        return tuple(rows)
-    subset = [rows[index] for index in missing]
-    strikes = np.array([float(row.contract.strike) for row in subset])
-    years = np.array([years_to_expiry(row.contract.expiry, as_of) for row in subset])
-    calls = np.array([row.contract.right is Right.CALL for row in subset])
-    sides = [two_sided(row.quote) for row in subset]
-    mids = np.array([float(side[0] + side[1]) / 2 if side is not None else math.nan for side in sides])
-    sent = np.array([row.iv if row.iv is not None else math.nan for row in subset])
-    price, rate, dividend = float(spot), config.rate, config.dividend
-    solved = implied_volatility(mids, price, strikes, years, rate, dividend, calls)
-    iv = np.where(np.isnan(sent), solved, sent)
-    values = greeks(price, strikes, years, iv, rate, dividend, calls)
-    for place, index in enumerate(missing):
-        numbers = [float(column[place]) for column in (values.delta, values.gamma, values.theta, values.vega)]
-        if years[place] > 0 and all(math.isfinite(number) for number in numbers):
-            delta, gamma, theta, vega = numbers
-            rows[index] = replace(
-                rows[index],
-                iv=float(iv[place]),
-                delta=delta,
-                gamma=gamma,
-                theta=theta,
-                vega=vega,
-                greeks_source="computed",
-            )
-    return tuple(rows)
+    price = float(spot) if finite(spot) is not None else math.nan
+    columns = with_computed_greeks(chain_columns(chain, as_of), spot=price, config=config)
+    return tuple(described(snapshot, columns, row) for row, snapshot in enumerate(chain))
 
 
 def model_price(
@@ -106,7 +60,7 @@ def model_price(
     as_of: datetime,
     config: ContractConfig,
 ) -> Decimal | None:
-    """Black-Scholes value per share of a held option from the underlying and the last known volatility, in dollars.
+    """American value per share of a held option from the underlying and the last known volatility, in dollars.
 
     None for a stock, or where the underlying's price or the volatility is missing. At and after expiry it is the
     intrinsic value.
@@ -117,7 +71,7 @@ def model_price(
     if spot is None or spot <= 0 or volatility is None or volatility <= 0:
         return None
     value = float(
-        black_scholes_price(
+        american_price(
             float(spot),
             float(position.strike),
             years_to_expiry(position.expiry, as_of),

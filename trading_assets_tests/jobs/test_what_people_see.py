@@ -131,6 +131,7 @@ def test_a_minute_is_told_in_a_handful_of_lines_with_what_came_in_and_what_came_
         ("bars", {"tickers", "tickers_missing", "minutes", "lag_s"}),
         ("daily_bars", {"tickers", "tickers_missing"}),
         ("features", {"tickers", "tickers_missing", "lag_s"}),
+        ("iv_history", {"ivs", "ivs_unknown"}),
         ("market_context", {"vix", "index_close"}),
         ("signals", {"signals", "holds", "tickers", "lag_s"}),
     ],

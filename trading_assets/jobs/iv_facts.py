@@ -1,0 +1,25 @@
+"""What a weighing reads from the archive of implied volatilities: the past sessions' and the ticker's own now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from trading_assets.market.iv_history import past_and_present
+from trading_assets.market.sessions import Session
+from trading_assets.world.frames import FrameStore
+
+#: Sessions read at most; the rank itself takes the newest of them that it is configured for.
+MOST_SESSIONS = 2000
+
+
+def archived_iv(
+    frames: FrameStore, ticker: str, session: Session, *, known_by: datetime
+) -> tuple[tuple[float | None, ...], float | None]:
+    """30-day volatilities of the sessions before ``session``, oldest first, and the newest one of ``session`` itself.
+
+    None where a session's chain gave none; a session whose chain was not archived is absent. Nothing that became known
+    after ``known_by`` counts.
+    """
+    keys = [key for key in frames.partitions("iv_history") if key <= session.key]
+    rows = frames.read("iv_history", keys[-MOST_SESSIONS - 1 :])
+    return past_and_present(rows, ticker, session=session, known_by=known_by)
