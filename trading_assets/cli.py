@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trading_assets import __version__
+from trading_assets.commands import kill_switch
+from trading_assets.commands.rules import rules
 from trading_assets.domain.errors import TradingAssetsError
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ data_app = typer.Typer(help="Look at what was decided and done.", no_args_is_hel
 config_app = typer.Typer(help="Look at the configuration in force.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(config_app, name="config")
+kill_switch.register(app)
+config_app.command("rules")(rules)
 
 WorldOption = Annotated[str | None, typer.Option("--world", help="Name of the world; default: the default world.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
