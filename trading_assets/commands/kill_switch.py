@@ -74,9 +74,7 @@ def resume(account: AccountOption = None, world: WorldOption = None, as_json: Js
     with reading(world) as engine, engine.begin() as connection:
         _require(connection, account)
         for mark in equity_marks.all_marks(connection):
-            if account in (None, mark.account) and equity_marks.resume(
-                connection, mark.account, SystemClock().now()
-            ):
+            if account in (None, mark.account) and equity_marks.resume(connection, mark.account, SystemClock().now()):
                 resumed.append({"account": mark.account, "paused_at": mark.paused_at, "reason": mark.pause_reason})
     lines = [f"{row['account']}: resumed, was paused since {row['paused_at']}: {row['reason']}" for row in resumed]
     _print({"resumed": resumed}, as_json, lines or ["no account was paused"])

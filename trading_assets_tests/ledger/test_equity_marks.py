@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from trading_assets.ledger import equity_marks
 from trading_assets.ledger.equity_marks import CashFlow, EquityMark
+from trading_assets.ledger.tables import equity_marks as mark_table
 from trading_assets_tests.ledger.factory import NOW, register
 
 
@@ -61,7 +62,7 @@ def test_a_pause_keeps_its_first_reason_until_a_resume_which_restarts_the_mark(l
         assert not equity_marks.pause(connection, "tiny", NOW + timedelta(hours=1), "it fell more")
         assert not equity_marks.pause(connection, "large", NOW, "it was never seen")
     paused = seen(ledger, 2000)
-    assert (paused.paused_at, paused.pause_reason, paused.high_water) == (NOW, "it fell", 2000)
+    assert (paused.paused_at, paused.pause_reason, paused.high_water) == (NOW, "it fell", Decimal(2000))
     with ledger.begin() as connection:
         assert equity_marks.resume(connection, "tiny", NOW + timedelta(days=1))
         assert not equity_marks.resume(connection, "tiny", NOW + timedelta(days=1))
@@ -74,4 +75,4 @@ def test_a_pause_keeps_its_first_reason_until_a_resume_which_restarts_the_mark(l
 def test_a_pause_without_a_reason_is_refused(ledger: Engine) -> None:
     seen(ledger, 1000)
     with pytest.raises(IntegrityError), ledger.begin() as connection:
-        connection.execute(equity_marks.equity_marks.update().values(paused_at=NOW))
+        connection.execute(mark_table.update().values(paused_at=NOW))

@@ -471,7 +471,7 @@ def test_a_missing_fact_about_what_is_held_denies(name: str) -> None:
     known = facts(greeks={held("AAPL").symbol: per_share(held("AAPL").symbol)})
     sound = context(account=holding, signal=signal(strategy=Strategy.SWING_TRADE), facts=known, sizing=sizing())
     assert evaluate(sound).passed
-    assert not evaluate(replace(sound, facts=replace(known, **{name: None}))).passed  # type: ignore[arg-type]
+    assert not evaluate(replace(sound, facts=replace(known, **{name: None}))).passed
 
 
 def test_no_gates_at_all_is_no_permission() -> None:
@@ -506,7 +506,7 @@ def _forget(name: str) -> Worsen:
 
 
 def _forget_fact(name: str) -> Worsen:
-    return lambda c: c if c.facts is None else replace(c, facts=replace(c.facts, **{name: None}))  # type: ignore[arg-type]
+    return lambda c: c if c.facts is None else replace(c, facts=replace(c.facts, **{name: None}))
 
 
 def _couple(row: tuple[str, float, int]) -> Worsen:
