@@ -44,6 +44,6 @@ def test_a_file_that_is_no_calendar_is_refused(tmp_path: Path, text: str | None,
     path = tmp_path / "c.csv"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(ConfigurationError, match="gates.earnings_calendar") as refused:
+    with pytest.raises(ConfigurationError, match=r"gates\.earnings_calendar") as refused:
         read_earnings(str(path), "strategy.yaml")
     assert words in str(refused.value)
