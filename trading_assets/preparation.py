@@ -49,7 +49,10 @@ def prepare_world(settings: Settings, runtime: Runtime, say: Callable[[str, str]
     from trading_assets.jobs.backfill import incomplete_history, load_history
     from trading_assets.jobs.recovery import recover
     from trading_assets.resources.desk import Desk
+    from trading_assets.risk.gates import describe_gates
 
+    for name, text in describe_gates():
+        say("gate", f"{name}: {text}")
     desk = Desk(lambda: settings, lambda _: runtime)
     # Without it the instance would look for the storage of the default world.
     os.environ["TRADING_ASSETS_DAGSTER_URL"] = runtime.dagster_url

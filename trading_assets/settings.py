@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +25,7 @@ from sqlalchemy.exc import ArgumentError
 from trading_assets.account_config import AccountConfig
 from trading_assets.config_files import merged, read_yaml, validated
 from trading_assets.domain.errors import ConfigurationError
+from trading_assets.earnings_file import read_earnings
 from trading_assets.ledger.canonical import content_hash
 from trading_assets.ledger.engine import ledger_url
 from trading_assets.news.config import FeedConfig
@@ -89,6 +91,8 @@ class Settings:
     database_url: SecretStr | None = None
     dagster_url: SecretStr | None = None
     sources: tuple[str, ...] = ()
+    #: Days of earnings by ticker; None where no calendar is configured.
+    earnings: Mapping[str, tuple[date, ...]] | None = field(default=None, repr=False)
 
     @cached_property
     def config_hash(self) -> str:
@@ -147,6 +151,7 @@ def load_settings(
         world = World(home_directory(home or variables.home, env), world or variables.world or DEFAULT_WORLD)
     sources: list[str] = []
     strategy = _strategy(variables, world, sources)
+    earnings = read_earnings(strategy.gates.earnings_calendar, sources[0])
     accounts = _accounts(variables, world, sources)
     mode = kind or _mode(variables, world, accounts, env)
     accounts = tuple(account.with_credentials(mode, env) for account in accounts)
@@ -170,6 +175,7 @@ def load_settings(
         database_url=variables.database_url,
         dagster_url=variables.dagster_url,
         sources=tuple(sources),
+        earnings=earnings,
     )
 
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 
 from sqlalchemy import Engine
 
 from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
-from trading_assets.broker.values import BrokerAccount, BrokerPosition
+from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized, Rejected
+from trading_assets.broker.values import BrokerAccount, BrokerActivity, BrokerPosition
 from trading_assets.domain.clock import NEW_YORK, Clock
 from trading_assets.domain.values import AccountSnapshot, KillMode
-from trading_assets.ledger import accounts, executions, orders, positions, reconciliations
+from trading_assets.ledger import accounts, equity_marks, executions, orders, positions, reconciliations
+from trading_assets.ledger.equity_marks import CashFlow, EquityMark
+from trading_assets.market.sessions import shift
 
 log = logging.getLogger(__name__)
+
+#: Activities by which money comes and goes without a trade: deposit, withdrawal, journal, transfer of an account.
+FLOWS = ("CSD", "CSW", "JNLC", "ACATC")
+#: The broker may report a flow days after the day it names.
+_FLOWS_REACH_BACK = timedelta(days=10)
 
 
 def account_snapshot(
@@ -30,10 +37,12 @@ def account_snapshot(
     """The account now. If the broker does not answer, its figures are None and the gates that need them deny.
 
     ``kill_mode`` None reads the switches of the ledger. ``reconciled_at`` is None unless the last comparison was made
-    under ``start_id``.
+    under ``start_id``. The equity that is seen moves the account's high-water mark in the ledger.
     """
     now = clock.now()
     seen, held = _ask(broker)
+    flows = _flows(broker, now) if seen is not None else None
+    mark = _observe(engine, broker, account, seen, flows, now)
     midnight = datetime.combine(now.astimezone(NEW_YORK).date(), time(), NEW_YORK)
     with engine.connect() as connection:
         record = reconciliations.read_account(connection, account)
@@ -58,7 +67,50 @@ def account_snapshot(
             live_orders=orders.live_orders(connection, account),
             fills_today=executions.recent_fills(connection, account, midnight),
             blocked_symbols=unknown | record.blocked,
+            cash_flow_today=None if flows is None else _paid_since(flows, now),
+            high_water=None if mark is None else mark.high_water,
+            paused_at=None if mark is None else mark.paused_at,
+            pause_reason=None if mark is None else mark.pause_reason,
         )
+
+
+def _flows(broker: AlpacaBroker, now: datetime) -> list[CashFlow] | None:
+    """What was paid in and out lately; None if the broker does not say, or says it without an amount or a day."""
+    try:
+        activities: list[BrokerActivity] = broker.activities(FLOWS, now - _FLOWS_REACH_BACK)
+    except (BrokerUnavailable, NotAuthorized, Rejected) as error:
+        log.error("cash flows cannot be read: %s", error)
+        return None
+    found = []
+    for activity in activities:
+        if activity.net_amount is None or activity.on is None:
+            log.error("the cash flow %s has no amount or no day", activity.activity_id)
+            return None
+        found.append(CashFlow(activity.activity_id, activity.activity_type, activity.net_amount, activity.on))
+    return found
+
+
+def _paid_since(flows: list[CashFlow], now: datetime) -> Decimal:
+    """Sum of the flows since the previous session, whose close the broker's last equity is of."""
+    previous = shift(now.astimezone(NEW_YORK).date(), -1).day
+    return sum((flow.amount for flow in flows if flow.paid_on > previous), Decimal(0))
+
+
+def _observe(
+    engine: Engine,
+    broker: AlpacaBroker,
+    account: str,
+    seen: BrokerAccount | None,
+    flows: list[CashFlow] | None,
+    now: datetime,
+) -> EquityMark | None:
+    """The mark, moved by the equity if that is known, is this account's, and is known not to be a deposit."""
+    with engine.begin() as connection:
+        expected = broker.expected_account_id or reconciliations.read_account(connection, account).broker_account_id
+        known = seen is not None and seen.account_id == expected and seen.equity is not None
+        if seen is None or seen.equity is None or not known or not seen.equity.is_finite() or flows is None:
+            return equity_marks.get(connection, account)
+        return equity_marks.observe(connection, account, equity=seen.equity, flows=flows, at=now)
 
 
 def _ask(broker: AlpacaBroker) -> tuple[BrokerAccount | None, list[BrokerPosition] | None]:

@@ -267,7 +267,9 @@ class AccountSnapshot:
     """Everything the gates may know about one account at ``asof``, in-flight orders included.
 
     Unknown amounts are None, and a gate that needs one denies. ``reconciled_at`` is the last successful comparison of
-    ledger and broker since this process or world was started, else None.
+    ledger and broker since this process or world was started, else None. ``cash_flow_today`` is what was paid in
+    (negative: out) since the previous session; ``high_water`` the highest equity seen, adjusted for such flows;
+    ``paused_at`` says since when a drawdown keeps the account from new risk, until a person resumes it.
     """
 
     account: str
@@ -289,6 +291,10 @@ class AccountSnapshot:
     live_orders: tuple[LiveOrder, ...] = ()
     fills_today: tuple[RecentFill, ...] = ()
     blocked_symbols: frozenset[str] = frozenset()
+    cash_flow_today: Decimal | None = None
+    high_water: Decimal | None = None
+    paused_at: datetime | None = None
+    pause_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.domain.money import CENT, option_tick
 from trading_assets.domain.values import AccountSnapshot, OpenPosition, Strategy
 from trading_assets.jobs.alerting import stuck, tell
+from trading_assets.jobs.drawdown import watch_drawdown
 from trading_assets.jobs.marking import Earnings, exit_markets, regime_or_none, requoted
 from trading_assets.ledger import accounts, executions, positions
 from trading_assets.ledger.account_lock import AccountBusy, account_lock
@@ -101,6 +102,9 @@ def _work_exits(
         kill_mode = accounts.kill_mode(connection, account)
     broker = desk.broker(account)
     snapshot = account_snapshot(desk.ledger, broker, desk.clock, account, kill_mode=kill_mode, start_id=desk.start_id)
+    snapshot = watch_drawdown(desk, snapshot)
+    if snapshot.pause_reason is not None:
+        report.alerts.append(f"no new risk is taken until 'trading-assets resume': {snapshot.pause_reason}")
     held = [position for position in snapshot.positions if position.quantity > 0]
     report.positions = len(held)
     report.equity = snapshot.equity

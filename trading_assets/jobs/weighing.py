@@ -15,13 +15,16 @@ from trading_assets.broker.ladder import Entry, LadderPlan, Rung
 from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.domain.money import CENT, option_tick
 from trading_assets.domain.values import AccountSnapshot, ContractSnapshot, GateReport, Quote, Right, Signal, Strategy
+from trading_assets.jobs.drawdown import watch_drawdown
 from trading_assets.jobs.facts import regime_at
 from trading_assets.jobs.iv_facts import archived_iv
+from trading_assets.jobs.risk_facts import gather_facts
 from trading_assets.ledger import accounts
 from trading_assets.market.sessions import MINUTE, Session
 from trading_assets.resources.desk import Desk
+from trading_assets.risk.facts import RiskFacts
 from trading_assets.risk.gates import GateContext, evaluate
-from trading_assets.risk.sizing import SizingDecision, size_option, size_stock
+from trading_assets.risk.sizing import Book, SizingDecision, size_option, size_stock
 from trading_assets.strategy.contracts import ContractSelection, chain_query, select_contract
 from trading_assets.strategy.orders import entry_ladder, highest_permitted_price
 from trading_assets.strategy.quoting import age_seconds
@@ -48,9 +51,12 @@ def weigh(desk: Desk, account: str, signal: Signal, session: Session) -> Weighed
     """
     snapshot = _snapshot(desk, account)
     spot = _fresh(desk, desk.broker(account).quotes([signal.ticker]).get(signal.ticker))
+    facts = gather_facts(desk, account, signal, session, snapshot, spot)
+    config = desk.settings.strategy
+    book = Book(signal.ticker, facts, config.gates, config.exits)
     if signal.strategy is Strategy.STOCK:
-        return _weigh_stock(desk, account, signal, session, snapshot, spot)
-    return _weigh_option(desk, account, signal, session, snapshot, spot)
+        return _weigh_stock(desk, account, signal, session, snapshot, spot, book)
+    return _weigh_option(desk, account, signal, session, snapshot, spot, book)
 
 
 def _fresh(desk: Desk, quote: Quote | None) -> Quote | None:
@@ -63,13 +69,20 @@ def _fresh(desk: Desk, quote: Quote | None) -> Quote | None:
 def _snapshot(desk: Desk, account: str) -> AccountSnapshot:
     with desk.ledger.connect() as connection:
         kill_mode = accounts.kill_mode(connection, account)
-    return account_snapshot(
+    snapshot = account_snapshot(
         desk.ledger, desk.broker(account), desk.clock, account, kill_mode=kill_mode, start_id=desk.start_id
     )
+    return watch_drawdown(desk, snapshot)
 
 
 def _weigh_option(
-    desk: Desk, account: str, signal: Signal, session: Session, snapshot: AccountSnapshot, spot: Quote | None
+    desk: Desk,
+    account: str,
+    signal: Signal,
+    session: Session,
+    snapshot: AccountSnapshot,
+    spot: Quote | None,
+    book: Book,
 ) -> Weighed:
     config = desk.settings.strategy
     price = None if spot is None else spot.mid
@@ -117,9 +130,11 @@ def _weigh_option(
         rank_factor=rank_size_factor(rank, config.contracts),
         config=config.sizing,
         limits=desk.account(account).limits,
+        book=book,
+        contract=chosen,
     )
-    report = _judge(desk, account, signal, session, snapshot, selection, sizing, quote)
-    inputs = {"account": snapshot, "chain": chain, "quote": spot}
+    report = _judge(desk, account, signal, session, snapshot, selection, sizing, quote, book.facts)
+    inputs = {"account": snapshot, "chain": chain, "quote": spot, "facts": book.facts}
     rungs = tuple(Rung(rung.limit, rung.seconds) for rung in entry_ladder(quote, tick, config.orders))
     if not report.passed or chosen is None or not rungs:
         return Weighed(report, selection, sizing, None, None, _denied(report), inputs)
@@ -142,7 +157,13 @@ def _weigh_option(
 
 
 def _weigh_stock(
-    desk: Desk, account: str, signal: Signal, session: Session, snapshot: AccountSnapshot, spot: Quote | None
+    desk: Desk,
+    account: str,
+    signal: Signal,
+    session: Session,
+    snapshot: AccountSnapshot,
+    spot: Quote | None,
+    book: Book,
 ) -> Weighed:
     """A stock signal is sized and judged, and then refused: its bracket entry is not offered yet."""
     config = desk.settings.strategy
@@ -154,10 +175,11 @@ def _weigh_stock(
         regime=regime_at(desk, session),
         config=config.sizing,
         limits=desk.account(account).limits,
+        book=book,
     )
-    report = _judge(desk, account, signal, session, snapshot, None, sizing, spot)
+    report = _judge(desk, account, signal, session, snapshot, None, sizing, spot, book.facts)
     reason = _denied(report) if not report.passed else "stock entries need a bracket order, which is not offered yet"
-    return Weighed(report, None, sizing, None, None, reason, {"account": snapshot, "quote": spot})
+    return Weighed(report, None, sizing, None, None, reason, {"account": snapshot, "quote": spot, "facts": book.facts})
 
 
 def _judge(
@@ -169,6 +191,7 @@ def _judge(
     selection: ContractSelection | None,
     sizing: SizingDecision,
     quote: Quote | None,
+    facts: RiskFacts | None,
 ) -> GateReport:
     config = desk.settings.strategy
     return evaluate(
@@ -187,6 +210,8 @@ def _judge(
             gates=config.gates,
             sizing_config=config.sizing,
             limits=desk.account(account).limits,
+            facts=facts,
+            exits=config.exits,
         )
     )
 

@@ -386,6 +386,32 @@ dispatch_executions = Table(
     CheckConstraint("price >= 0", name="price_not_negative"),
 )
 
+# --- drawdown -------------------------------------------------------------------------------------------------------
+
+equity_marks = Table(
+    "equity_marks",
+    metadata,
+    Column("account", Text, ForeignKey("accounts.account"), primary_key=True),
+    Column("high_water", Amount, comment="highest equity since the start of the mark"),
+    Column("equity", Amount, nullable=False, comment="equity last seen"),
+    Column("observed_at", Instant, nullable=False),
+    Column("paused_at", Instant),
+    Column("pause_reason", Text),
+    Column("resumed_at", Instant),
+    CheckConstraint("(paused_at IS NULL) = (pause_reason IS NULL)", name="pause_has_reason"),
+)
+
+cash_flows = Table(
+    "cash_flows",
+    metadata,
+    Column("account", Text, ForeignKey("accounts.account"), primary_key=True),
+    Column("activity_id", Text, primary_key=True, comment="the broker's id"),
+    Column("kind", Text, nullable=False, comment="the broker's word: CSD, CSW, JNLC, ACATC"),
+    Column("amount", Amount, nullable=False, comment="dollars, negative if paid out"),
+    Column("paid_on", Date, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
 #: Tables whose rows never change once written.
 IMMUTABLE = (
     dispatch_recommendations,

@@ -22,6 +22,7 @@ from trading_assets.risk.exposure import (
 from trading_assets.risk.gate import Gate, GateContext, Verdict, allow, at_most, deny
 
 ACTIVE = "ACTIVE"
+_IS_ADD = "it adds to, or rolls, a position that is held"
 _OPTIONS = frozenset({Action.BUY_CALL, Action.BUY_PUT})
 _ALLOWED = {
     AccountMode.OPTIONS_ONLY: _OPTIONS,
@@ -39,6 +40,8 @@ def _kill_switch(context: GateContext) -> Verdict:
 
 def _daily_loss(context: GateContext) -> Verdict:
     result, limit = day_result(context.account), daily_loss_limit(context.account, context.sizing_config)
+    if finite(context.account.cash_flow_today) is None:
+        return deny(result, None if limit is None else -limit, "unknown whether money was paid in or out today")
     if result is None:
         return deny(None, None if limit is None else -limit, "unknown result of today")
     if limit is None:
@@ -132,13 +135,17 @@ def _account_ready(context: GateContext) -> Verdict:
 
 def _duplicate_position(context: GateContext) -> Verdict:
     ticker = context.signal.ticker
+    if context.is_add:
+        return allow(ticker, 1, _IS_ADD)
     if ticker in tickers_at_stake(context.account):
         return deny(ticker, 1, f"{ticker} already has a position or an entry order")
     return allow(None, 1, f"{ticker} has no position and no entry order")
 
 
 def _max_positions(context: GateContext) -> Verdict:
-    count, tier = len(tickers_at_stake(context.account)), tier_for(context.account.equity, context.sizing_config)
+    tier = tier_for(context.account.equity, context.sizing_config)
+    # An add brings no further position.
+    count = len(tickers_at_stake(context.account) - ({context.signal.ticker} if context.is_add else set()))
     if tier is None:
         return deny(count, None, "unknown equity, hence unknown tier")
     own = context.limits.max_positions
@@ -171,12 +178,16 @@ def _trades_per_day(context: GateContext) -> Verdict:
 
 def _ticker_daily_limit(context: GateContext) -> Verdict:
     ticker = context.signal.ticker
+    if context.is_add:
+        return allow(None, context.gates.ticker_daily_limit, _IS_ADD)
     count = entries_today(context.account, ticker=ticker)
     return at_most(count, context.gates.ticker_daily_limit, f"entries in {ticker} today")
 
 
 def _ticker_cooldown(context: GateContext) -> Verdict:
     limit, ticker = context.gates.ticker_cooldown_minutes, context.signal.ticker
+    if context.is_add:
+        return allow(None, limit, _IS_ADD)
     last = last_fill_at(context.account, ticker)
     if last is None:
         return allow(None, limit, f"no fill in {ticker} today")

@@ -41,6 +41,21 @@ class TierConfig(_Frozen):
     max_exposure_amount: Decimal | None = Field(default=None, gt=0, description="same, most dollars; none for no limit")
     min_confidence: float = Field(ge=0, le=1, description="least confidence of a signal")
     holds_overnight: bool = Field(description="whether any position may stay overnight")
+    drawdown: Decimal = Field(
+        default=Decimal("0.10"), gt=0, le=1, description="loss from the high-water equity that pauses the account"
+    )
+    max_open_risk: Decimal = Field(
+        default=Decimal("0.10"), gt=0, le=1, description="loss at all stops together, over equity"
+    )
+    max_dollar_delta: Decimal | None = Field(
+        default=None, gt=0, le=100, description="dollar delta kept overnight over equity; none: only recorded"
+    )
+    max_vega: Decimal | None = Field(
+        default=None, gt=0, le=1, description="gain or loss per volatility point over equity; none: only recorded"
+    )
+    max_theta: Decimal | None = Field(
+        default=None, gt=0, le=1, description="gain or loss per calendar day over equity; none: only recorded"
+    )
 
 
 def _tier(
@@ -55,6 +70,9 @@ def _tier(
     *,
     exposure_amount: str | None = None,
     overnight: bool = True,
+    drawdown: str,
+    open_risk: str,
+    delta: str | None = None,
 ) -> TierConfig:
     return TierConfig(
         name=name,
@@ -68,14 +86,36 @@ def _tier(
         max_exposure_amount=None if exposure_amount is None else Decimal(exposure_amount),
         min_confidence=confidence,
         holds_overnight=overnight,
+        drawdown=Decimal(drawdown),
+        max_open_risk=Decimal(open_risk),
+        max_dollar_delta=None if delta is None else Decimal(delta),
+        max_vega=None if delta is None else Decimal("0.01"),
+        max_theta=None if delta is None else Decimal("0.01"),
     )
 
 
 DEFAULT_TIERS: tuple[TierConfig, ...] = (
-    _tier("tiny", "2000", ("0.25", "0.10"), 2, "0.12", 2, "0.50", 0.75, overnight=False),
-    _tier("small", "10000", ("0.12", "0.08"), 3, "0.08", 5, "0.50", 0.70),
-    _tier("medium", "50000", ("0.04", "0.05"), 5, "0.04", 5, "0.30", 0.70),
-    _tier("large", None, ("0.01", "0.02"), 10, "0.02", 5, "0.25", 0.65, exposure_amount="10000"),
+    _tier(
+        "tiny", "2000", ("0.25", "0.10"), 2, "0.12", 2, "0.50", 0.75, overnight=False, drawdown="0.35", open_risk="0.30"
+    ),
+    _tier("small", "10000", ("0.12", "0.08"), 3, "0.08", 5, "0.50", 0.70, drawdown="0.25", open_risk="0.20"),
+    _tier(
+        "medium", "50000", ("0.04", "0.05"), 5, "0.04", 5, "0.30", 0.70, drawdown="0.15", open_risk="0.10", delta="2.5"
+    ),
+    _tier(
+        "large",
+        None,
+        ("0.01", "0.02"),
+        10,
+        "0.02",
+        5,
+        "0.25",
+        0.65,
+        exposure_amount="10000",
+        drawdown="0.10",
+        open_risk="0.10",
+        delta="1.5",
+    ),
 )
 
 
@@ -103,6 +143,13 @@ class KellyConfig(_Frozen):
     minimum: Decimal = Field(default=Decimal("0.25"), gt=0, le=1, description="least scale: no strategy is locked out")
 
 
+class AddingConfig(_Frozen):
+    """Buying more of what is held."""
+
+    max_adds: int = Field(default=2, ge=0, le=10, description="adds to one position")
+    min_profit: Decimal = Field(default=Decimal("0.15"), gt=0, le=10, description="profit over premium before an add")
+
+
 class SizingConfig(_Frozen):
     """How many contracts or shares."""
 
@@ -124,6 +171,7 @@ class SizingConfig(_Frozen):
     stock_risk: Decimal = Field(default=Decimal("0.01"), gt=0, le=1, description="equity at risk per stock trade")
     stock_stop_atr: Decimal = Field(default=Decimal(2), gt=0, le=20, description="distance of a stock's stop, in ATRs")
     stock_max: Decimal = Field(default=Decimal("0.25"), gt=0, le=1, description="largest stock position over equity")
+    adding: AddingConfig = Field(default=AddingConfig(), description="buying more of what is held")
 
     @model_validator(mode="after")
     def _ordered(self) -> SizingConfig:
@@ -157,6 +205,20 @@ class GateConfig(_Frozen):
     ticker_daily_limit: int = Field(default=2, ge=1, le=100, description="entries per ticker, account and session")
     ticker_cooldown_minutes: int = Field(default=15, ge=0, le=390, description="after the ticker's last fill")
     entries_per_hour: int = Field(default=3, ge=1, le=100, description="entries per account in any 60 minutes")
+    sector_share: Decimal = Field(
+        default=Decimal("0.40"), gt=0, le=1, description="cost in one sector over the account's exposure limit"
+    )
+    max_correlation: float = Field(
+        default=0.85, ge=0, le=1, description="shrunk correlation with a position in the same direction"
+    )
+    correlation_sessions: int = Field(default=60, ge=10, le=250, description="daily returns that a correlation is of")
+    min_correlation_sessions: int = Field(
+        default=10, ge=2, le=250, description="common returns below which the sector decides instead"
+    )
+    earnings_sessions: int = Field(default=1, ge=0, le=20, description="no entry within so many sessions of earnings")
+    earnings_calendar: str | None = Field(
+        default=None, min_length=1, description="CSV file with ticker,date; beside this file unless it is a full path"
+    )
     min_confidence_day: float = Field(default=0.75, ge=0, le=1, description="least confidence of a day trade")
     min_confidence_swing: float = Field(default=0.65, ge=0, le=1, description="least confidence of a swing trade")
     min_confidence_stock: float = Field(default=0.55, ge=0, le=1, description="least confidence of a stock trade")

@@ -106,29 +106,55 @@ def exposure_limit(equity: Decimal | None, tier: TierConfig | None, limits: Acco
 def day_result(account: AccountSnapshot) -> Decimal | None:
     """Today's result in dollars, the worse of two views; None if a part of the first is unknown.
 
-    The first is today's realised plus all unrealised profit and loss. The second, where both are known, is equity less
-    that of the previous close: it does not count what a position had gained or lost before today.
+    The first is today's realised plus all unrealised profit and loss. The second, where all are known, is equity less
+    that of the previous close and less what was paid in since: it does not count what a position had gained or lost
+    before today.
     """
     realised, unrealised = finite(account.realized_pnl_today), finite(account.unrealized_pnl)
     if realised is None or unrealised is None:
         return None
-    equity, before = finite(account.equity), finite(account.last_equity)
-    since_close = realised + unrealised if equity is None or before is None else equity - before
+    equity, before, flow = finite(account.equity), finite(account.last_equity), finite(account.cash_flow_today)
+    since_close = realised + unrealised
+    if equity is not None and before is not None and flow is not None:
+        since_close = equity - before - flow
     return min(realised + unrealised, since_close)
 
 
 def daily_loss_limit(account: AccountSnapshot, config: SizingConfig) -> Decimal | None:
-    """The loss that stops the day, dollars, positive: the tier's part of the previous close's equity. None: unknown."""
+    """The loss that stops the day, dollars, positive: the tier's part of the previous close's equity. None: unknown.
+
+    What was paid in or out since then counts to that equity.
+    """
     tier, base = tier_for(account.equity, config), finite(account.last_equity)
     if tier is None or base is None or base <= 0:
         return None
-    return tier.daily_loss * base
+    base += finite(account.cash_flow_today) or 0
+    return tier.daily_loss * base if base > 0 else None
 
 
 def daily_loss_reached(account: AccountSnapshot, config: SizingConfig) -> bool | None:
     """Whether today's result is at or beyond the daily loss limit; None if unknown."""
     result, limit = day_result(account), daily_loss_limit(account, config)
     return None if result is None or limit is None else result <= -limit
+
+
+def drawdown(account: AccountSnapshot) -> Decimal | None:
+    """Loss from the high-water equity over that equity, at least 0; None if either is unknown."""
+    equity, high = finite(account.equity), finite(account.high_water)
+    if equity is None or high is None or high <= 0:
+        return None
+    return max(Decimal(0), (high - equity) / high)
+
+
+def high_water_tier(account: AccountSnapshot, config: SizingConfig) -> TierConfig | None:
+    """The tier of the high-water equity: a loss must not move an account to a tier that bears more. None: unknown."""
+    return tier_for(account.high_water, config)
+
+
+def drawdown_reached(account: AccountSnapshot, config: SizingConfig) -> bool | None:
+    """Whether the loss from the high-water equity is at or beyond its tier's limit; None if unknown."""
+    tier, loss = high_water_tier(account, config), drawdown(account)
+    return None if tier is None or loss is None else loss >= tier.drawdown
 
 
 def may_hold_overnight(account: AccountSnapshot, config: SizingConfig) -> bool | None:

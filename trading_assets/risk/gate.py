@@ -6,7 +6,7 @@ No gate lives here. ``risk.account_gates`` and ``risk.trade_gates`` hold them, `
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -15,7 +15,9 @@ from typing import Any
 from trading_assets.domain.values import AccountSnapshot, GateResult, Regime, Signal
 from trading_assets.market.sessions import Session
 from trading_assets.risk.config import AccountLimits, GateConfig, SizingConfig
+from trading_assets.risk.facts import RiskFacts
 from trading_assets.risk.sizing import SizingDecision
+from trading_assets.strategy.config_trading import ExitConfig
 from trading_assets.strategy.contracts import ContractSelection
 
 
@@ -26,7 +28,8 @@ class GateContext:
     None means 'not known' and denies (``regime`` alone is sized as elevated instead). ``session`` is None outside
     trading days. ``bar_end`` is the end of the deciding bar, ``feature_at`` the instant of the features' source,
     ``quote_at`` the time of the quote that the order would be priced by, ``signal_known_at`` the decision's instant.
-    ``selection`` is None for stocks.
+    ``selection`` is None for stocks. ``exits`` says where day trades are stopped. ``is_add`` marks an add or a roll of
+    a position that is held: gates that keep a second position out do not apply to it.
     """
 
     signal: Signal
@@ -43,6 +46,9 @@ class GateContext:
     gates: GateConfig
     sizing_config: SizingConfig
     limits: AccountLimits
+    facts: RiskFacts | None = None
+    exits: ExitConfig = field(default_factory=ExitConfig)
+    is_add: bool = False
 
 
 @dataclass(frozen=True, slots=True)

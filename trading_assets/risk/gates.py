@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trading_assets.domain.values import GateReport
-from trading_assets.risk import account_gates, trade_gates
+from trading_assets.risk import account_gates, portfolio_gates, trade_gates
 from trading_assets.risk.exposure import daily_loss_reached
 from trading_assets.risk.gate import Gate, GateContext
 
@@ -15,6 +15,7 @@ __all__ = ["DEFAULT_GATES", "Gate", "GateContext", "daily_loss_reached", "descri
 DEFAULT_GATES: tuple[Gate, ...] = (
     account_gates.KILL_SWITCH,
     account_gates.DAILY_LOSS_LIMIT,
+    portfolio_gates.DRAWDOWN_PAUSE,
     account_gates.VOLATILITY_REGIME,
     account_gates.TRADING_HOURS,
     account_gates.ACCOUNT_READY,
@@ -25,13 +26,19 @@ DEFAULT_GATES: tuple[Gate, ...] = (
     trade_gates.SIGNAL_FRESHNESS,
     account_gates.MAX_POSITIONS,
     account_gates.MAX_EXPOSURE,
+    portfolio_gates.MAX_OPEN_RISK,
     account_gates.TRADES_PER_DAY,
     account_gates.TICKER_DAILY_LIMIT,
     account_gates.TICKER_COOLDOWN,
     account_gates.ENTRIES_PER_HOUR,
+    portfolio_gates.SECTOR_EXPOSURE,
+    portfolio_gates.CORRELATION,
     account_gates.CONFIDENCE,
     account_gates.ACTION_ALLOWED,
+    portfolio_gates.SELL_HAS_POSITION,
+    portfolio_gates.EARNINGS_WINDOW,
     trade_gates.CONTRACT,
+    portfolio_gates.PORTFOLIO_GREEKS,
     trade_gates.SIZING,
 )
 

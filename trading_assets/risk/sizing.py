@@ -11,21 +11,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading_assets.domain.values import AccountSnapshot, Regime, Strategy
+from trading_assets.domain.values import AccountSnapshot, ContractSnapshot, Regime, Strategy
 from trading_assets.risk.config import AccountLimits, SizingConfig, TierConfig
 from trading_assets.risk.exposure import (
     daily_loss_limit,
     day_result,
-    exposure,
-    exposure_limit,
     finite,
     finite_float,
     in_flight_cost,
     tier_for,
 )
 from trading_assets.risk.kelly import StrategyOutcomes, kelly_scale
+from trading_assets.risk.open_risk import stop_fraction
+from trading_assets.risk.rooms import Book, Constraint, book_rooms, capital_rooms, fits, minus
 
 __all__ = [
+    "Book",
     "Constraint",
     "SizingDecision",
     "StrategyOutcomes",
@@ -38,21 +39,13 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Constraint:
-    """One limit on the quantity; ``limit`` is None where it cannot be told, which allows nothing."""
-
-    name: str
-    limit: int | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class SizingDecision:
     """The size of one entry.
 
     ``budget`` is the premium (or, for stock, the loss at the stop) that may be at risk, dollars; ``unit_cost`` the most
     one contract or share may cost; ``factors`` what the budget was made of, None where unknown; ``binding`` the
-    constraint that set ``quantity``.
+    constraint that set ``quantity``; ``unit_risk`` what one contract or share would lose (a day trade or stock at its
+    stop, anything else whole).
     """
 
     quantity: int
@@ -62,6 +55,7 @@ class SizingDecision:
     constraints: tuple[Constraint, ...]
     binding: str
     reason: str
+    unit_risk: Decimal | None = None
 
 
 def volatility_scale(current: float | None, median: float | None, config: SizingConfig) -> Decimal | None:
@@ -81,24 +75,6 @@ def half_limit_scale(account: AccountSnapshot, config: SizingConfig) -> Decimal 
     return config.half_limit_factor if result <= -limit * config.half_limit_at else Decimal(1)
 
 
-def _whole(room: Decimal | None, unit: Decimal | None) -> int | None:
-    """How many whole units fit into ``room``: at least 0, None if either is unknown."""
-    if room is None or unit is None:
-        return None
-    return max(0, int(room // unit))
-
-
-def _fits(name: str, room: Decimal | None, unit: Decimal | None, what: str) -> Constraint:
-    limit = _whole(room, unit)
-    if limit is None:
-        return Constraint(name, None, f"unknown {what}")
-    return Constraint(name, limit, f"{what} of {room:.2f} at {unit:.2f} each")
-
-
-def _minus(whole: Decimal | None, part: Decimal | None) -> Decimal | None:
-    return None if whole is None or part is None else whole - part
-
-
 def _product(factors: Mapping[str, Decimal | None]) -> Decimal | None:
     result = Decimal(1)
     for factor in factors.values():
@@ -113,29 +89,13 @@ def _decide(
     unit: Decimal | None,
     factors: Mapping[str, Decimal | None],
     constraints: tuple[Constraint, ...],
+    unit_risk: Decimal | None,
 ) -> SizingDecision:
     """The smallest constraint wins; an unknown one counts as the smallest; of equals the first is named."""
     tightest = min(constraints, key=lambda item: -1 if item.limit is None else item.limit)
     quantity = tightest.limit or 0
     said = f"{quantity} by {tightest.name}: {tightest.reason}"
-    return SizingDecision(quantity, budget, unit, dict(factors), constraints, tightest.name, said)
-
-
-def _rooms(
-    account: AccountSnapshot,
-    tier: TierConfig | None,
-    unit: Decimal | None,
-    config: SizingConfig,
-    limits: AccountLimits,
-) -> tuple[Constraint, Constraint]:
-    """Room under the exposure limit and under the trading part of the capital."""
-    equity, used = finite(account.equity), exposure(account)
-    cap = exposure_limit(equity, tier, limits)
-    capital = None if equity is None else equity * config.trading_capital
-    return (
-        _fits("max_exposure", _minus(cap, used), unit, "room under the exposure limit"),
-        _fits("capital_split", _minus(capital, used), unit, "room in the capital for day and swing trades"),
-    )
+    return SizingDecision(quantity, budget, unit, dict(factors), constraints, tightest.name, said, unit_risk)
 
 
 def _tier_cap(tier: TierConfig | None, limits: AccountLimits) -> Constraint:
@@ -156,6 +116,8 @@ def size_option(
     rank_factor: Decimal | None,
     config: SizingConfig,
     limits: AccountLimits,
+    book: Book,
+    contract: ContractSnapshot | None,
     outcomes: StrategyOutcomes | None = None,
     multiplier: int = 100,
 ) -> SizingDecision:
@@ -163,13 +125,14 @@ def size_option(
 
     budget = equity x tier % x volatility scaling x regime x Kelly x half-limit x volatility-rank factor; then one floor
     and the minimum with tier cap, buying power and room. In the elevated regime (or an unknown one) a single contract
-    is allowed if it fits equity x tier %. ``ValueError`` for stocks.
+    is allowed if it fits equity x tier %. ``contract`` carries the Greeks of one contract. ``ValueError`` for stocks.
     """
     if strategy is Strategy.STOCK:
         raise ValueError("size_option sizes options, use size_stock")
     equity, tier, paid = finite(account.equity), tier_for(account.equity, config), finite(price)
     unit = paid * multiplier if paid is not None and paid > 0 else None
     fraction = None if tier is None else tier.risk_day if strategy is Strategy.DAY_TRADE else tier.risk_swing
+    risk = None if unit is None else unit * stop_fraction(strategy, book.exits)
     factors: dict[str, Decimal | None] = {
         "tier": fraction,
         "volatility": volatility_scale(daily_atr_pct, daily_atr_pct_median60, config),
@@ -183,15 +146,16 @@ def size_option(
     constraints = (
         _budget_constraint(equity, factors, budget, unit, regime, config),
         _tier_cap(tier, limits),
-        _fits(
+        fits(
             "options_buying_power",
-            _minus(finite(account.options_buying_power), in_flight_cost(account)),
+            minus(finite(account.options_buying_power), in_flight_cost(account)),
             unit,
             "options buying power after orders in flight",
         ),
-        *_rooms(account, tier, unit, config, limits),
+        *capital_rooms(account, tier, unit, config, limits),
+        *book_rooms(account, strategy, tier, unit, risk, contract, config, limits, book),
     )
-    return _decide(budget, unit, factors, constraints)
+    return _decide(budget, unit, factors, constraints, risk)
 
 
 def _budget_constraint(
@@ -209,7 +173,7 @@ def _budget_constraint(
         return Constraint("budget", None, f"unknown factor {', '.join(unknown)}")
     if unit is None:
         return Constraint("budget", None, "unknown price")
-    fitting, fraction = _fits("budget", budget, unit, "budget"), factors["tier"]
+    fitting, fraction = fits("budget", budget, unit, "budget"), factors["tier"]
     elevated = (regime or Regime.ELEVATED) is Regime.ELEVATED and config.single_contract_when_elevated
     if fitting.limit == 0 and elevated and budget is not None and budget > 0 and fraction is not None:
         unscaled = equity * fraction
@@ -226,6 +190,7 @@ def size_stock(
     regime: Regime | None,
     config: SizingConfig,
     limits: AccountLimits,
+    book: Book,
 ) -> SizingDecision:
     """Shares to buy at ``price``, the highest permitted one.
 
@@ -243,10 +208,12 @@ def size_stock(
     product = _product(factors)
     budget = None if equity is None or product is None else max(Decimal(0), equity * product)
     largest = None if equity is None else equity * config.stock_max
+    risk = None if unit is None or distance is None else min(unit, distance)
     constraints = (
-        _fits("budget", budget, distance, "budget at the distance of the stop"),
-        _fits("stock_max", largest, unit, "largest position in one stock"),
-        _fits("cash", _minus(finite(account.cash), in_flight_cost(account)), unit, "cash after orders in flight"),
-        *_rooms(account, tier, unit, config, limits),
+        fits("budget", budget, distance, "budget at the distance of the stop"),
+        fits("stock_max", largest, unit, "largest position in one stock"),
+        fits("cash", minus(finite(account.cash), in_flight_cost(account)), unit, "cash after orders in flight"),
+        *capital_rooms(account, tier, unit, config, limits),
+        *book_rooms(account, Strategy.STOCK, tier, unit, risk, None, config, limits, book),
     )
-    return _decide(budget, unit, factors, constraints)
+    return _decide(budget, unit, factors, constraints, risk)

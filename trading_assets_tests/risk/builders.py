@@ -28,10 +28,14 @@ from trading_assets.domain.values import (
     Signal,
     Strategy,
 )
+from trading_assets.market.correlation import Correlation
+from trading_assets.market.portfolio_greeks import PositionGreeks
 from trading_assets.market.sessions import require_session
 from trading_assets.risk.config import AccountLimits, GateConfig, SizingConfig
+from trading_assets.risk.facts import RiskFacts
 from trading_assets.risk.gates import GateContext
-from trading_assets.risk.sizing import SizingDecision
+from trading_assets.risk.sizing import Book, SizingDecision
+from trading_assets.strategy.config_trading import ExitConfig
 from trading_assets.strategy.contracts import ContractSelection
 from trading_assets.strategy.volatility_rank import VolatilityRank
 
@@ -60,6 +64,8 @@ def account(equity: str | None = "5000", **changes: Any) -> AccountSnapshot:
         unrealized_pnl=Decimal(0),
         reconciled_at=NOW - timedelta(seconds=30),
         kill_mode=KillMode.OFF,
+        cash_flow_today=Decimal(0),
+        high_water=amount,
     )
     return replace(base, **changes)
 
@@ -133,14 +139,37 @@ def selection(*, dte: int = 1, **contract: Any) -> ContractSelection:
     symbol = "NVDA260205C00182000"
     listed = OptionContract(symbol, "NVDA", Right.CALL, Decimal(182), SESSION.day + timedelta(days=dte), "NVDA")
     quote = Quote(symbol, Decimal("2.45"), Decimal("2.50"), NOW - timedelta(seconds=5))
-    row = ContractSnapshot(replace(listed, **contract), quote, delta=0.35)
+    row = ContractSnapshot(replace(listed, **contract), quote, delta=0.35, gamma=0.03, theta=-0.1, vega=0.05)
     return ContractSelection(row, 80.0, True, False, (), VolatilityRank(0.4, "iv", 200), "the best quality")
 
 
 def sizing(quantity: int = 1, unit: str | None = "250") -> SizingDecision:
     """A decided size."""
     cost = None if unit is None else Decimal(unit)
-    return SizingDecision(quantity, Decimal(600), cost, {}, (), "budget", f"{quantity} by budget")
+    risk = None if cost is None else cost / 2
+    return SizingDecision(quantity, Decimal(600), cost, {}, (), "budget", f"{quantity} by budget", risk)
+
+
+def facts(**changes: Any) -> RiskFacts:
+    """Everything known about a trade in NVDA: AMD is of its sector, others are not and hardly move with it."""
+    base = RiskFacts(
+        sectors={"NVDA": "Semiconductors", "AMD": "Semiconductors", "KO": "Consumer"},
+        correlations={name: Correlation(0.2, 60) for name in ("AAPL", "AMD", "KO", "MSFT", "A", "B", "Z")},
+        greeks={},
+        spot=Decimal(182),
+        earnings=None,
+    )
+    return replace(base, **changes)
+
+
+def per_share(symbol: str, delta: float | None = 0.5, theta: float = -0.1, vega: float = 0.1) -> PositionGreeks:
+    """Greeks of an option on an underlying at 100 dollars."""
+    return PositionGreeks(symbol, symbol[:4], 1, 100, Decimal(100), delta, 0.02, theta, vega)
+
+
+def book(**changes: Any) -> Book:
+    """The place of a trade in NVDA among everything else."""
+    return replace(Book("NVDA", facts(), GateConfig(), ExitConfig()), **changes)
 
 
 def context(**changes: Any) -> GateContext:
@@ -160,5 +189,6 @@ def context(**changes: Any) -> GateContext:
         gates=GateConfig(),
         sizing_config=SIZING,
         limits=AccountLimits(),
+        facts=facts(),
     )
     return replace(base, **changes)

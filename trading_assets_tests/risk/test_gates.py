@@ -26,9 +26,10 @@ from trading_assets.domain.values import (
     Right,
     Strategy,
 )
+from trading_assets.market.correlation import Correlation
 from trading_assets.market.sessions import Session
 from trading_assets.risk.config import AccountLimits, AccountMode, SizingConfig
-from trading_assets.risk.exposure import daily_loss_reached, may_hold_overnight
+from trading_assets.risk.exposure import daily_loss_reached, drawdown_reached, may_hold_overnight
 from trading_assets.risk.gates import DEFAULT_GATES, GateContext, describe_gates, evaluate
 from trading_assets_tests.risk.builders import (
     HALF,
@@ -37,9 +38,11 @@ from trading_assets_tests.risk.builders import (
     SIZING,
     account,
     context,
+    facts,
     fill,
     held,
     order,
+    per_share,
     selection,
     signal,
     sizing,
@@ -48,10 +51,11 @@ from trading_assets_tests.risk.builders import (
 NAN = Decimal("NaN")
 Worsen = Callable[[GateContext], GateContext]
 ORDER = [
-    "kill_switch", "daily_loss_limit", "volatility_regime", "trading_hours", "account_ready", "duplicate_position",
-    "bar_freshness", "feature_freshness", "quote_freshness", "signal_freshness", "max_positions", "max_exposure",
-    "trades_per_day", "ticker_daily_limit", "ticker_cooldown", "entries_per_hour", "confidence", "action_allowed",
-    "contract", "sizing",
+    "kill_switch", "daily_loss_limit", "drawdown_pause", "volatility_regime", "trading_hours", "account_ready",
+    "duplicate_position", "bar_freshness", "feature_freshness", "quote_freshness", "signal_freshness", "max_positions",
+    "max_exposure", "max_open_risk", "trades_per_day", "ticker_daily_limit", "ticker_cooldown", "entries_per_hour",
+    "sector_exposure", "correlation", "confidence", "action_allowed", "sell_has_position", "earnings_window",
+    "contract", "portfolio_greeks", "sizing",
 ]  # fmt: skip
 
 
@@ -63,6 +67,9 @@ def many(count: int, **changes: Any) -> tuple[Any, ...]:
     return tuple(fill(f"T{place}", signal=f"s{place}", **changes) for place in range(count))
 
 
+LARGE_SWING = {
+    "account": account("121000"), "signal": signal(strategy=Strategy.SWING_TRADE), "sizing": sizing(1, "1000"),
+}  # fmt: skip
 STOCK = {"action": Action.BUY_STOCK, "strategy": Strategy.STOCK}
 STOCK_LIMITS = AccountLimits(mode=AccountMode.HYBRID, strategies=(Strategy.STOCK, Strategy.DAY_TRADE))
 
@@ -81,6 +88,13 @@ DENIALS: list[tuple[str, dict[str, Any], str]] = [
     ("daily_loss_limit", {"account": account(last_equity=None)}, "unknown"),
     ("daily_loss_limit", {"account": account(last_equity=Decimal(0))}, "unknown"),
     ("daily_loss_limit", {"account": account(equity=None)}, "unknown"),
+    ("daily_loss_limit", {"account": account(cash_flow_today=None)}, "unknown"),
+    ("drawdown_pause", {"account": account("5000", high_water=Decimal("6666.67"))}, "25%"),
+    ("drawdown_pause", {"account": account(high_water=None)}, "unknown"),
+    ("drawdown_pause", {"account": account(high_water=NAN)}, "unknown"),
+    ("drawdown_pause", {"account": account(high_water=Decimal(0))}, "unknown"),
+    ("drawdown_pause", {"account": account(None, high_water=Decimal(5000))}, "unknown"),
+    ("drawdown_pause", {"account": account(paused_at=NOW, pause_reason="it fell")}, "it fell; 'trading-assets resume'"),
     ("volatility_regime", {"regime": Regime.EXTREME}, "extreme"),
     ("trading_hours", {"session": None}, "no trading session"),
     ("trading_hours", {"as_of": SESSION.open + timedelta(minutes=14, seconds=59)}, "outside"),
@@ -135,6 +149,88 @@ DENIALS: list[tuple[str, dict[str, Any], str]] = [
     ("max_exposure", {"account": account(equity="NaN")}, "unknown"),
     ("max_exposure", {"sizing": None}, "unknown"),
     ("max_exposure", {"sizing": sizing(1, None)}, "unknown"),
+    ("max_open_risk", {"account": account(positions=(held("A", "8.76"),))}, "exceeds"),
+    ("max_open_risk", {"account": account(positions=(held("A", "17.51", strategy=Strategy.DAY_TRADE),))}, "exceeds"),
+    ("max_open_risk", {"account": account(live_orders=(order("A", "8.76"),))}, "exceeds"),
+    ("max_open_risk", {"sizing": sizing(9)}, "exceeds"),
+    ("max_open_risk", {"sizing": sizing(0, "2001")}, "exceeds"),
+    ("max_open_risk", {"account": account(positions=(held("A", None),))}, "unknown"),
+    ("max_open_risk", {"account": account(live_orders=(order("A", None),))}, "unknown"),
+    ("max_open_risk", {"account": account(None)}, "unknown"),
+    ("max_open_risk", {"sizing": None}, "unknown"),
+    ("max_open_risk", {"sizing": sizing(1, None)}, "unknown"),
+    ("sector_exposure", {"account": account(positions=(held("AMD", "7.51"),))}, "Semiconductors after this trade"),
+    ("sector_exposure", {"account": account(live_orders=(order("AMD", "7.51"),))}, "exceeds 1000"),
+    ("sector_exposure", {"account": account(positions=(held("AMD"),)), "sizing": None}, "unknown cost"),
+    ("sector_exposure", {"account": account(positions=(held("AMD", None),))}, "unknown cost"),
+    ("sector_exposure", {"account": account(None, positions=(held("AMD"),))}, "unknown equity"),
+    ("sector_exposure", {"facts": facts(sectors=None)}, "unknown sector"),
+    ("sector_exposure", {"facts": None}, "unknown sector"),
+    (
+        "correlation",
+        {"account": account(positions=(held("AAPL"),)), "facts": facts(correlations={"AAPL": Correlation(0.86, 60)})},
+        "0.86 with AAPL",
+    ),
+    (
+        "correlation",
+        {"account": account(live_orders=(order("MSFT"),)), "facts": facts(correlations={"MSFT": Correlation(0.9, 60)})},
+        "0.90 with MSFT",
+    ),
+    (
+        "correlation",
+        {"account": account(positions=(held("AMD"),)), "facts": facts(correlations={"AMD": Correlation(0.1, 9)})},
+        "too few common sessions",
+    ),
+    ("correlation", {"account": account(positions=(held("AMD"),)), "facts": facts(correlations={})}, "too few"),
+    ("correlation", {"account": account(positions=(held("KO"),)), "facts": facts(correlations=None)}, "unknown"),
+    ("correlation", {"account": account(positions=(held("KO"),)), "facts": None}, "unknown"),
+    (
+        "correlation",
+        {
+            "account": account(positions=(held("KO"),)),
+            "facts": facts(correlations={"KO": Correlation(float("nan"), 60)}),
+        },
+        "no number",
+    ),
+    ("sell_has_position", {"signal": signal(action=Action.SELL)}, "nothing of NVDA"),
+    ("earnings_window", {"facts": facts(earnings={"NVDA": (SESSION.day,)})}, "has earnings on 2026-02-04"),
+    ("earnings_window", {"facts": facts(earnings={"NVDA": (SESSION.day + timedelta(days=1),)})}, "earnings"),
+    ("earnings_window", {"facts": facts(earnings={"NVDA": (SESSION.day - timedelta(days=1),)})}, "earnings"),
+    ("earnings_window", {"facts": facts(earnings={}), "session": None}, "no trading session"),
+    ("portfolio_greeks", {**LARGE_SWING, "sizing": sizing(29)}, "dollar_delta of 184730"),
+    ("portfolio_greeks", {**LARGE_SWING, "facts": facts(spot=None)}, "unknown dollar_delta"),
+    ("portfolio_greeks", {**LARGE_SWING, "facts": None}, "unknown dollar_delta"),
+    ("portfolio_greeks", {**LARGE_SWING, "sizing": None}, "unknown"),
+    ("portfolio_greeks", {**LARGE_SWING, "selection": None}, "unknown"),
+    ("portfolio_greeks", {**LARGE_SWING, "account": account(None)}, "unknown"),
+    (
+        "portfolio_greeks",
+        {**LARGE_SWING, "account": account("121000", positions=(held("AAPL"),))},
+        "unknown dollar_delta of AAPL260306C00100000",
+    ),
+    (
+        "portfolio_greeks",
+        {**LARGE_SWING, "account": account("121000", live_orders=(order("MSFT"),))},
+        "unknown dollar_delta of MSFT260306C00100000",
+    ),
+    (
+        "portfolio_greeks",
+        {
+            **LARGE_SWING,
+            "account": account("121000", positions=(held("AAPL", quantity=10),)),
+            "facts": facts(greeks={held("AAPL").symbol: per_share(held("AAPL").symbol, 0.0, vega=1.21)}),
+        },
+        "vega_per_point",
+    ),
+    (
+        "portfolio_greeks",
+        {
+            **LARGE_SWING,
+            "account": account("121000", positions=(held("AAPL", quantity=10),)),
+            "facts": facts(greeks={held("AAPL").symbol: per_share(held("AAPL").symbol, 0.0, theta=-1.21)}),
+        },
+        "theta_per_day",
+    ),
     ("trades_per_day", {"account": account(fills_today=many(10))}, "10 is the most"),
     ("trades_per_day", {"account": account(fills_today=many(9), live_orders=(order("MSFT"),))}, "10 is the most"),
     ("trades_per_day", {"limits": AccountLimits(trades_per_day=2), "account": account(fills_today=many(2))}, "2 is"),
@@ -200,6 +296,9 @@ def test_every_gate_has_a_denial_and_every_answer_is_json() -> None:
 
 PASSES: list[tuple[str, dict[str, Any]]] = [
     ("daily_loss_limit", {"account": account(realized_pnl_today=Decimal("-399.99"))}),
+    ("daily_loss_limit", {"account": account("4000", last_equity=Decimal(5000), cash_flow_today=Decimal(-1000))}),
+    ("drawdown_pause", {"account": account("5000", high_water=Decimal(6666))}),
+    ("drawdown_pause", {"account": account("1301", high_water=Decimal(2000))}),
     ("volatility_regime", {"regime": None}),
     ("volatility_regime", {"regime": Regime.HIGH}),
     ("trading_hours", {"as_of": SESSION.open + timedelta(minutes=15)}),
@@ -225,6 +324,47 @@ PASSES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("max_exposure", {"account": account(positions=(held("A", "22.50"),))}),
     ("max_exposure", {"account": account(positions=(held("A", None, quantity=0, state=PositionState.OPENING),))}),
+    ("max_open_risk", {"account": account(positions=(held("A", "8.75"),))}),
+    ("max_open_risk", {"account": account(positions=(held("A", "17.50", strategy=Strategy.DAY_TRADE),))}),
+    (
+        "max_open_risk",
+        {
+            "account": account(
+                positions=(
+                    held("A", "90", symbol="A", strategy=Strategy.STOCK, multiplier=1, quantity=10, signal_id="s"),
+                )
+            )
+        },
+    ),
+    ("sector_exposure", {"account": account(positions=(held("AMD", "7.50"),))}),
+    ("sector_exposure", {"account": account(positions=(held("KO", "20"),))}),
+    ("sector_exposure", {"sizing": sizing(1, "9999")}),
+    ("sector_exposure", {"account": account(positions=(held("ZZZ", "20"),)), "facts": facts(sectors={})}),
+    (
+        "correlation",
+        {"account": account(positions=(held("AAPL"),)), "facts": facts(correlations={"AAPL": Correlation(0.85, 60)})},
+    ),
+    (
+        "correlation",
+        {
+            "account": account(positions=(held("AAPL", direction=Direction.BEARISH),)),
+            "facts": facts(correlations={"AAPL": Correlation(0.99, 60)}),
+        },
+    ),
+    ("correlation", {"account": account(positions=(held("KO"),)), "facts": facts(correlations={})}),
+    ("correlation", {"facts": None}),
+    ("sell_has_position", {"signal": signal(action=Action.SELL), "account": account(positions=(held("NVDA"),))}),
+    ("earnings_window", {"facts": None}),
+    ("earnings_window", {"facts": facts(earnings={"NVDA": (SESSION.day + timedelta(days=2),)})}),
+    ("earnings_window", {"facts": facts(earnings={"AMD": (SESSION.day,)})}),
+    ("portfolio_greeks", {**LARGE_SWING, "sizing": sizing(28)}),
+    ("portfolio_greeks", {"account": account("121000", positions=(held("AAPL"),)), "facts": None}),
+    ("portfolio_greeks", {"account": account("5000"), "facts": None}),
+    ("portfolio_greeks", {**LARGE_SWING, "account": account("5000"), "facts": None}),
+    (
+        "portfolio_greeks",
+        {**LARGE_SWING, "account": account("121000", positions=(held("AAPL", strategy=Strategy.DAY_TRADE),))},
+    ),
     ("trades_per_day", {"account": account(fills_today=many(9))}),
     ("trades_per_day", {"account": account(fills_today=tuple(fill("AMD", signal="one") for _ in range(30)))}),
     ("ticker_daily_limit", {"account": account(fills_today=(fill("NVDA", signal="a"), fill("AMD", signal="b")))}),
@@ -291,6 +431,49 @@ def test_the_large_tier_is_capped_in_dollars_too() -> None:
     assert not result("max_exposure", tight).passed
 
 
+def test_an_add_is_exempt_from_the_gates_that_keep_a_second_position_out_and_from_no_other() -> None:
+    busy = account(
+        positions=(*(held(f"T{n}") for n in range(4)), held("NVDA")),
+        fills_today=(fill("NVDA", 1, signal="a"), fill("NVDA", 1, signal="b")),
+    )
+    second, add = evaluate(context(account=busy)), evaluate(context(account=busy, is_add=True))
+    exempt = {"duplicate_position", "ticker_daily_limit", "ticker_cooldown", "max_positions"}
+    assert set(second.denials) - set(add.denials) == exempt
+    assert set(add.denials) <= set(second.denials)
+
+
+@pytest.mark.parametrize(("high", "limit"), [("2000", "0.35"), ("10000", "0.25"), ("50000", "0.15"), ("99999", "0.10")])
+def test_each_tier_has_its_own_drawdown_and_a_loss_does_not_lead_to_a_laxer_one(high: str, limit: str) -> None:
+    mark = Decimal(high)
+    at = account(str(mark * (1 - Decimal(limit))), high_water=mark)
+    above = account(str(mark * (1 - Decimal(limit)) + Decimal("0.01")), high_water=mark)
+    assert drawdown_reached(at, SIZING) is True and drawdown_reached(above, SIZING) is False
+    assert not result("drawdown_pause", context(account=at)).passed
+    assert result("drawdown_pause", context(account=above)).passed
+
+
+NEEDED = [
+    "cash_flow_today", "high_water", "equity", "last_equity", "realized_pnl_today", "unrealized_pnl", "status",
+    "trading_blocked", "options_level", "reconciled_at", "broker_account_id", "expected_broker_account_id",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", NEEDED)
+def test_a_missing_fact_of_the_account_denies(field: str) -> None:
+    sound = context(account=account("121000"), signal=signal(strategy=Strategy.SWING_TRADE), sizing=sizing())
+    assert evaluate(sound).passed
+    assert not evaluate(replace(sound, account=replace(sound.account, **{field: None}))).passed  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["sectors", "correlations", "greeks", "spot"])
+def test_a_missing_fact_about_what_is_held_denies(name: str) -> None:
+    holding = account("121000", positions=(held("AAPL"),))
+    known = facts(greeks={held("AAPL").symbol: per_share(held("AAPL").symbol)})
+    sound = context(account=holding, signal=signal(strategy=Strategy.SWING_TRADE), facts=known, sizing=sizing())
+    assert evaluate(sound).passed
+    assert not evaluate(replace(sound, facts=replace(known, **{name: None}))).passed
+
+
 def test_no_gates_at_all_is_no_permission() -> None:
     assert not evaluate(context(), gates=()).passed
 
@@ -320,6 +503,46 @@ def _age(row: tuple[str, int]) -> Worsen:
 
 def _forget(name: str) -> Worsen:
     return lambda c: replace(c, **{name: None})  # type: ignore[arg-type]
+
+
+def _forget_fact(name: str) -> Worsen:
+    return lambda c: c if c.facts is None else replace(c, facts=replace(c.facts, **{name: None}))
+
+
+def _couple(row: tuple[str, float, int]) -> Worsen:
+    name, more, fewer = row
+
+    def worsen(c: GateContext) -> GateContext:
+        if c.facts is None or c.facts.correlations is None or name not in c.facts.correlations:
+            return c
+        old = c.facts.correlations[name]
+        if old.value is None:
+            return c
+        # Fewer sessions are worse only as long as they leave a number, which is at least as high.
+        pair = Correlation(min(1.0, old.value + more), max(10, old.sessions - fewer))
+        return replace(c, facts=replace(c.facts, correlations={**c.facts.correlations, name: pair}))
+
+    return worsen
+
+
+def _sink(dollars: int) -> Worsen:
+    def worsen(c: GateContext) -> GateContext:
+        high = c.account.high_water
+        return c if high is None else replace(c, account=replace(c.account, high_water=high + dollars))
+
+    return worsen
+
+
+def _earn(days: int) -> Worsen:
+    near = (SESSION.day + timedelta(days=days),)
+
+    def worsen(c: GateContext) -> GateContext:
+        if c.facts is None:
+            return c
+        found = c.facts.earnings or {}
+        return replace(c, facts=replace(c.facts, earnings={**found, "NVDA": (*found.get("NVDA", ()), *near)}))
+
+    return worsen
 
 
 def _forget_amount(name: str) -> Worsen:
@@ -360,7 +583,17 @@ def _panic(_: None) -> Worsen:
 
 
 INSTANTS = ["bar_end", "feature_at", "quote_at", "signal_known_at"]
-FACTS = ["equity", "last_equity", "realized_pnl_today", "unrealized_pnl", "status", "reconciled_at", "options_level"]
+FACTS = [
+    "equity",
+    "last_equity",
+    "cash_flow_today",
+    "high_water",
+    "realized_pnl_today",
+    "unrealized_pnl",
+    "status",
+    "reconciled_at",
+    "options_level",
+]
 TICKERS = st.sampled_from(["A", "B", "NVDA"])
 #: Each turns a context into one that is the same or worse.
 WORSE = st.one_of(
@@ -375,13 +608,20 @@ WORSE = st.one_of(
     st.integers(0, 3000).map(_dearer),
     st.sampled_from([KillMode.ENTRIES, KillMode.ALL, KillMode.FLATTEN]).map(_kill),
     st.none().map(_panic),
+    st.sampled_from(["sectors", "correlations", "greeks", "spot"]).map(_forget_fact),
+    st.tuples(TICKERS, st.floats(0, 1), st.integers(0, 60)).map(_couple),
+    st.integers(0, 5000).map(_sink),
+    st.integers(-3, 3).map(_earn),
 )
 
 
-@given(st.lists(WORSE, min_size=1, max_size=6))
-@settings(max_examples=250, deadline=None)
-def test_a_more_adverse_input_never_turns_a_denial_into_a_pass(steps: list[Worsen]) -> None:
-    current = context()
+#: A day trade of a small account, and a swing of a large one, which the limits on Greeks hold for.
+STARTS = [context(), context(**LARGE_SWING)]
+
+
+@given(st.sampled_from(STARTS), st.lists(WORSE, min_size=1, max_size=6))
+@settings(max_examples=300, deadline=None)
+def test_a_more_adverse_input_never_turns_a_denial_into_a_pass(current: GateContext, steps: list[Worsen]) -> None:
     denied = set(evaluate(current).denials)
     for step in steps:
         current = step(current)
@@ -401,5 +641,5 @@ def test_an_amount_that_is_no_number_denies_like_a_missing_one(field: str, junk:
 
 
 def test_defaults_of_the_gate_order_are_complete() -> None:
-    assert len(DEFAULT_GATES) == len({gate.id for gate in DEFAULT_GATES}) == 20
+    assert len(DEFAULT_GATES) == len({gate.id for gate in DEFAULT_GATES}) == 27
     assert isinstance(SIZING, SizingConfig)

@@ -14,9 +14,22 @@ from pydantic import ValidationError
 from trading_assets.domain.values import AccountSnapshot, Regime, Strategy
 from trading_assets.risk.config import DEFAULT_TIERS, AccountLimits, SizingConfig
 from trading_assets.risk.exposure import exposure, exposure_limit, tier_for
+from trading_assets.risk.gates import evaluate
 from trading_assets.risk.kelly import StrategyOutcomes, kelly_scale, win_rate_lower_bound
 from trading_assets.risk.sizing import SizingDecision, half_limit_scale, size_option, size_stock, volatility_scale
-from trading_assets_tests.risk.builders import SIZING, account, held, order
+from trading_assets_tests.risk.builders import (
+    SIZING,
+    account,
+    book,
+    context,
+    facts,
+    held,
+    order,
+    per_share,
+    selection,
+    signal,
+    sizing,
+)
 
 DAY, SWING = Strategy.DAY_TRADE, Strategy.SWING_TRADE
 
@@ -29,6 +42,8 @@ def size(snapshot: AccountSnapshot, price: str | None, strategy: Strategy = DAY,
         "rank_factor": Decimal(1),
         "config": SIZING,
         "limits": AccountLimits(),
+        "book": book(),
+        "contract": selection().chosen,
     }
     return size_option(
         account=snapshot,
@@ -154,9 +169,21 @@ def test_all_factors_multiply_and_only_the_end_is_floored() -> None:
          "options_buying_power"),
         (account("5000", options_buying_power=None), {}, 0, "options_buying_power"),
         (account("5000", live_orders=(order("A", None),)), {}, 0, "options_buying_power"),
-        (account("5000", positions=(held("A", "23.50"),)), {}, 1, "max_exposure"),
-        (account("5000", positions=(held("A", "25"),)), {}, 0, "max_exposure"),
+        (account("5000", positions=(held("A", "2.50"),)), {"limits": AccountLimits(max_exposure=Decimal(350))}, 1,
+         "max_exposure"),
+        (account("5000", positions=(held("A", "25", strategy=DAY),)), {}, 0, "max_exposure"),
         (account("5000", positions=(held("A", None),)), {}, 0, "max_exposure"),
+        (account("5000", positions=(held("A", "9.25"),)), {}, 1, "max_open_risk"),
+        (account("5000", positions=(held("A", "9.25"),)), {"strategy": SWING}, 0, "max_open_risk"),
+        (account("5000", positions=(held("AMD", "8.50"),)), {}, 1, "sector_exposure"),
+        (account("5000", positions=(held("AMD", "9.50"),)), {}, 0, "sector_exposure"),
+        (account("5000"), {"book": book(facts=None)}, 0, "sector_exposure"),
+        (account("121000"), {"strategy": SWING, "limits": AccountLimits(max_contracts=2)}, 2, "tier_cap"),
+        (account("121000"), {"strategy": SWING, "book": book(facts=facts(spot=None))}, 0, "portfolio_greeks"),
+        (account("121000"), {"strategy": SWING, "contract": None}, 0, "portfolio_greeks"),
+        (account("121000"), {"strategy": SWING, "book": book(facts=facts(spot=Decimal(2592)))}, 2, "portfolio_greeks"),
+        (account("121000", positions=(held("KO"),)), {"strategy": SWING}, 0, "portfolio_greeks"),
+        (account("121000", positions=(held("KO"),)), {}, 10, "tier_cap"),
         (account("5000"), {"limits": AccountLimits(max_exposure=Decimal(250))}, 2, "max_exposure"),
         (account("5000"), {"config": SIZING.model_copy(update={"trading_capital": Decimal("0.03")})}, 1,
          "capital_split"),
@@ -223,8 +250,45 @@ def test_a_worse_market_never_gives_a_larger_size(
     assert worse.quantity <= better.quantity
 
 
+@given(
+    equity=st.integers(10_001, 300_000).map(Decimal), price=PRICES, held_at=PRICES, delta=st.floats(0.01, 1),
+    other=st.floats(-1, 1), quantity=st.integers(1, 30), strategy=st.sampled_from([DAY, SWING]),
+)  # fmt: skip
+@settings(max_examples=200, deadline=None)
+def test_a_size_that_is_given_passes_every_gate_that_could_have_bound_it(
+    equity: Decimal, price: Decimal, held_at: Decimal, delta: float, other: float, quantity: int, strategy: Strategy
+) -> None:
+    position = held("AMD", str(held_at), quantity=quantity)
+    snapshot = account(str(equity), positions=(position,))
+    known = facts(greeks={position.symbol: per_share(position.symbol, other)})
+    choice = selection()
+    assert choice.chosen is not None
+    choice = replace(choice, chosen=replace(choice.chosen, delta=delta))
+    decision = size(snapshot, str(price), strategy, book=book(facts=known), contract=choice.chosen)
+    if decision.quantity == 0:
+        return
+    report = evaluate(
+        context(account=snapshot, facts=known, selection=choice, sizing=decision, signal=signal(strategy=strategy))
+    )
+    assert not {"max_exposure", "max_open_risk", "sector_exposure", "sizing"} & set(report.denials)
+    if "portfolio_greeks" in report.denials:
+        # Only where more than the limit was held against the trade's direction, which no size could mend.
+        assert other < 0
+
+
+def test_the_six_contracts_that_a_predecessor_reported_do_not_fit_a_large_account() -> None:
+    # 1 % of 121,000 over 1,715 is 0.7 of a contract. Six would be 10,290 dollars: above the exposure cap of 10,000.
+    decision = size(account("121000"), "17.15", DAY)
+    assert decision.quantity == 0 and decision.budget == 1210
+    assert 6 * Decimal("1715") > Decimal(10_000)
+    six = context(account=account("121000"), sizing=sizing(6, "1715"))
+    assert "max_exposure" in evaluate(six).denials
+
+
 def stock(snapshot: AccountSnapshot, price: str | None, atr: str | None, **changes: Any) -> SizingDecision:
-    arguments: dict[str, Any] = {"regime": Regime.NORMAL, "config": SIZING, "limits": AccountLimits()}
+    arguments: dict[str, Any] = {
+        "regime": Regime.NORMAL, "config": SIZING, "limits": AccountLimits(), "book": book(),
+    }  # fmt: skip
     return size_stock(
         account=snapshot,
         price=None if price is None else Decimal(price),
@@ -243,7 +307,7 @@ def test_a_stock_is_at_most_a_quarter_of_equity_and_within_cash_and_exposure() -
     assert stock(account("40000"), "100", "0.10").binding == "stock_max"
     assert stock(account("40000"), "100", "0.10").quantity == 100
     assert stock(account("40000", cash=Decimal(950)), "100", "0.10").quantity == 9
-    full = stock(account("40000", positions=(held("A", "120"),)), "100", "0.10")
+    full = stock(account("40000", positions=(held("A", "120", strategy=DAY),)), "100", "0.10")
     assert full.quantity == 0 and full.binding == "max_exposure"
 
 

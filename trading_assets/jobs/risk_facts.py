@@ -1,0 +1,131 @@
+"""Gathers what gates and sizing need to know beside account and signal: sectors, correlations, Greeks, earnings.
+
+Nothing here raises because something cannot be read: what is not known stays out, and the gates that need it deny.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+
+import polars as pl
+
+from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.domain.values import AccountSnapshot, OpenPosition, Quote, Signal, Strategy
+from trading_assets.market.correlation import Correlation, beta, log_returns, shrunk_correlation
+from trading_assets.market.portfolio_greeks import PositionGreeks, stock_position
+from trading_assets.market.sessions import Session, shift
+from trading_assets.resources.desk import Desk
+from trading_assets.risk.exposure import live_positions, tickers_at_stake
+from trading_assets.risk.facts import RiskFacts
+from trading_assets.risk.greek_limits import overnight_quantities
+from trading_assets.strategy.option_model import with_greeks
+
+_log = logging.getLogger(__name__)
+Returns = Mapping[str, Mapping[date, float]]
+
+
+def gather_facts(
+    desk: Desk, account: str, signal: Signal, session: Session, snapshot: AccountSnapshot, spot: Quote | None
+) -> RiskFacts:
+    """What is known now about ``signal`` and the account's other holdings."""
+    settings = desk.settings
+    others = sorted(tickers_at_stake(snapshot) - {signal.ticker})
+    returns = _returns(desk, session, {signal.ticker, settings.strategy.context.index, *others})
+    greeks: Mapping[str, PositionGreeks] = {}
+    if signal.strategy is not Strategy.DAY_TRADE:
+        # A day trade is flat by the close: what stays overnight cannot deny it, so the broker is not asked.
+        greeks = _greeks(desk, account, snapshot, returns or {})
+    return RiskFacts(
+        sectors=settings.strategy.universe.sectors,
+        correlations=None if returns is None else _correlations(returns, signal.ticker, others),
+        greeks=greeks,
+        spot=None if spot is None else spot.mid,
+        earnings=settings.earnings,
+    )
+
+
+def _returns(desk: Desk, session: Session, tickers: Iterable[str]) -> Returns | None:
+    """Daily log returns of the sessions before this one; None if the daily bars cannot be read."""
+    count = desk.settings.strategy.gates.correlation_sessions
+    days = [shift(session.day, -back).day for back in range(count + 1, 0, -1)]
+    try:
+        bars = desk.frames.read("daily_bars", [session.key])
+    except TradingAssetsError as error:
+        _log.error("session %s: daily bars cannot be read: %s", session.key, error)
+        return None
+    rows = bars.filter(pl.col("ticker").is_in(sorted(set(tickers))) & (pl.col("session") >= days[0]))
+    closes: dict[str, dict[date, float | None]] = {}
+    for ticker, day, close in rows.select("ticker", "session", "close").iter_rows():
+        closes.setdefault(ticker, {})[day] = close
+    return {ticker: log_returns(known, days) for ticker, known in closes.items()}
+
+
+def _correlations(returns: Returns, ticker: str, others: Iterable[str]) -> dict[str, Correlation]:
+    mine = returns.get(ticker, {})
+    return {other: shrunk_correlation(mine, returns.get(other, {})) for other in others}
+
+
+def _greeks(desk: Desk, account: str, snapshot: AccountSnapshot, returns: Returns) -> dict[str, PositionGreeks]:
+    """Greeks per share of what may stay overnight. An order without a position yet is left out, and so unknown."""
+    wanted = overnight_quantities(snapshot)
+    held = [position for position in live_positions(snapshot) if position.symbol in wanted]
+    if not held:
+        return {}
+    broker, found = desk.broker(account), dict[str, PositionGreeks]()
+    try:
+        quotes = broker.quotes(sorted({position.underlying for position in held}))
+    except TradingAssetsError as error:
+        _log.error("account %s: underlyings of what is held have no quote: %s", account, error)
+        return {}
+    index = returns.get(desk.settings.strategy.context.index, {})
+    least = desk.settings.strategy.gates.min_correlation_sessions
+    for position in held:
+        quote = quotes.get(position.underlying)
+        spot = None if quote is None else quote.mid
+        slope = beta(returns.get(position.underlying, {}), index, least=least)
+        known = _of_position(desk, broker, position, spot, slope)
+        if known is not None:
+            found[position.symbol] = known
+    return found
+
+
+def _of_position(
+    desk: Desk, broker: AlpacaBroker, position: OpenPosition, spot: Decimal | None, slope: float | None
+) -> PositionGreeks | None:
+    if position.right is None:
+        return stock_position(position.symbol, quantity=1, spot=spot, beta=slope)
+    if spot is None or spot <= 0 or position.expiry is None or position.strike is None:
+        return None
+    try:
+        chain = broker.option_chain(
+            position.underlying,
+            position.expiry,
+            position.expiry,
+            low_strike=position.strike,
+            high_strike=position.strike,
+            right=position.right,
+        )
+    except TradingAssetsError as error:
+        _log.error("%s: its Greeks cannot be read: %s", position.symbol, error)
+        return None
+    config = desk.settings.strategy.contracts
+    rows = with_greeks(chain, spot=spot, as_of=desk.clock.now(), config=config)
+    row = next((row for row in rows if row.contract.symbol == position.symbol), None)
+    if row is None:
+        return None
+    return PositionGreeks(
+        position.symbol,
+        position.underlying,
+        1,
+        position.multiplier,
+        spot,
+        row.delta,
+        row.gamma,
+        row.theta,
+        row.vega,
+        slope,
+    )
