@@ -73,11 +73,7 @@ def daily_state(daily_bars: pl.DataFrame, day: date, config: FeatureConfig) -> p
         {"slot": pl.Int64()}
     )
     newest = len(days) - 1
-    rows = (
-        rows.join(calendar, on="session", how="inner")
-        .sort("ticker", "session", "known_at", "volume", "close", "high", "low", "open")
-        .unique(["ticker", "session"], keep="last", maintain_order=True)
-    )
+    rows = _newest_versions(rows.join(calendar, on="session", how="inner", maintain_order="left"))
     rows = trend_of(rows, "slot", config.span_factor)
     close, slot = pl.col("close"), pl.col("slot")
     ranges = true_range(pl.col("high"), pl.col("low"), close.shift(1))
@@ -116,3 +112,13 @@ def daily_state(daily_bars: pl.DataFrame, day: date, config: FeatureConfig) -> p
         )
         .select(DAILY_COLUMNS)
     )
+
+
+def _newest_versions(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row per ticker and session, the one known last, sorted by both. Sorted rows are not sorted again."""
+    ticker, slot = pl.col("ticker"), pl.col("slot")
+    ascending = (ticker > ticker.shift(1)) | ((ticker == ticker.shift(1)) & (slot > slot.shift(1)))
+    if rows.select(ascending.slice(1).all()).item():
+        return rows
+    ordered = rows.sort("ticker", "slot", "known_at", "volume", "close", "high", "low", "open")
+    return ordered.unique(["ticker", "slot"], keep="last", maintain_order=True)
