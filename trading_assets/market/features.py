@@ -20,6 +20,7 @@ from trading_assets.market.bars import MINUTE_US, instants, latest_versions, loc
 from trading_assets.market.config import FeatureConfig
 from trading_assets.market.frames import FEATURES, conform, empty
 from trading_assets.market.sessions import MINUTE, Session
+from trading_assets.market.splits import adjusted
 from trading_assets.market.timeframes import (
     INTRADAY,
     completed_at,
@@ -58,6 +59,7 @@ def compute_features(
     sessions: Sequence[Session],
     as_ofs: Sequence[datetime],
     config: FeatureConfig,
+    splits: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """``FEATURES`` rows of the decisions at ``as_ofs``, sorted by ``as_of`` and ticker.
 
@@ -71,6 +73,8 @@ def compute_features(
     session time (20 bars: 60 minutes), and never NaN. ``volume_ratio`` is also null if its window mixes feeds.
     Session VWAP weighs each bar's own VWAP (its (high + low + close) / 3 where the feed gives none) by volume.
     The values for one instant are the same whether it is computed alone or with others, given the same first session.
+    ``splits`` (``splits.SPLITS``; none by default) that are in force in the last session and were known at its open
+    turn earlier bars into its shares; one that becomes known later counts from the next session.
     Raises ``ValueError`` on naive, unordered or foreign instants.
     """
     if not sessions:
@@ -88,6 +92,9 @@ def compute_features(
     sound = bars.filter(usable()).select(_COLUMNS)
     tickers = pl.Enum(sound.get_column("ticker").unique().sort())
     sound = sound.with_columns(pl.col("ticker").cast(tickers), pl.col("volume").cast(pl.Float64))
+    if splits is not None:
+        splits = splits.filter(pl.col("known_at") <= today.open)
+        sound, daily_bars = adjusted(sound, splits, today.day), adjusted(daily_bars, splits, today.day)
     material = _when_seen(locate(sound, sessions), seen_at)
     daily_bars = daily_bars.with_columns(pl.col("ticker").cast(tickers, strict=False)).drop_nulls("ticker")
     daily = daily_bars.with_columns(_index_seen(seen_at, daily_bars.get_column("known_at")).alias("seen")).filter(
