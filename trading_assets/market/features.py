@@ -7,7 +7,7 @@ belong here: scores, directions, anything that decides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import ceil
@@ -20,6 +20,7 @@ from trading_assets.market.bars import MINUTE_US, instants, latest_versions, loc
 from trading_assets.market.config import FeatureConfig
 from trading_assets.market.frames import FEATURES, conform, empty
 from trading_assets.market.sessions import MINUTE, Session
+from trading_assets.market.splits import adjusted
 from trading_assets.market.timeframes import (
     INTRADAY,
     completed_at,
@@ -37,6 +38,8 @@ VOL_SHORT, VOL_LONG = 30, 120
 _COLUMNS = ("ticker", "ts", "open", "high", "low", "close", "volume", "vwap", "feed", "known_at")
 #: A standard deviation of returns below this is rounding of a price that did not move.
 _FLAT = 1e-9
+#: Bars that are worked on at a time.
+_PORTION = 400_000
 
 
 def floor_minute(instant: datetime) -> datetime:
@@ -56,6 +59,7 @@ def compute_features(
     sessions: Sequence[Session],
     as_ofs: Sequence[datetime],
     config: FeatureConfig,
+    splits: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """``FEATURES`` rows of the decisions at ``as_ofs``, sorted by ``as_of`` and ticker.
 
@@ -69,6 +73,8 @@ def compute_features(
     session time (20 bars: 60 minutes), and never NaN. ``volume_ratio`` is also null if its window mixes feeds.
     Session VWAP weighs each bar's own VWAP (its (high + low + close) / 3 where the feed gives none) by volume.
     The values for one instant are the same whether it is computed alone or with others, given the same first session.
+    ``splits`` (``splits.SPLITS``; none by default) that are in force in the last session and were known at its open
+    turn earlier bars into its shares; one that becomes known later counts from the next session.
     Raises ``ValueError`` on naive, unordered or foreign instants.
     """
     if not sessions:
@@ -86,6 +92,9 @@ def compute_features(
     sound = bars.filter(usable()).select(_COLUMNS)
     tickers = pl.Enum(sound.get_column("ticker").unique().sort())
     sound = sound.with_columns(pl.col("ticker").cast(tickers), pl.col("volume").cast(pl.Float64))
+    if splits is not None:
+        splits = splits.filter(pl.col("known_at") <= today.open)
+        sound, daily_bars = adjusted(sound, splits, today.day), adjusted(daily_bars, splits, today.day)
     material = _when_seen(locate(sound, sessions), seen_at)
     daily_bars = daily_bars.with_columns(pl.col("ticker").cast(tickers, strict=False)).drop_nulls("ticker")
     daily = daily_bars.with_columns(_index_seen(seen_at, daily_bars.get_column("known_at")).alias("seen")).filter(
@@ -100,9 +109,9 @@ def compute_features(
     disturbed = late.get_column("ticker").unique()
     parts = []
     calm = material.filter(~pl.col("ticker").is_in(disturbed.implode())) if len(disturbed) else material
-    if not calm.is_empty():
-        calm_daily = daily.filter(~pl.col("ticker").is_in(disturbed.implode()))
-        parts.append(_pass(calm, calm_daily, sessions, moments, config))
+    calm_daily = daily.filter(~pl.col("ticker").is_in(disturbed.implode())) if len(disturbed) else daily
+    for some, some_daily in _by_tickers(calm, calm_daily):
+        parts.append(_pass(some, some_daily, sessions, moments, config))
     if len(disturbed):
         # Between two instants at which something late became visible, every instant sees the same past: one pass.
         shaken = material.filter(pl.col("ticker").is_in(disturbed.implode()))
@@ -115,7 +124,28 @@ def compute_features(
                 parts.append(_pass(view, view_daily, sessions, moments[start:stop], config))
     if not parts:
         return empty(FEATURES)
-    return conform(pl.concat(parts).sort("as_of", "ticker"), FEATURES, "features")
+    rows = pl.concat(parts)
+    # One key of whole numbers sorts faster than two columns; the codes of the tickers are in their order.
+    key = pl.col("as_of").rank("dense").cast(pl.Int64) * len(tickers.categories) + pl.col("ticker").to_physical()
+    rows = rows[rows.select(key.arg_sort()).to_series()]
+    return conform(rows, FEATURES, "features")
+
+
+def _by_tickers(bars: pl.DataFrame, daily: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """The frames in portions of whole tickers, of about ``_PORTION`` bars each: all intermediate columns exist for one
+    portion at a time."""
+    if bars.height <= _PORTION:
+        if not bars.is_empty():
+            yield bars, daily
+        return
+    tickers = bars.get_column("ticker").unique()
+    share = max(1, len(tickers) * _PORTION // bars.height)
+    code = pl.col("ticker").to_physical()
+    for first in range(0, len(tickers.dtype.categories), share):
+        chosen = (code >= first) & (code < first + share)
+        some = bars.filter(chosen)
+        if not some.is_empty():
+            yield some, daily.filter(chosen)
 
 
 def _index_seen(seen_at: pl.Series, known_at: pl.Series) -> pl.Series:
@@ -150,11 +180,11 @@ def _pass(
     minute = minute.with_columns((pl.col("ts") + MINUTE).alias("end"))
     frame = _with_timeframes(minute, bars, sessions, config)
     frame = frame.join(daily_state(daily, sessions[-1].day, config), on="ticker", how="left")
-    gap = pl.col("session_open") / pl.col("previous_close") - 1
+    # Times the reciprocal: the same last digit for one ticker alone as for many (see ``_session_features``).
+    gap = pl.col("session_open") * (1 / pl.col("previous_close")) - 1
     return (
         frame.with_columns(pl.col("rv_rank_sessions").fill_null(0), gap.alias("gap"))
         .with_columns(mtf_alignment(config.timeframe_weights).alias("mtf_alignment"))
-        .with_columns(pl.col("ticker").cast(pl.String()))
         .select(list(FEATURES))
     )
 
@@ -195,7 +225,6 @@ def _minute_features(bars: pl.DataFrame, sessions: Sequence[Session], config: Fe
         "return_vol_120": returns.rolling_std(VOL_LONG).gather(newest_return),
         "oldest_30": return_at.shift(VOL_SHORT - 1).gather(newest_return),
         "oldest_120": return_at.shift(VOL_LONG - 1).gather(newest_return),
-        "close_60": close.shift(PERFORMANCE_WINDOW),
         "donchian_high20": pl.col("high").rolling_max(DONCHIAN_WINDOW).shift(1),
         "donchian_low20": pl.col("low").rolling_min(DONCHIAN_WINDOW).shift(1),
     }
@@ -205,17 +234,26 @@ def _minute_features(bars: pl.DataFrame, sessions: Sequence[Session], config: Fe
         config.macd_slow + config.macd_signal - 2, config.bollinger_window - 1, config.volume_window,
         PERFORMANCE_WINDOW, DONCHIAN_WINDOW,
     }  # fmt: skip
-    windows |= {f"slot_{back}": ordinal.shift(back) for back in sorted(backs)}
     if bars.get_column("feed").n_unique() > 1:
         changes = pl.col("feed").ne_missing(pl.col("feed").shift(1)).cast(pl.Int64).cum_sum()
         windows["unmixed"] = changes == changes.shift(config.volume_window)
     else:
         windows["unmixed"] = pl.lit(True)
     frame = material.with_columns(*(window.over("ticker").alias(name) for name, window in windows.items()))
+    # Not by group: a shift is exact anywhere, and where it leaves the ticker it is null.
+    slots = {f"slot_{back}": _shifted(ordinal, back) for back in backs} | {
+        "close_60": _shifted(close, PERFORMANCE_WINDOW)
+    }
+    frame = frame.with_columns(**slots)
     signal = ind.ema(pl.col("macd"), config.macd_signal).over("ticker")
     frame = frame.with_columns(signal.alias("macd_signal")).filter(pl.col("session_no") == len(sessions) - 1)
     frame = frame.with_columns(*_narrow_windows(config), *_session_features())
     return frame.with_columns(*_derived())
+
+
+def _shifted(column: pl.Expr, bars: int) -> pl.Expr:
+    """The value ``bars`` rows before, null where that row is another ticker's."""
+    return pl.when(pl.col("ticker") == pl.col("ticker").shift(bars)).then(column.shift(bars))
 
 
 def _narrow_windows(config: FeatureConfig) -> list[pl.Expr]:
@@ -257,7 +295,8 @@ def _narrow_windows(config: FeatureConfig) -> list[pl.Expr]:
 def _session_features() -> list[pl.Expr]:
     """Session VWAP and open, on a frame of one session's bars per ticker."""
     own = pl.col("vwap")
-    typical = (pl.col("high") + pl.col("low") + pl.col("close")) / 3
+    # Times a third: polars divides one row by a number in another way than many, in the last digit.
+    typical = (pl.col("high") + pl.col("low") + pl.col("close")) * (1 / 3)
     price = pl.when(own.is_finite() & (own > 0)).then(own).otherwise(typical)
     traded = pl.col("volume").cum_sum()
     vwap = pl.when(traded > 0).then((price * pl.col("volume")).cum_sum() / traded)
@@ -300,8 +339,9 @@ def _with_timeframes(
             values += ["atr", "atr_until"]
         frame = completed_at(frame, trends, values)
         earlier = slots_before(sessions, minutes)[-1]
-        ends = [int((end - today.open) / MINUTE) for end in frame.get_column("end").to_list()]
-        newest = pl.Series("newest", [earlier + completed_slots(today, minutes, end) - 1 for end in ends], pl.Int64())
+        # By minutes after the open at which the deciding bar ends.
+        complete = [earlier + completed_slots(today, minutes, end) - 1 for end in range(today.minutes + 1)]
+        newest = pl.Series("newest", complete, pl.Int64()).gather(frame.get_column("minute_no") + 1)
         frame = frame.with_columns(newest).with_columns(
             pl.when(pl.col("trend_until") >= pl.col("newest")).then(pl.col("trend")).alias(column)
         )

@@ -1,7 +1,7 @@
 """What daily bars say about a ticker before today's session: trend, average range, rank of realised volatility.
 
 What belongs here: numbers of completed sessions only. Implied volatility is in ``context`` (index) and with the option
-chains. Bars are taken as stored; a split is not adjusted here.
+chains. Bars are taken as stored unless splits are given (``splits.adjusted``).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import polars as pl
 from trading_assets.market.config import FeatureConfig
 from trading_assets.market.indicators import atr, span_within, true_range
 from trading_assets.market.sessions import sessions_between
+from trading_assets.market.splits import adjusted
 from trading_assets.market.timeframes import trend_of
 
 #: The median's length is part of the column name ``daily_atr_pct_median60``.
@@ -36,11 +37,13 @@ def usable_daily() -> pl.Expr:
     return (sound & (pl.col("high") >= pl.col("low")) & pl.col("known_at").is_not_null()).fill_null(False)
 
 
-def daily_state(daily_bars: pl.DataFrame, day: date, config: FeatureConfig) -> pl.DataFrame:
+def daily_state(
+    daily_bars: pl.DataFrame, day: date, config: FeatureConfig, splits: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """One row per ticker: what its daily bars of the sessions before ``day`` say.
 
     ``daily_bars`` has the columns of ``frames.DAILY_BARS``; of several versions of a bar the one known last counts, so
-    the caller cuts by knowledge time first. Columns:
+    the caller cuts by knowledge time first, ``splits`` (``splits.SPLITS``; none by default) too. Columns:
 
     - ``trend_1d``: trend state of the last session (close, 20 and 50 sessions);
     - ``daily_atr_pct``: Wilder's average true range of the daily bars / close, a fraction;
@@ -53,6 +56,8 @@ def daily_state(daily_bars: pl.DataFrame, day: date, config: FeatureConfig) -> p
     Anything whose window has too few bars, or reaches back over more than ``span_factor`` times its length in
     sessions, is null. Realised-volatility rank as in rank (not percentile) definitions of IV rank.
     """
+    if splits is not None:
+        daily_bars = adjusted(daily_bars, splits, day)
     rows = daily_bars.filter(usable_daily() & (pl.col("session") < day))
     if rows.is_empty():
         return pl.DataFrame(
@@ -73,11 +78,7 @@ def daily_state(daily_bars: pl.DataFrame, day: date, config: FeatureConfig) -> p
         {"slot": pl.Int64()}
     )
     newest = len(days) - 1
-    rows = (
-        rows.join(calendar, on="session", how="inner")
-        .sort("ticker", "session", "known_at", "volume", "close", "high", "low", "open")
-        .unique(["ticker", "session"], keep="last", maintain_order=True)
-    )
+    rows = _newest_versions(rows.join(calendar, on="session", how="inner", maintain_order="left"))
     rows = trend_of(rows, "slot", config.span_factor)
     close, slot = pl.col("close"), pl.col("slot")
     ranges = true_range(pl.col("high"), pl.col("low"), close.shift(1))
@@ -116,3 +117,13 @@ def daily_state(daily_bars: pl.DataFrame, day: date, config: FeatureConfig) -> p
         )
         .select(DAILY_COLUMNS)
     )
+
+
+def _newest_versions(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row per ticker and session, the one known last, sorted by both. Sorted rows are not sorted again."""
+    ticker, slot = pl.col("ticker"), pl.col("slot")
+    ascending = (ticker > ticker.shift(1)) | ((ticker == ticker.shift(1)) & (slot > slot.shift(1)))
+    if rows.select(ascending.slice(1).all()).item():
+        return rows
+    ordered = rows.sort("ticker", "slot", "known_at", "volume", "close", "high", "low", "open")
+    return ordered.unique(["ticker", "slot"], keep="last", maintain_order=True)

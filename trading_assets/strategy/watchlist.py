@@ -7,13 +7,14 @@ unknown has no score and cannot enter; a member without a score keeps its last o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from trading_assets.domain.values import Direction
-from trading_assets.market.frames import WATCHLIST, empty
+from trading_assets.market.frames import INSTANT, WATCHLIST, empty
 from trading_assets.market.sessions import MINUTE, Session
 from trading_assets.strategy.confidence import with_base
 from trading_assets.strategy.config_signals import NewsViewConfig, SignalConfig, WatchlistConfig
@@ -21,6 +22,7 @@ from trading_assets.strategy.news_view import aggregate_sentiment
 
 #: ``direction`` of a ticker whose price and trend give none.
 NO_DIRECTION = "NONE"
+_FACTORS = ("technical", "volume_factor", "sentiment_factor", "performance_factor")
 _DIRECTIONS = {1: Direction.BULLISH.value, -1: Direction.BEARISH.value, 0: NO_DIRECTION}
 
 
@@ -56,20 +58,12 @@ def watchlist_over(
     ``features`` and ``sentiment`` are the session's stored frames; ``previous`` holds earlier watchlist rows, of which
     only the newest decision counts.
     """
-    state = _newest(previous)
-    views = aggregate_sentiment(sentiment, as_ofs, news)
-    parts = []
-    for as_of in as_ofs:
-        state = update_watchlist(
-            features.filter(pl.col("as_of") == as_of),
-            views.filter(pl.col("as_of") == as_of),
-            state,
-            as_of,
-            config,
-            signals,
-        )
-        parts.append(state)
-    return pl.concat(parts) if parts else empty(WATCHLIST)
+    if not as_ofs:
+        return empty(WATCHLIST)
+    moments = pl.DataFrame({"as_of": list(as_ofs)}, schema={"as_of": INSTANT})
+    views = aggregate_sentiment(sentiment, as_ofs, news).select("as_of", "ticker", "sentiment")
+    rows = features.join(moments, on="as_of", how="semi").join(views, on=["as_of", "ticker"], how="left")
+    return _decide(_scores(rows, config, signals), _newest(previous), as_ofs, config)
 
 
 def update_watchlist(
@@ -85,25 +79,9 @@ def update_watchlist(
     Enter at rank <= 30 with a score >= 0.30; leave below 0.25, when thirty better ones are there, or after 30 minutes
     without features or with one that lacks a factor. Until then such a member keeps its last score and factors.
     """
-    scored = _scores(features, news, config, signals)
-    before = {row["ticker"]: row for row in previous.filter("member").to_dicts()}
-    silent = {**dict.fromkeys(before, "no features"), **dict.fromkeys(scored["ticker"], "a factor is unknown")}
-    judged = [row for row in scored.to_dicts() if row["score"] is not None or row["ticker"] not in before]
-    rows = [_judge(row, before.get(row["ticker"]), as_of, config) for row in judged]
-    present = {row["ticker"] for row in rows}
-    rows += [
-        _without_score(row, silent[ticker], as_of, config)
-        for ticker, row in sorted(before.items())
-        if ticker not in present
-    ]
-    rows.sort(key=lambda row: (not row["member"], -(row["score"] if row["score"] is not None else -1), row["ticker"]))
-    for position, row in enumerate(rows):
-        row["rank"] = position + 1
-        if row["member"] and position >= config.size:
-            row.update(
-                member=False, entered_at=None, reason=f"rank {position + 1}: {config.size} better ones are there"
-            )
-    return pl.DataFrame(rows, schema=WATCHLIST)
+    rows = features.join(news.select("ticker", "sentiment"), on="ticker", how="left")
+    rows = rows.with_columns(pl.lit(as_of, dtype=INSTANT).alias("as_of"))
+    return _decide(_scores(rows, config, signals), previous, [as_of], config)
 
 
 def _newest(previous: pl.DataFrame | None) -> pl.DataFrame:
@@ -112,17 +90,20 @@ def _newest(previous: pl.DataFrame | None) -> pl.DataFrame:
     return previous.filter(pl.col("as_of") == pl.col("as_of").max())
 
 
-def _scores(features: pl.DataFrame, news: pl.DataFrame, config: WatchlistConfig, signals: SignalConfig) -> pl.DataFrame:
+def _scores(rows: pl.DataFrame, config: WatchlistConfig, signals: SignalConfig) -> pl.DataFrame:
+    """Score, factors and direction of each feature row, by instant and ticker."""
     sign = pl.col("sign")
-    rows = with_base(features, signals).join(news.select("ticker", "sentiment"), on="ticker", how="left")
     return (
-        rows.with_columns(
+        with_base(rows, signals)
+        .with_columns(
             technical=pl.col("base"),
-            volume_factor=(pl.col("volume_ratio") / config.full_volume_ratio).clip(0, 1),
+            # Times the reciprocal: polars divides one row by a number in another way than many, in the last digit.
+            volume_factor=(pl.col("volume_ratio") * (1 / config.full_volume_ratio)).clip(0, 1),
             sentiment_factor=pl.when(pl.col("sentiment").is_null())
             .then(0.5)
             .otherwise((0.5 + 0.5 * sign * pl.col("sentiment")).clip(0, 1)),
-            performance_factor=(0.5 + sign * pl.col("return_60") / config.full_return).clip(0, 1),
+            performance_factor=(0.5 + sign * pl.col("return_60") * (1 / config.full_return)).clip(0, 1),
+            direction=sign.replace_strict(_DIRECTIONS, default=NO_DIRECTION, return_dtype=pl.String()),
         )
         .with_columns(
             score=config.weight_technical * pl.col("technical")
@@ -130,45 +111,161 @@ def _scores(features: pl.DataFrame, news: pl.DataFrame, config: WatchlistConfig,
             + config.weight_sentiment * pl.col("sentiment_factor")
             + config.weight_performance * pl.col("performance_factor")
         )
-        .select("ticker", "sign", "score", "technical", "volume_factor", "sentiment_factor", "performance_factor")
-        .sort("score", "ticker", descending=[True, False], nulls_last=True)
+        .select("as_of", "ticker", "score", "direction", *_FACTORS)
+        .sort("as_of", "ticker")
+        .with_row_index("row")
     )
 
 
-def _judge(
-    row: dict[str, Any], before: dict[str, Any] | None, as_of: datetime, config: WatchlistConfig
-) -> dict[str, Any]:
-    score = row["score"]
-    if score is None:
-        member, reason = False, "no score: a factor is unknown"
-    elif before is None:
-        member = score >= config.enter_score
-        reason = "entered" if member else f"score {score:.2f} is below {config.enter_score:.2f}"
-    else:
-        member = score >= config.leave_score
-        reason = "stays" if member else f"left: score {score:.2f} is below {config.leave_score:.2f}"
-    return {
-        **{name: row[name] for name in ("ticker", "score", "technical", "volume_factor")},
-        **{name: row[name] for name in ("sentiment_factor", "performance_factor")},
-        "as_of": as_of,
-        "rank": None,
-        "direction": NO_DIRECTION if row["sign"] is None else _DIRECTIONS[row["sign"]],
-        "member": member,
-        "entered_at": (before["entered_at"] if before is not None else as_of) if member else None,
-        "last_feature_at": as_of,
-        "reason": reason,
-    }
+@dataclass(slots=True)
+class _Verdict:
+    """What one decision says about one ticker that is or was a member; ``listed``: a member before the list is cut.
+
+    ``row`` is its scored row; without one, ``kept`` is the last row that had a score.
+    """
+
+    ticker: str
+    score: float | None
+    listed: bool
+    member: bool
+    entered_at: datetime | None
+    last_feature_at: datetime
+    reason: str
+    row: int | None
+    kept: dict[str, Any] | None = None
+    as_of: datetime | None = None
 
 
-def _without_score(before: dict[str, Any], why: str, as_of: datetime, config: WatchlistConfig) -> dict[str, Any]:
-    silent = as_of - before["last_feature_at"]
-    stays = silent < timedelta(minutes=config.retention_minutes)
-    minutes = silent / MINUTE
-    return {
-        **before,
-        "as_of": as_of,
-        "rank": None,
-        "member": stays,
-        "entered_at": before["entered_at"] if stays else None,
-        "reason": f"{'stays' if stays else 'left'}: {why} for {minutes:.0f} min",
+@dataclass(slots=True)
+class _Course:
+    """The verdicts of successive decisions, and the members after the newest of them."""
+
+    config: WatchlistConfig
+    scored: pl.DataFrame
+    members: dict[str, _Verdict]
+    verdicts: list[_Verdict] = field(default_factory=list)
+    #: Scored rows that say nothing because the member's last score is kept instead.
+    replaced: list[int] = field(default_factory=list)
+
+    def decide(self, as_of: datetime, at: dict[str, tuple[int, float | None]], entering: Sequence[_Verdict]) -> None:
+        """The decision at ``as_of``: ``at`` finds a ticker's scored row, ``entering`` would enter if not yet in."""
+        before = self.members
+        verdicts = [verdict for verdict in entering if verdict.ticker not in before]
+        for ticker, member in before.items():
+            row, score = at.get(ticker, (None, None))
+            if row is not None and score is not None:
+                verdicts.append(self._stay(member, row, score, as_of))
+            else:
+                verdicts.append(self._keep(member, "no features" if row is None else "a factor is unknown", as_of))
+                self.replaced += [] if row is None else [row]
+        listed = [verdict for verdict in verdicts if verdict.listed]
+        listed.sort(key=lambda v: (-(v.score if v.score is not None else -1), v.ticker))
+        size = self.config.size
+        for position, verdict in enumerate(listed[size:], size + 1):
+            verdict.member, verdict.entered_at = False, None
+            verdict.reason = f"rank {position}: {size} better ones are there"
+        self.verdicts += verdicts
+        self.members = {verdict.ticker: verdict for verdict in listed[:size]}
+
+    def _stay(self, member: _Verdict, row: int, score: float, as_of: datetime) -> _Verdict:
+        stays = score >= self.config.leave_score
+        reason = "stays" if stays else f"left: score {score:.2f} is below {self.config.leave_score:.2f}"
+        entered_at = member.entered_at if stays else None
+        return _Verdict(member.ticker, score, stays, stays, entered_at, as_of, reason, row)
+
+    def _keep(self, member: _Verdict, why: str, as_of: datetime) -> _Verdict:
+        silent = as_of - member.last_feature_at
+        stays = silent < timedelta(minutes=self.config.retention_minutes)
+        kept = member.kept if member.row is None else self.scored.row(member.row, named=True)
+        return _Verdict(
+            member.ticker,
+            member.score,
+            stays,
+            stays,
+            member.entered_at if stays else None,
+            member.last_feature_at,
+            f"{'stays' if stays else 'left'}: {why} for {silent / MINUTE:.0f} min",
+            None,
+            kept,
+            as_of,
+        )
+
+
+def _decide(
+    scored: pl.DataFrame, previous: pl.DataFrame, as_ofs: Sequence[datetime], config: WatchlistConfig
+) -> pl.DataFrame:
+    """The decisions at ``as_ofs``, each building on the one before; ``scored`` is sorted by instant and ticker.
+
+    Only where a ticker is or was a member does its row depend on others. Those few are judged one by one, all the
+    rest at once.
+    """
+    members = {
+        row["ticker"]: _Verdict(
+            row["ticker"], row["score"], True, True, row["entered_at"], row["last_feature_at"], row["reason"], None, row
+        )
+        for row in previous.filter("member").to_dicts()
     }
+    course = _Course(config, scored, members)
+    tickers, scores = scored["ticker"].to_list(), scored["score"].to_list()
+    moments = pl.Series(as_ofs, dtype=INSTANT).to_physical()
+    starts, stops = (
+        scored["as_of"].to_physical().search_sorted(moments, side=side).to_list() for side in ("left", "right")
+    )
+    enter = scored["score"] >= config.enter_score
+    for as_of, start, stop in zip(as_ofs, starts, stops, strict=True):
+        rows = range(start, stop)
+        at = dict(zip(tickers[start:stop], zip(rows, scores[start:stop], strict=True), strict=True))
+        chosen = (enter[start:stop].arg_true() + start).to_list()
+        course.decide(
+            as_of,
+            at if course.members else {},
+            [_Verdict(tickers[row], scores[row], True, True, as_of, as_of, "entered", row) for row in chosen],
+        )
+    return _rows(course)
+
+
+def _rows(course: _Course) -> pl.DataFrame:
+    """``WATCHLIST`` rows: strangers by their score alone, the others as their verdicts say."""
+    config, scored = course.config, course.scored
+    judged = [verdict for verdict in course.verdicts if verdict.row is not None]
+    names = ("row", "listed", "member", "entered_at", "reason")
+    types = {
+        "row": scored.schema["row"],
+        "listed": pl.Boolean(),
+        "member": pl.Boolean(),
+        "entered_at": INSTANT,
+        "reason": pl.String(),
+    }
+    verdicts = pl.DataFrame({name: [getattr(v, name) for v in judged] for name in names}, schema=types)
+    left_out = pl.Series(course.replaced, dtype=scored.schema["row"])
+    low = f"is below {config.enter_score:.2f}"
+    said = ["no score: a factor is unknown" if x is None else f"score {x:.2f} {low}" for x in scored["score"].to_list()]
+    present = (
+        scored.with_columns(said=pl.Series(said, dtype=pl.String()))
+        .filter(~pl.col("row").is_in(left_out.implode()))
+        .join(verdicts, on="row", how="left")
+        .with_columns(
+            pl.col("listed", "member").fill_null(value=False),
+            pl.col("reason").fill_null(pl.col("said")),
+            last_feature_at=pl.col("as_of"),
+            rank=pl.lit(None, WATCHLIST["rank"]),
+        )
+    )
+    absent = [
+        {
+            **(verdict.kept or {}),
+            **{name: getattr(verdict, name) for name in (*names[1:], "as_of", "last_feature_at")},
+            "rank": None,
+        }
+        for verdict in course.verdicts
+        if verdict.row is None
+    ]
+    order = [*WATCHLIST, "listed"]
+    silent = pl.DataFrame(
+        [{name: row[name] for name in order} for row in absent], schema={**WATCHLIST, "listed": pl.Boolean()}
+    )
+    rows = pl.concat([present.select(order), silent]).sort(
+        "as_of", "listed", "score", "ticker", descending=[False, True, True, False], nulls_last=True
+    )
+    rank = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("as_of")
+    return rows.with_columns(rank=rank).select(list(WATCHLIST))

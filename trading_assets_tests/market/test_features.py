@@ -406,3 +406,30 @@ def test_a_ticker_does_not_see_another() -> None:
     instants = every_minute(sessions[-1])[::29]
     together = features(bars, daily, sessions, instants).filter(pl.col("ticker") == "BBB")
     assert together.equals(features(bars.filter(pl.col("ticker") == "BBB"), daily, sessions, instants))
+
+
+# --- portions ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("portion", [1, 900, 2500])
+def test_tickers_worked_on_in_portions_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch, portion: int) -> None:
+    sessions = sessions_ending(DAY, 2)
+    tickers = [f"T{n}" for n in range(5)]
+    bars = minute_bars(tickers, sessions, gap_share=0.1, revised_share=0.002)
+    daily = daily_bars(tickers, sessions[-2].day, 80)
+    instants = every_minute(sessions[-1])[::7]
+    whole = features(bars, daily, sessions, instants)
+    monkeypatch.setattr("trading_assets.market.features._PORTION", portion)
+    assert features(bars, daily, sessions, instants).equals(whole)
+    assert features(bars, daily.sample(fraction=1, shuffle=True, seed=2), sessions, instants).equals(whole)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_ticker_alone_has_the_same_last_digit_as_among_many(seed: int) -> None:
+    sessions = sessions_ending(DAY, 2)
+    bars = minute_bars(TICKERS, sessions, seed=seed).with_columns(vwap=pl.lit(None, pl.Float64))
+    daily = daily_bars(TICKERS, sessions[-2].day, 80, seed=seed)
+    together = features(bars, daily, sessions, [at(0, sessions)])
+    for ticker in TICKERS:
+        own = pl.col("ticker") == ticker
+        assert features(bars.filter(own), daily.filter(own), sessions, [at(0, sessions)]).equals(together.filter(own))

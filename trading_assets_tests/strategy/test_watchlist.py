@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from random import Random
 from typing import Any
 
 import polars as pl
@@ -216,3 +217,74 @@ def test_no_instants_give_no_rows() -> None:
 def test_a_wrong_configuration_is_refused(values: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         WatchlistConfig.model_validate(values)
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+
+
+def plain_rule(
+    scored: dict[str, float | None], before: dict[str, dict[str, Any]], as_of: datetime, size: int
+) -> dict[str, dict[str, Any]]:
+    """Membership at one instant, ticker by ticker, as the rule is told."""
+    told: dict[str, dict[str, Any]] = {}
+    for ticker in sorted(scored.keys() | before.keys()):
+        score, was = scored.get(ticker), before.get(ticker)
+        if score is not None:
+            member = score >= (CONFIG.enter_score if was is None else CONFIG.leave_score)
+            told[ticker] = {"score": score, "member": member, "seen": as_of, "since": was["since"] if was else as_of}
+        elif was is not None:
+            stays = as_of - was["seen"] < timedelta(minutes=CONFIG.retention_minutes)
+            told[ticker] = {**was, "member": stays}
+        else:
+            told[ticker] = {"score": None, "member": False, "seen": as_of, "since": as_of}
+    order = sorted(told, key=lambda t: (not told[t]["member"], -(told[t]["score"] or 0.0), t))
+    for rank, ticker in enumerate(order, start=1):
+        told[ticker] = {**told[ticker], "rank": rank, "member": told[ticker]["member"] and rank <= size}
+    return told
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_day_at_once_follows_the_rule_told_ticker_by_ticker(seed: int) -> None:
+    random = Random(seed)
+    config = CONFIG.model_copy(update={"size": random.choice([3, 8])})
+    moments = [AS_OF + n * MINUTE * 5 for n in range(14)]
+    rows = [
+        feature(
+            moment,
+            ticker=f"T{number:02d}",
+            volume_ratio=None if random.random() < 0.15 else random.uniform(0, 1.6),
+            return_60=random.uniform(-0.02, 0.01),
+            mtf_alignment=random.uniform(-0.8, 0.6),
+        )
+        for moment in moments
+        for number in range(14)
+        if random.random() < 0.7
+    ]
+    frame = features(rows)
+    seen = watchlist_over(frame, stories([]), as_ofs=moments, previous=None, config=config, signals=SIGNALS, news=NEWS)
+    before: dict[str, dict[str, Any]] = {}
+    met = set()
+    for moment in moments:
+        now = frame.filter(pl.col("as_of") == moment)
+        alone = update_watchlist(
+            now, aggregate_sentiment(stories([]), [moment], NEWS), empty(WATCHLIST), moment, config, SIGNALS
+        )
+        told = plain_rule(dict(alone.select("ticker", "score").iter_rows()), before, moment, config.size)
+        ours = seen.filter(pl.col("as_of") == moment).to_dicts()
+        assert {row["ticker"]: row["member"] for row in ours} == {t: row["member"] for t, row in told.items()}
+        for row in ours:
+            expected = told[row["ticker"]]
+            assert (row["rank"], row["score"]) == (expected["rank"], expected["score"])
+            assert row["last_feature_at"] == expected["seen"]
+            assert row["entered_at"] == (expected["since"] if row["member"] else None)
+            met.add(row["reason"].split(" ")[0].rstrip(":"))
+        before = {ticker: row for ticker, row in told.items() if row["member"]}
+    assert {"entered", "stays", "rank", "score"} <= met
+
+
+def test_one_row_alone_has_the_same_last_digit_as_among_many() -> None:
+    ratios = [0.1 + 0.0713 * n for n in range(40)]
+    many = update([feature(ticker=f"T{n:02d}", volume_ratio=ratio) for n, ratio in enumerate(ratios)])
+    for number, ratio in enumerate(ratios):
+        alone = update([feature(ticker=f"T{number:02d}", volume_ratio=ratio)])[f"T{number:02d}"]
+        assert alone["volume_factor"] == many[f"T{number:02d}"]["volume_factor"]
