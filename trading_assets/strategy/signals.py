@@ -15,7 +15,7 @@ import polars as pl
 
 from trading_assets.domain.identities import signal_id
 from trading_assets.domain.values import DEFAULT_PRESET, Action, Direction, Signal, Strategy
-from trading_assets.market.frames import DECISIONS, INSTANT, WEBHOOK_INPUTS, conform, empty
+from trading_assets.market.frames import DECISIONS, INSTANT, WEBHOOK_INPUTS, empty
 from trading_assets.strategy.config_signals import NewsViewConfig, SignalConfig
 from trading_assets.strategy.news_view import aggregate_sentiment
 from trading_assets.strategy.rule_sets import RULE_SETS
@@ -42,8 +42,6 @@ _READ = (
     "trend_state",
     "mtf_alignment",
 )
-#: Best first: among signals of one instant, confidence, then watchlist score, then ticker.
-_ORDER = ("as_of", "confidence", "watchlist_score", "ticker", "rule_set")
 _HOLD = Action.HOLD.value
 
 
@@ -89,8 +87,8 @@ def decide(
         .select([pl.col(column).cast(dtype) for column, dtype in DECISIONS.items()])
         for name in sorted(rule_sets)
     ]
-    ranked = pl.concat(judged).sort(_ORDER, descending=[False, True, True, False, False], nulls_last=True)
-    return conform(_identified(_repeated(ranked, recent, config), preset), DECISIONS, "signals")
+    ranked = _ranked(pl.concat(judged))
+    return _identified(_repeated(ranked, recent, config), preset)
 
 
 def to_signal(row: Mapping[str, Any], session: date) -> Signal:
@@ -146,6 +144,21 @@ def _inputs(
     )
 
 
+def _ranked(rows: pl.DataFrame) -> pl.DataFrame:
+    """``rows`` by instant, and within one the best first: confidence, watchlist score, ticker, rule set."""
+    keys = rows.select(
+        "as_of",
+        "confidence",
+        "watchlist_score",
+        # Compared as numbers: texts would be most of the work.
+        *(pl.col(name).cast(pl.Enum(rows[name].unique().sort())) for name in ("ticker", "rule_set")),
+    )
+    order = keys.select(
+        pl.arg_sort_by(keys.columns, descending=[False, True, True, False, False], nulls_last=True)
+    ).to_series()
+    return rows[order]
+
+
 def _repeated(ranked: pl.DataFrame, recent: pl.DataFrame | None, config: SignalConfig) -> pl.DataFrame:
     """``ranked`` with every entry turned into a HOLD that follows one of its kind too soon.
 
@@ -171,17 +184,22 @@ def _repeated(ranked: pl.DataFrame, recent: pl.DataFrame | None, config: SignalC
             last[key] = as_of
     if not silenced:
         return ranked
-    held = pl.DataFrame(silenced, schema={"_row": pl.UInt32, "_reason": pl.String}, orient="row")
+    rows, reasons = zip(*silenced, strict=True)
     return (
-        ranked.with_row_index("_row")
-        .join(held, on="_row", how="left", maintain_order="left")
+        ranked.with_columns(_sparse(ranked.height, rows, reasons).alias("_reason"))
         .with_columns(
             action=pl.when(pl.col("_reason").is_null()).then("action").otherwise(pl.lit(_HOLD)),
             strategy=pl.when(pl.col("_reason").is_null()).then("strategy"),
             reason=pl.coalesce("_reason", "reason"),
         )
-        .drop("_row", "_reason")
+        .drop("_reason")
     )
+
+
+def _sparse(height: int, rows: Sequence[int], texts: Sequence[str]) -> pl.Series:
+    """A column of nulls with ``texts`` at ``rows``."""
+    which = pl.zeros(height, dtype=pl.UInt32, eager=True).scatter(rows, range(1, len(texts) + 1))
+    return pl.Series([None, *texts], dtype=pl.String).gather(which)
 
 
 def _identified(rows: pl.DataFrame, preset: str) -> pl.DataFrame:
@@ -192,5 +210,4 @@ def _identified(rows: pl.DataFrame, preset: str) -> pl.DataFrame:
         return rows
     beside = "" if preset == DEFAULT_PRESET else f"@{preset}"
     ids = [signal_id(f"{version}{beside}", *rest) for version, *rest in acting.iter_rows()]
-    column = pl.Series("signal_id", [None], dtype=pl.String).extend_constant(None, rows.height - 1)
-    return rows.with_columns(column.scatter(acts.arg_true(), ids))
+    return rows.with_columns(_sparse(rows.height, acts.arg_true().to_list(), ids).alias("signal_id"))

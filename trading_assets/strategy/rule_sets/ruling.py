@@ -6,7 +6,7 @@ polars expressions over whole frames; no row is looked at in Python.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -98,34 +98,33 @@ def settled(rows: pl.DataFrame, cases: Sequence[Case]) -> pl.DataFrame:
         code = code.when(case.when).then(_code(position, case))
     rows = rows.with_columns(_code=code.otherwise(_code(len(cases) - 1, cases[-1])).cast(pl.Int32))
     strategies = {n: case.strategy.value for n, case in enumerate(cases) if case.strategy is not None}
-    which, direction = pl.col("_code") // _VARIANTS, direction_of(pl.col("sign"))
-    strategy = _lookup(which, strategies)
-    option = (
-        pl.when(pl.col("sign") == 1)
-        .then(pl.lit(Action.BUY_CALL.value))
-        .otherwise(pl.lit(Action.BUY_PUT.value))
-    )
+    which, sign = pl.col("_code") // _VARIANTS, pl.col("sign")
+    option = pl.when(sign == 1).then(pl.lit(Action.BUY_CALL.value)).otherwise(pl.lit(Action.BUY_PUT.value))
     action = (
-        pl.when(strategy.is_null())
+        pl.when(pl.col("strategy").is_null())
         .then(pl.lit(Action.HOLD.value))
-        .when(strategy == Strategy.STOCK.value)
+        .when(pl.col("strategy") == Strategy.STOCK.value)
         .then(pl.lit(Action.BUY_STOCK.value))
         .otherwise(option)
     )
-    return rows.with_columns(direction=direction, strategy=strategy, action=action, reason=_reason(cases)).drop("_code")
+    return (
+        rows.with_columns(_reasons(rows, cases), direction=direction_of(sign), strategy=_lookup(which, strategies))
+        .with_columns(action=action)
+        .drop("_code")
+    )
 
 
 def _code(position: int, case: Case) -> pl.Expr:
     return pl.lit(position * _VARIANTS) + (pl.lit(0) if case.variant is None else case.variant)
 
 
-def _lookup(key: pl.Expr, values: dict[int, Any], dtype: Any = pl.String) -> pl.Expr:
-    if not values:
-        return pl.lit(None, dtype=dtype)
-    return key.replace_strict(list(values), list(values.values()), default=None, return_dtype=dtype)
+def _lookup(key: pl.Expr, values: Mapping[int, Any], dtype: Any = pl.String) -> pl.Expr:
+    """The value of each key (0 or above); null for a key without one."""
+    table = [values.get(n) for n in range(max(values, default=0) + 1)]
+    return pl.lit(pl.Series(table, dtype=dtype)).gather(pl.when(key < len(table)).then(key))
 
 
-def _reason(cases: Sequence[Case]) -> pl.Expr:
+def _reasons(rows: pl.DataFrame, cases: Sequence[Case]) -> pl.Series:
     """Text, number, text, number, text. Each number is formatted once for all the cases that have one."""
     heads: dict[int, str] = {}
     tails: tuple[dict[int, str], dict[int, str]] = ({}, {})
@@ -138,46 +137,49 @@ def _reason(cases: Sequence[Case]) -> pl.Expr:
         for place, text in enumerate(case.texts[1:]):
             tails[place][first] = text
     code = pl.col("_code")
-    parts = [_lookup(code, heads)]
+    parts: list[pl.Expr | pl.Series] = [_lookup(code, heads)]
     for place in range(2):
         told = {n: case.numbers[place] for n, case in enumerate(cases) if len(case.numbers) > place}
         if told:
-            parts += [_fixed(told), _lookup(code, tails[place])]
-    return pl.concat_str(parts, ignore_nulls=True)
+            parts += [fixed(rows, told), _lookup(code, tails[place])]
+    return rows.select(reason=pl.concat_str(parts, ignore_nulls=True)).to_series()
 
 
-def _fixed(told: dict[int, Number]) -> pl.Expr:
-    """The number of the row's case as text, rounded as ``f"{x:.2f}"`` rounds: by its exact value, ties to even.
+def fixed(rows: pl.DataFrame, told: Mapping[int, Number]) -> pl.Series:
+    """The number of the row's case (by ``_code``) as text, null for a case without one.
 
-    The product with 100 or 1000 is itself rounded and may fall on a tie that the number is not; its error, known
-    exactly (Dekker), then decides.
+    It is rounded as ``f"{x:.2f}"`` rounds: by its exact value, ties to even. The product with 100 or 1000 is itself
+    rounded and may fall on a tie that the number is not; its error, known exactly (Dekker), then decides. One step
+    after the other: an expression that names a step twice would compute it twice.
     """
     which = pl.col("_code") // _VARIANTS
     value: Any = None
     for position, number in told.items():
         value = (pl if value is None else value).when(which == position).then(number.value)
-    size = value.abs()
-    places = {number.places for number in told.values()}
-    scale: pl.Expr = pl.lit(float(10 ** max(places)))
-    if len(places) > 1:
-        scale = _lookup(which, {n: float(10**number.places) for n, number in told.items()}, pl.Float64)
-    product, spread = size * scale, size * _SPLIT
-    high = spread - (spread - size)
-    error = (high * scale - product) + (size - high) * scale
-    whole = product.floor()
-    rest = product - whole
-    odd = (whole / 2).floor() * 2 != whole
-    up = (rest > 0.5) | ((rest == 0.5) & ((error > 0) | ((error == 0) & odd)))
-    units = (whole + up.cast(pl.Float64)).cast(pl.Int64, strict=False)
-    digits = scale.cast(pl.Int64)
-    sign = pl.when(value < 0).then(pl.lit("-")).otherwise(pl.lit(""))
-    if any(number.signed for number in told.values()):
-        signed = _lookup(which, {n: "+" if number.signed else "" for n, number in told.items()})
-        sign = pl.when(value < 0).then(pl.lit("-")).otherwise(signed)
-    text = pl.concat_str(
-        sign,
-        (units // digits).cast(pl.String),
-        pl.lit("."),
-        (units % digits + digits).cast(pl.String).str.slice(1),
+    scale, plus = {n: 10.0**number.places for n, number in told.items()}, {n: "+" for n, x in told.items() if x.signed}
+    steps = rows.select(value=value, scale=_lookup(which, scale, pl.Float64), plus=_lookup(which, plus))
+    steps = steps.with_columns(size=pl.col("value").abs()).with_columns(
+        product=pl.col("size") * pl.col("scale"), spread=pl.col("size") * _SPLIT
     )
-    return pl.when(value.is_finite()).then(text).otherwise(value.cast(pl.String))
+    steps = steps.with_columns(high=pl.col("spread") - (pl.col("spread") - pl.col("size")), whole=pl.col("product").floor())
+    steps = steps.with_columns(
+        rest=pl.col("product") - pl.col("whole"),
+        error=(pl.col("high") * pl.col("scale") - pl.col("product"))
+        + (pl.col("size") - pl.col("high")) * pl.col("scale"),
+        whole=pl.col("whole").cast(pl.Int64, strict=False),
+        scale=pl.col("scale").cast(pl.Int64),
+    )
+    odd = pl.col("whole") % 2 == 1
+    above = (pl.col("error") > 0) | ((pl.col("error") == 0) & odd)
+    up = (pl.col("rest") > 0.5) | ((pl.col("rest") == 0.5) & above)
+    steps = steps.with_columns(units=pl.col("whole") + up.cast(pl.Int64))
+    minus = pl.when(pl.col("value") < 0).then(pl.lit("-")).otherwise(pl.col("plus")).fill_null("")
+    text = pl.concat_str(
+        minus,
+        (pl.col("units") // pl.col("scale")).cast(pl.String),
+        pl.lit("."),
+        (pl.col("units") % pl.col("scale") + pl.col("scale")).cast(pl.String).str.slice(1),
+    )
+    return steps.select(
+        pl.when(pl.col("value").is_finite()).then(text).otherwise(pl.col("value").cast(pl.String))
+    ).to_series()
