@@ -86,7 +86,7 @@ def _with_model(desk: Desk, account: str, position: OpenPosition, market: ExitMa
 
     The volatility is the feed's last one for the contract.
     """
-    now, config = desk.clock.now(), desk.settings.strategy
+    now, config = desk.clock.now(), desk.strategy(account)
     if position.right is None or market.underlying_price is None:
         return market
     if fresh_bid(market, position.symbol, now, config.exits) is not None:

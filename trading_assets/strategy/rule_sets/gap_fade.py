@@ -31,7 +31,7 @@ class GapFade:
     name: str = "gap_fade"
     version: str = "gap_fade-1"
 
-    def judge(self, rows: pl.DataFrame, external: pl.DataFrame, config: SignalConfig) -> pl.DataFrame:  # noqa: ARG002
+    def judge(self, rows: pl.DataFrame, external: pl.DataFrame, config: SignalConfig) -> pl.DataFrame:
         """One judgement per row whose deciding bar lies in the first hour; later rows are not spoken about."""
         rules = config.gap_fade
         first = timedelta(minutes=rules.first_minutes)
@@ -39,8 +39,13 @@ class GapFade:
         rows = rows.filter((pl.col("ts") >= pl.col("_open")) & (pl.col("ts") < pl.col("_open") + first)).drop("_open")
         gap = pl.col("gap")
         rows = rows.with_columns(
-            sign=pl.when(gap >= rules.min_gap).then(-1).when(gap <= -rules.min_gap).then(1).when(gap.is_null())
-            .then(None).otherwise(0),
+            sign=pl.when(gap >= rules.min_gap)
+            .then(-1)
+            .when(gap <= -rules.min_gap)
+            .then(1)
+            .when(gap.is_null())
+            .then(None)
+            .otherwise(0),
         ).with_columns(
             size_factor=((gap.abs() - rules.min_gap) / (rules.full_gap - rules.min_gap)).clip(0, 1),
             turned_factor=((pl.col("close") - pl.col("vwap")).sign() * pl.col("sign") > 0).cast(pl.Float64),
@@ -54,7 +59,7 @@ class GapFade:
         )
         rows = rows.with_columns(
             confidence=pl.when(pl.col("sign") != 0).then(total.clip(0, 1).round(9)),
-            urgent=pl.lit(False),  # noqa: FBT003
+            urgent=pl.lit(False),
             own_factors=pl.struct("gap", "size_factor", "turned_factor", "agreed_factor").struct.json_encode(),
         ).with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in FACTORS)
         return settled(rows, _cases(config))
@@ -81,14 +86,12 @@ def _cases(config: SignalConfig) -> list[Case]:
             (Number(gap * 100, signed=True),),
         ),
         Case(unknown > 0, texts, variant=unknown),
-        Case(
-            pl.lit(config.mode is TradeMode.STOCK_ONLY), ("a gap is faded with options, and the mode is stock_only",)
-        ),
+        Case(pl.lit(config.mode is TradeMode.STOCK_ONLY), ("a gap is faded with options, and the mode is stock_only",)),
         Case(pl.col("trend_state") == 0, ("no trend: no options",)),
         thin_volume(config),
-        acting(CONFIDENCE >= rules.min_confidence, Strategy.DAY_TRADE),
+        acting(rules.min_confidence <= CONFIDENCE, Strategy.DAY_TRADE),
         Case(
-            pl.lit(True),  # noqa: FBT003
+            pl.lit(True),
             ("confidence ", f" is below {rules.min_confidence:g}"),
             (Number(CONFIDENCE, 3),),
         ),

@@ -24,7 +24,7 @@ def acting(when: pl.Expr, strategy: Strategy) -> Case:
 def thin_volume(config: SignalConfig) -> Case:
     """Too little volume for any signal."""
     least = config.min_volume_ratio
-    return Case(RATIO < least, ("volume ratio ", f" is below {least:g}"), (Number(RATIO),))
+    return Case(least > RATIO, ("volume ratio ", f" is below {least:g}"), (Number(RATIO),))
 
 
 def instruments(config: SignalConfig, asked: pl.Expr | None = None) -> list[Case]:
@@ -33,25 +33,23 @@ def instruments(config: SignalConfig, asked: pl.Expr | None = None) -> list[Case
     ``asked`` names the only strategy a row may take, null for any.
     """
     any_option = pl.lit(config.mode is not TradeMode.STOCK_ONLY)
-    options = any_option & (VOL_RATIO <= config.max_vol_ratio)
+    options = any_option & (config.max_vol_ratio >= VOL_RATIO)
     stocks = pl.lit(config.mode is not TradeMode.OPTIONS_ONLY)
 
     def free(strategy: Strategy) -> pl.Expr:
-        return pl.lit(True) if asked is None else asked.is_null() | (asked == strategy.value)  # noqa: FBT003
+        return pl.lit(True) if asked is None else asked.is_null() | (asked == strategy.value)
 
-    day = options & (CONFIDENCE >= config.day_confidence) & (RATIO >= config.day_volume_ratio)
-    stock = stocks & (CONFIDENCE >= config.stock_confidence) & free(Strategy.STOCK)
-    wild = any_option & (VOL_RATIO > config.max_vol_ratio) & (CONFIDENCE >= config.swing_confidence)
+    day = options & (config.day_confidence <= CONFIDENCE) & (config.day_volume_ratio <= RATIO)
+    stock = stocks & (config.stock_confidence <= CONFIDENCE) & free(Strategy.STOCK)
+    wild = any_option & (config.max_vol_ratio < VOL_RATIO) & (config.swing_confidence <= CONFIDENCE)
     needed = config.swing_confidence if config.mode is TradeMode.OPTIONS_ONLY else config.stock_confidence
-    unmet = pl.lit(False) if asked is None else asked.is_not_null()  # noqa: FBT003
+    unmet = pl.lit(False) if asked is None else asked.is_not_null()
     return [
         acting(day & free(Strategy.DAY_TRADE), Strategy.DAY_TRADE),
-        acting(options & (CONFIDENCE >= config.swing_confidence) & free(Strategy.SWING_TRADE), Strategy.SWING_TRADE),
+        acting(options & (config.swing_confidence <= CONFIDENCE) & free(Strategy.SWING_TRADE), Strategy.SWING_TRADE),
         Case(stock & (pl.col("sign") == -1), ("stocks are not sold short",)),
         acting(stock, Strategy.STOCK),
-        Case(
-            wild, ("volatility ratio ", f" exceeds {config.max_vol_ratio:g}: no options"), (Number(VOL_RATIO),)
-        ),
+        Case(wild, ("volatility ratio ", f" exceeds {config.max_vol_ratio:g}: no options"), (Number(VOL_RATIO),)),
         Case(unmet, ("confidence ", " is not enough for the strategy that was asked for"), (Number(CONFIDENCE, 3),)),
-        Case(pl.lit(True), ("confidence ", f" is below {needed:g}"), (Number(CONFIDENCE, 3),)),  # noqa: FBT003
+        Case(pl.lit(True), ("confidence ", f" is below {needed:g}"), (Number(CONFIDENCE, 3),)),
     ]

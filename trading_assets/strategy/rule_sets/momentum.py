@@ -25,7 +25,7 @@ class Momentum:
     name: str = "momentum"
     version: str = "momentum-1"
 
-    def judge(self, rows: pl.DataFrame, external: pl.DataFrame, config: SignalConfig) -> pl.DataFrame:  # noqa: ARG002
+    def judge(self, rows: pl.DataFrame, external: pl.DataFrame, config: SignalConfig) -> pl.DataFrame:
         """One judgement per row: nothing received from outside is looked at."""
         rows = factor.with_base(rows, config).with_columns(
             sentiment_multiplier=factor.sentiment_multiplier(config),
@@ -55,9 +55,7 @@ def _cases(config: SignalConfig) -> list[Case]:
     )
     return [
         Case(sign.is_null(), ("trend or distance to the 20-bar mean is unknown",)),
-        Case(
-            (sign == 0) & (distance.abs() >= config.stretched), ("stretched: ", "% from the 20-bar mean"), percent
-        ),
+        Case((sign == 0) & (distance.abs() >= config.stretched), ("stretched: ", "% from the 20-bar mean"), percent),
         Case((sign == 0) & (trend == 0), ("no trend: close, 20-bar and 50-bar mean are not in order",)),
         Case(sign == 0, ("pulled back too far: ", "% from the 20-bar mean against the trend"), percent),
         Case(unknown > 0, texts, variant=unknown),

@@ -161,7 +161,9 @@ def fixed(rows: pl.DataFrame, told: Mapping[int, Number]) -> pl.Series:
     steps = steps.with_columns(size=pl.col("value").abs()).with_columns(
         product=pl.col("size") * pl.col("scale"), spread=pl.col("size") * _SPLIT
     )
-    steps = steps.with_columns(high=pl.col("spread") - (pl.col("spread") - pl.col("size")), whole=pl.col("product").floor())
+    steps = steps.with_columns(
+        high=pl.col("spread") - (pl.col("spread") - pl.col("size")), whole=pl.col("product").floor()
+    )
     steps = steps.with_columns(
         rest=pl.col("product") - pl.col("whole"),
         error=(pl.col("high") * pl.col("scale") - pl.col("product"))

@@ -52,7 +52,7 @@ class Webhook:
             )
             if rules.sources
             else pl.lit(None, dtype=pl.Float64),
-            urgent=pl.lit(False),  # noqa: FBT003
+            urgent=pl.lit(False),
             own_factors=pl.struct("source", pl.col("received_at").dt.to_string("iso:strict")).struct.json_encode(),
         ).with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in FACTORS)
         return settled(heard, _cases(config))
