@@ -40,7 +40,7 @@ def recorded(path: Path, form: RecordingFormat, index: str) -> pl.DataFrame:
     """The recording's bars as stored ones, with an index of its names where it has none."""
     bars, _ = normalise(pl.read_parquet(path), form)
     if index not in bars["ticker"].unique():
-        bars = pl.concat([bars, composite(bars, index).select(bars.columns).cast(dict(bars.schema))])
+        bars = pl.concat([bars, composite(bars, index).select(bars.columns).cast(bars.schema)])
     known = (pl.col("ts") + MINUTE).cast(INSTANT)
     stored = bars.with_columns(
         known_at=known, known_how=pl.lit("assumed"), feed=pl.lit("sip"), trade_count=None, vwap=None

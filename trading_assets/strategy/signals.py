@@ -61,7 +61,7 @@ def decide(
     preset: str = DEFAULT_PRESET,
     external: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """``DECISIONS`` rows of ``rule_sets`` at each of ``as_ofs`` for the members of the newest watchlist at or before it.
+    """``DECISIONS`` rows of ``rule_sets`` at each of ``as_ofs`` for the members of the newest watchlist by then.
 
     ``features``, ``watchlist``, ``sentiment`` and ``context`` are the session's frames, ``external`` the signals
     received from outside; ``recent`` earlier decisions of the session: within 15 minutes a ticker signals once per rule

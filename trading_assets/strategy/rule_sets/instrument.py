@@ -1,7 +1,7 @@
 """Which instrument a confidence buys: day trade, swing trade, stock, or none, with the reason.
 
-What belongs here: the cases that ``momentum`` and ``webhook`` share. What does not: the confidence itself. The rows have
-``sign``, ``confidence``, ``volume_ratio`` and ``vol_ratio``; what is unknown was held by a case before these.
+What belongs here: the cases that ``momentum`` and ``webhook`` share. What does not: the confidence itself. The rows
+have ``sign``, ``confidence``, ``volume_ratio`` and ``vol_ratio``; what is unknown was held by a case before these.
 """
 
 from __future__ import annotations
