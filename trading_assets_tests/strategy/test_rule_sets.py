@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_assets.market.frames import SENTIMENT, WEBHOOK_INPUTS, empty
@@ -110,6 +110,7 @@ def test_gaps_are_faded_in_the_first_hour_only_and_not_with_stock() -> None:
     assert "stock_only" in faded(SignalConfig(mode=TradeMode.STOCK_ONLY))["reason"]
 
 
+@settings(deadline=None, max_examples=25)
 @given(gap=st.floats(-0.5, 0.5), vwap=st.floats(1, 1000), trend=st.sampled_from([-1, 0, 1]))
 def test_the_confidence_of_a_gap_lies_between_its_start_and_one(gap: float, vwap: float, trend: int) -> None:
     found = faded(gap=gap, vwap=vwap, trend_state=trend)["confidence"]
@@ -194,6 +195,7 @@ GOLDEN = "dde1daf651deb9a4d92d54be1f50319cad4f9fa8f39eb54e0b18c0b9057006fc"
 COUNTED = [("BUY_CALL", 6), ("BUY_STOCK", 3), ("HOLD", 135)]
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=-1e9, max_value=1e9), st.sampled_from([2, 3]))
 def test_a_number_in_a_reason_is_rounded_as_python_rounds(value: float, places: int) -> None:
     frame = pl.DataFrame({"value": [value + 0.0], "_code": [0]}, schema={"value": pl.Float64, "_code": pl.Int32})
