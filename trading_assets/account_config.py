@@ -12,7 +12,9 @@ from trading_assets.broker.transport import check_address
 from trading_assets.domain.connections import BrokerConnection
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.domain.values import Strategy
+from trading_assets.presets import Preset
 from trading_assets.risk.config import AccountLimits
+from trading_assets.strategy.config_signals import check_rule_sets
 from trading_assets.world.paths import WorldKind
 
 #: Addresses of Alpaca by mode: trading and market data.
@@ -32,6 +34,10 @@ class AccountConfig(BaseModel):
     name: str = Field(pattern=_NAME, description="name of the account in this project")
     limits: AccountLimits = Field(
         default=AccountLimits(), description="instruments, strategies and limits; they only tighten those of its tier"
+    )
+    preset: Preset = Field(default=Preset.DEFAULT, description="set of numbers it trades by: default or seeds")
+    rule_sets: tuple[str, ...] = Field(
+        default=("momentum",), min_length=1, description="rule sets it follows: momentum, gap_fade, webhook"
     )
     key_variable: str = Field(pattern=_VARIABLE, description="environment variable with the broker's key id")
     secret_variable: str = Field(pattern=_VARIABLE, description="environment variable with the broker's secret")
@@ -62,6 +68,11 @@ class AccountConfig(BaseModel):
         if len(value) >= 16 and "_" not in value:
             raise ValueError("this looks like a credential; write the name of an environment variable here")
         return value
+
+    @field_validator("rule_sets", mode="after")
+    @classmethod
+    def _offered(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_rule_sets(value)
 
     @model_validator(mode="after")
     def _addresses_given(self) -> Self:

@@ -23,12 +23,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from trading_assets.account_config import AccountConfig
-from trading_assets.config_files import merged, read_yaml, validated
+from trading_assets.config_files import read_yaml, validated
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.earnings_file import read_earnings
 from trading_assets.ledger.canonical import content_hash
 from trading_assets.ledger.engine import ledger_url
 from trading_assets.news.config import FeedConfig
+from trading_assets.presets import Preset, strategy_of
 from trading_assets.strategy_config import StrategyConfig
 from trading_assets.world.paths import DEFAULT_WORLD, World, WorldKind, home_directory
 
@@ -93,11 +94,39 @@ class Settings:
     sources: tuple[str, ...] = ()
     #: Days of earnings by ticker; None where no calendar is configured.
     earnings: Mapping[str, tuple[date, ...]] | None = field(default=None, repr=False)
+    #: Strategies of the presets other than the default one that some account follows.
+    presets: Mapping[Preset, StrategyConfig] = field(default_factory=dict, repr=False)
 
     @cached_property
     def config_hash(self) -> str:
         """SHA-256 over the effective strategy: equal rules have equal hashes, whatever file they came from."""
         return content_hash(self.strategy.model_dump(mode="json"))
+
+    @cached_property
+    def config_hashes(self) -> Mapping[Preset, str]:
+        """The same of every preset that an account follows, and of the default one."""
+        others = {preset: content_hash(each.model_dump(mode="json")) for preset, each in self.presets.items()}
+        return {Preset.DEFAULT: self.config_hash} | others
+
+    def preset(self, preset: Preset) -> StrategyConfig:
+        """The strategy of a preset that an account follows; ``KeyError`` of one that none does."""
+        return self.strategy if preset is Preset.DEFAULT else self.presets[preset]
+
+    def strategy_for(self, account: str) -> StrategyConfig:
+        """The strategy by which the account trades: its preset under the user's own strategy.yaml.
+
+        An account that is not configured (any more) is managed by the default preset.
+        """
+        known = {each.name: each.preset for each in (*self.accounts, *self.idle_accounts)}
+        return self.preset(known.get(account, Preset.DEFAULT))
+
+    @cached_property
+    def followed(self) -> Mapping[Preset, tuple[str, ...]]:
+        """The presets that trading accounts follow, each with the rule sets that one of them follows."""
+        found: dict[Preset, set[str]] = {}
+        for account in self.accounts:
+            found.setdefault(account.preset, set()).update(account.rule_sets)
+        return {preset: tuple(sorted(found[preset])) for preset in sorted(found)}
 
     @property
     def ticking(self) -> bool:
@@ -150,9 +179,13 @@ def load_settings(
     if not isinstance(world, World):
         world = World(home_directory(home or variables.home, env), world or variables.world or DEFAULT_WORLD)
     sources: list[str] = []
-    strategy = _strategy(variables, world, sources)
-    earnings = read_earnings(strategy.gates.earnings_calendar, sources[0])
+    own, where = _own_strategy(variables, world, sources)
     accounts = _accounts(variables, world, sources)
+    defaults = packaged("strategy.yaml")
+    strategy = strategy_of(defaults, Preset.DEFAULT, own, where)
+    earnings = read_earnings(strategy.gates.earnings_calendar, where)
+    others = sorted({account.preset for account in accounts} - {Preset.DEFAULT})
+    presets = {preset: strategy_of(defaults, preset, own, where) for preset in others}
     mode = kind or _mode(variables, world, accounts, env)
     accounts = tuple(account.with_credentials(mode, env) for account in accounts)
     if mode is WorldKind.LIVE:
@@ -176,6 +209,7 @@ def load_settings(
         dagster_url=variables.dagster_url,
         sources=tuple(sources),
         earnings=earnings,
+        presets=presets,
     )
 
 
@@ -195,13 +229,12 @@ def _find(given: Path | None, world: World, name: str) -> Path | None:
     return next((path for path in (world.directory / name, Path(name).absolute()) if path.exists()), None)
 
 
-def _strategy(variables: Environment, world: World, sources: list[str]) -> StrategyConfig:
-    defaults = packaged("strategy.yaml")
+def _own_strategy(variables: Environment, world: World, sources: list[str]) -> tuple[dict[str, Any], str]:
+    """The user's own strategy.yaml, empty without one, and where it lies."""
     path = _find(variables.strategy_file, world, "strategy.yaml")
-    sources.append(str(path or "packaged strategy.yaml"))
-    if path is None:
-        return validated(StrategyConfig, defaults, "packaged strategy.yaml")
-    return validated(StrategyConfig, merged(defaults, read_yaml(path)), str(path))
+    where = str(path or "packaged strategy.yaml")
+    sources.append(where)
+    return ({} if path is None else read_yaml(path)), where
 
 
 def _accounts(variables: Environment, world: World, sources: list[str]) -> tuple[AccountConfig, ...]:

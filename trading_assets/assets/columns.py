@@ -187,9 +187,11 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "watchlist_score": "score of the watchlist that was in force",
         "urgent": "much relative volume, far from sma20",
         "reason": "which rule held it back, or what the signal rests on",
-        "rule_set": "name of the rules",
+        "rule_set": "name and version of the rules",
         "config_hash": "hash of the configuration by which it was decided",
         "live": "decided by the minute run of its own session: only such rows may be published",
+        "preset": "set of numbers by which it was decided; accounts follow one",
+        "own_factors": "factors of a rule set that have no column here, as JSON text; null without any",
     },
     "orders": {
         "client_order_id": "our name for the order, derived from the decision: the broker takes each once",

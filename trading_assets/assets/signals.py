@@ -1,5 +1,6 @@
 """``signals``: one decision per watchlist ticker and deciding minute, HOLD included, by session.
 
+It decides once for every preset and rule set that a configured account follows.
 The asset writes its frame and nothing else. Publishing a signal to the accounts is the first step of the dispatcher
 job, which takes only rows that a minute run decided in the current session.
 """
@@ -21,7 +22,7 @@ from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS, same_day_news
 from trading_assets.market.sessions import require_session
 from trading_assets.resources.desk import Desk
-from trading_assets.strategy.signals import RULE_SET, decide
+from trading_assets.strategy.signals import decide
 
 
 def _observe(desk: Desk, scope: Scope) -> Observed:
@@ -42,20 +43,24 @@ def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Obs
 def _compute(
     desk: Desk, scope: Scope, as_ofs: Sequence[datetime], recent: pl.DataFrame | None, *, live: bool
 ) -> pl.DataFrame:
-    read = desk.frames.read
-    return decide(
-        read("features", [scope.key]),
-        read("watchlist", [scope.key]),
-        read("sentiment", [scope.key]),
-        read("market_context", [scope.key]),
-        as_ofs=as_ofs,
-        recent=recent,
-        config=desk.settings.strategy.signals,
-        news=desk.settings.strategy.news_view,
-        rule_set=RULE_SET,
-        config_hash=desk.settings.config_hash,
-        live=live,
-    )
+    read, settings = desk.frames.read, desk.settings
+    frames = [read(name, [scope.key]) for name in ("features", "watchlist", "sentiment", "market_context")]
+    decided = [
+        decide(
+            *frames,
+            as_ofs=as_ofs,
+            recent=recent,
+            config=settings.preset(preset).signals,
+            news=settings.strategy.news_view,
+            config_hash=settings.config_hashes[preset],
+            live=live,
+            rule_sets=rule_sets,
+            preset=preset.value,
+        )
+        for preset, rule_sets in settings.followed.items()
+    ]
+    # Minute by minute the presets follow each other within the minute; a whole day must come out in the same order.
+    return pl.concat(decided).sort("as_of", maintain_order=True)
 
 
 def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:

@@ -20,6 +20,7 @@ from dagster import (
     sensor,
 )
 
+from trading_assets.account_config import AccountConfig
 from trading_assets.automation.names import (
     DISPATCHER_JOB,
     DISPATCHER_TICK,
@@ -31,6 +32,7 @@ from trading_assets.automation.tickets import ACCOUNT_TAG, AS_OF_TAG, SESSION_TA
 from trading_assets.domain.identities import digest
 from trading_assets.market.sessions import Session, open_session, session_of
 from trading_assets.resources.desk import Desk
+from trading_assets.strategy.rule_sets import RULE_SETS
 
 #: A batch that nobody claimed for this long is requested again under a new attempt.
 ATTEMPT_SECONDS = 15
@@ -102,6 +104,16 @@ def fresh_signals(desk: Desk, session: Session, now: datetime) -> pl.DataFrame:
     return rows.filter(pl.col("live") & (pl.col("action") != "HOLD") & (pl.col("as_of") >= now - limit))
 
 
+def followed_by(account: AccountConfig) -> pl.Expr:
+    """Of the signals frame the rows whose strategy, rule set and preset the account follows."""
+    versions = [RULE_SETS[name].version for name in account.rule_sets]
+    return (
+        pl.col("strategy").is_in([strategy.value for strategy in account.strategies])
+        & pl.col("rule_set").is_in(versions)
+        & (pl.col("preset") == account.preset.value)
+    )
+
+
 def _signal_batches(desk: Desk, session: Session, now: datetime) -> list[tuple[str, str, int]]:
     """(account, batch, attempt) for every account with something to take."""
     from trading_assets.ledger import dispatch
@@ -114,7 +126,7 @@ def _signal_batches(desk: Desk, session: Session, now: datetime) -> list[tuple[s
     unpublished = rows.filter(pl.col("signal_id").is_in(sorted(new)))
     batches = []
     for account in desk.accounts:
-        mine = unpublished.filter(pl.col("strategy").is_in([s.value for s in account.strategies]))
+        mine = unpublished.filter(followed_by(account))
         ids = set(mine["signal_id"].to_list())
         oldest: list[datetime] = [mine["as_of"].min()] if mine.height else []  # type: ignore[list-item]
         if account.name in waiting:

@@ -183,6 +183,10 @@ class ContractSnapshot:
     greeks_source: str | None = None
 
 
+#: The numbers that an account trades by unless it names another preset.
+DEFAULT_PRESET = "default"
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """An actionable decision of the signals asset. ``known_at`` is the decision's as-of instant."""
@@ -203,6 +207,7 @@ class Signal:
     factors: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
     sentiment: Mapping[str, Any] = field(default_factory=dict)
+    preset: str = DEFAULT_PRESET
 
 
 @dataclass(frozen=True, slots=True)

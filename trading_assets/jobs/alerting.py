@@ -22,7 +22,7 @@ def tell(
 
     An exit that the system works by itself stands in the ledger and among the run's exits, not in ``said``.
     """
-    quiet = timedelta(minutes=desk.settings.strategy.exits.alert_quiet_minutes)
+    quiet = timedelta(minutes=desk.strategy(position.account).exits.alert_quiet_minutes)
     for alert in alerts:
         text = f"{position.symbol} {alert.priority.value} {alert.rule}: {alert.reason} {alert.recommended_action}"
         details = {

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 def watch_drawdown(desk: Desk, snapshot: AccountSnapshot) -> AccountSnapshot:
     """``snapshot``, with the pause that it brings about: written to the ledger, so that it outlives a restart."""
-    sizing = desk.settings.strategy.sizing
+    sizing = desk.strategy(snapshot.account).sizing
     tier, loss = high_water_tier(snapshot, sizing), drawdown(snapshot)
     if snapshot.paused_at is not None or not drawdown_reached(snapshot, sizing) or tier is None or loss is None:
         return snapshot

@@ -64,7 +64,7 @@ def dispatch_account(desk: Desk, account: str, run_id: str, log: Log) -> Dispatc
     if session is None:
         log.info("the market is closed: nothing is dispatched")
         return report
-    max_age = timedelta(seconds=desk.settings.strategy.gates.max_signal_age_s)
+    max_age = timedelta(seconds=desk.strategy(account).gates.max_signal_age_s)
     with desk.ledger.begin() as connection:
         report.expired = len(dispatch.expire_stale(connection, now, max_age))
     try:
@@ -85,7 +85,7 @@ def _work_one(
     desk: Desk, account: str, session: Session, run_id: str, report: DispatchReport, lock: AccountLock, log: Log
 ) -> bool:
     """Reconcile, then claim and decide the best open signal; False if there was none."""
-    max_age = timedelta(seconds=desk.settings.strategy.gates.max_signal_age_s)
+    max_age = timedelta(seconds=desk.strategy(account).gates.max_signal_age_s)
     before = _fills(desk, account)
     reconciliation = reconcile(desk.ledger, desk.broker(account), desk.clock, account, desk.start_id, run_id=run_id)
     report.alerts += reconciliation.alerts

@@ -112,8 +112,8 @@ def _work_exits(
         return
     as_of = desk.clock.now()
     markets = exit_markets(desk, account, held, session, earnings)
-    facts = AccountFacts(kill_mode, daily_loss_reached(snapshot, desk.settings.strategy.sizing))
-    config = desk.settings.strategy.exits
+    facts = AccountFacts(kill_mode, daily_loss_reached(snapshot, desk.strategy(account).sizing))
+    config = desk.strategy(account).exits
     due: list[tuple[OpenPosition, ExitDecision]] = []
     judged: dict[str, Decimal | None] = {}
     for position in held:
@@ -157,9 +157,9 @@ def _overnight(
         as_of=as_of,
         equity=snapshot.equity,
         regime=regime_or_none(desk, session),
-        may_hold=may_hold_overnight(snapshot, desk.settings.strategy.sizing),
+        may_hold=may_hold_overnight(snapshot, desk.strategy(report.account).sizing),
         kill_mode=snapshot.kill_mode,
-        config=desk.settings.strategy.exits,
+        config=desk.strategy(report.account).exits,
     )
     found = []
     for position, decision in zip(staying, decisions, strict=False):
@@ -179,7 +179,7 @@ def _leave(
     report: ManagementReport,
     log: Log,
 ) -> None:
-    config = desk.settings.strategy
+    config = desk.strategy(account)
     # Exits are worked one after the other: what was fresh at the judgement may be old by now.
     if not decision.market_at_once:
         market = requoted(desk, account, position, market)

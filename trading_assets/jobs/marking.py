@@ -71,7 +71,7 @@ def exit_markets(
 
 def requoted(desk: Desk, account: str, position: OpenPosition, market: ExitMarket) -> ExitMarket:
     """``market`` with a new quote where its own has become too old to sell by; unchanged where it is fresh."""
-    if fresh_bid(market, position.symbol, desk.clock.now(), desk.settings.strategy.exits) is not None:
+    if fresh_bid(market, position.symbol, desk.clock.now(), desk.strategy(account).exits) is not None:
         return market
     broker = desk.broker(account)
     found = _quotes(broker.quotes if position.right is None else broker.option_quotes, [position.symbol], account)
@@ -117,7 +117,7 @@ def _with_contract_facts(
     Positions without an executable quote come first: their stop needs the model value. Once the broker did not answer
     the others do without, so that no exit waits for numbers that only serve alerts.
     """
-    now, config = desk.clock.now(), desk.settings.strategy.exits
+    now, config = desk.clock.now(), desk.strategy(account).exits
     quoted = {
         position.position_id: fresh_bid(markets[position.position_id], position.symbol, now, config) is not None
         for position in held
@@ -152,7 +152,7 @@ def _of_contract(desk: Desk, account: str, position: OpenPosition, market: ExitM
     row = next((row for row in chain if row.contract.symbol == position.symbol), None)
     if row is None:
         return market
-    now, config, spot = desk.clock.now(), desk.settings.strategy.contracts, market.underlying_price
+    now, config, spot = desk.clock.now(), desk.strategy(account).contracts, market.underlying_price
     whole = row if spot is None else with_greeks([row], spot=spot, as_of=now, config=config)[0]
     value = model_price(position, underlying_price=spot, iv=usable_iv(row), as_of=now, config=config)
     return replace(market, model_price=value, delta=usable_delta(whole), theta=whole.theta)

@@ -8,6 +8,7 @@ from trading_assets.automation.sensors import fresh_signals
 from trading_assets.ledger import dispatch
 from trading_assets.market.sessions import open_session
 from trading_assets.resources.desk import Desk
+from trading_assets.strategy.rule_sets import RULE_SETS
 from trading_assets.strategy.signals import to_signal
 
 
@@ -26,6 +27,13 @@ def publish_fresh(desk: Desk, run_id: str) -> int:
     features = desk.frames.read("features", [session.key]).select(pl.exclude("ts"))
     joined = rows.join(features, on=["ticker", "as_of"], how="left", suffix="_feature")
     signals = [to_signal(row, session.day) for row in joined.to_dicts()]
-    followers = {account.name: frozenset(account.strategies) for account in desk.accounts}
+    followers = {
+        account.name: dispatch.Follower(
+            frozenset(account.strategies),
+            frozenset(RULE_SETS[name].version for name in account.rule_sets),
+            account.preset.value,
+        )
+        for account in desk.accounts
+    }
     with desk.ledger.begin() as connection:
         return dispatch.publish(connection, signals, followers, run_id, now)

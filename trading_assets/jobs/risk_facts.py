@@ -34,7 +34,7 @@ def gather_facts(
     """What is known now about ``signal`` and the account's other holdings."""
     settings = desk.settings
     others = sorted(tickers_at_stake(snapshot) - {signal.ticker})
-    returns = _returns(desk, session, {signal.ticker, settings.strategy.context.index, *others})
+    returns = _returns(desk, account, session, {signal.ticker, settings.strategy.context.index, *others})
     greeks: Mapping[str, PositionGreeks] = {}
     if signal.strategy is not Strategy.DAY_TRADE:
         # A day trade is flat by the close: what stays overnight cannot deny it, so the broker is not asked.
@@ -48,9 +48,9 @@ def gather_facts(
     )
 
 
-def _returns(desk: Desk, session: Session, tickers: Iterable[str]) -> Returns | None:
+def _returns(desk: Desk, account: str, session: Session, tickers: Iterable[str]) -> Returns | None:
     """Daily log returns of the sessions before this one; None if the daily bars cannot be read."""
-    count = desk.settings.strategy.gates.correlation_sessions
+    count = desk.strategy(account).gates.correlation_sessions
     days = [shift(session.day, -back).day for back in range(count + 1, 0, -1)]
     try:
         bars = desk.frames.read("daily_bars", [session.key])
@@ -82,19 +82,24 @@ def _greeks(desk: Desk, account: str, snapshot: AccountSnapshot, returns: Return
         _log.error("account %s: underlyings of what is held have no quote: %s", account, error)
         return {}
     index = returns.get(desk.settings.strategy.context.index, {})
-    least = desk.settings.strategy.gates.min_correlation_sessions
+    least = desk.strategy(account).gates.min_correlation_sessions
     for position in held:
         quote = quotes.get(position.underlying)
         spot = None if quote is None else quote.mid
         slope = beta(returns.get(position.underlying, {}), index, least=least)
-        known = _of_position(desk, broker, position, spot, slope)
+        known = _of_position(desk, account, broker, position, spot, slope)
         if known is not None:
             found[position.symbol] = known
     return found
 
 
 def _of_position(
-    desk: Desk, broker: AlpacaBroker, position: OpenPosition, spot: Decimal | None, slope: float | None
+    desk: Desk,
+    account: str,
+    broker: AlpacaBroker,
+    position: OpenPosition,
+    spot: Decimal | None,
+    slope: float | None,
 ) -> PositionGreeks | None:
     if position.right is None:
         return stock_position(position.symbol, quantity=1, spot=spot, beta=slope)
@@ -112,7 +117,7 @@ def _of_position(
     except TradingAssetsError as error:
         _log.error("%s: its Greeks cannot be read: %s", position.symbol, error)
         return None
-    config = desk.settings.strategy.contracts
+    config = desk.strategy(account).contracts
     rows = with_greeks(chain, spot=spot, as_of=desk.clock.now(), config=config)
     row = next((row for row in rows if row.contract.symbol == position.symbol), None)
     if row is None:

@@ -50,18 +50,18 @@ def weigh(desk: Desk, account: str, signal: Signal, session: Session) -> Weighed
     Raises ``BrokerUnavailable`` if quotes or chain cannot be read: then there is nothing to judge.
     """
     snapshot = _snapshot(desk, account)
-    spot = _fresh(desk, desk.broker(account).quotes([signal.ticker]).get(signal.ticker))
+    spot = _fresh(desk, account, desk.broker(account).quotes([signal.ticker]).get(signal.ticker))
     facts = gather_facts(desk, account, signal, session, snapshot, spot)
-    config = desk.settings.strategy
+    config = desk.strategy(account)
     book = Book(signal.ticker, facts, config.gates, config.exits)
     if signal.strategy is Strategy.STOCK:
         return _weigh_stock(desk, account, signal, session, snapshot, spot, book)
     return _weigh_option(desk, account, signal, session, snapshot, spot, book)
 
 
-def _fresh(desk: Desk, quote: Quote | None) -> Quote | None:
+def _fresh(desk: Desk, account: str, quote: Quote | None) -> Quote | None:
     """The underlying's quote, unless it is too old to choose a contract by."""
-    config = desk.settings.strategy.contracts
+    config = desk.strategy(account).contracts
     age = None if quote is None else age_seconds(quote.at, desk.clock.now(), config.clock_skew_s)
     return quote if age is not None and age <= config.max_quote_age_s else None
 
@@ -84,7 +84,7 @@ def _weigh_option(
     spot: Quote | None,
     book: Book,
 ) -> Weighed:
-    config = desk.settings.strategy
+    config = desk.strategy(account)
     price = None if spot is None else spot.mid
     chain: list[ContractSnapshot] = []
     if price is not None and price > 0:
@@ -166,7 +166,7 @@ def _weigh_stock(
     book: Book,
 ) -> Weighed:
     """A stock signal is sized and judged, and then refused: its bracket entry is not offered yet."""
-    config = desk.settings.strategy
+    config = desk.strategy(account)
     atr = signal.features.get("atr14_5m")
     sizing = size_stock(
         account=snapshot,
@@ -193,7 +193,7 @@ def _judge(
     quote: Quote | None,
     facts: RiskFacts | None,
 ) -> GateReport:
-    config = desk.settings.strategy
+    config = desk.strategy(account)
     return evaluate(
         GateContext(
             signal=signal,

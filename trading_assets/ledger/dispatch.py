@@ -28,6 +28,7 @@ __all__ = [
     "AccountLockLost",
     "ClaimLost",
     "ClaimedSignal",
+    "Follower",
     "PendingWork",
     "account_lock",
     "claim",
@@ -71,19 +72,33 @@ class ClaimedSignal:
     previous_run: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """The signals that one account follows: its strategies, the versions of its rule sets, its preset."""
+
+    strategies: frozenset[Strategy]
+    rule_sets: frozenset[str]
+    preset: str
+
+    def follows(self, signal: Signal) -> bool:
+        """Whether the account is to consider ``signal``."""
+        return signal.strategy in self.strategies and signal.rule_set in self.rule_sets and signal.preset == self.preset
+
+
 # --- publishing -------------------------------------------------------------------------------------------------------
 
 
 def publish(
     connection: Connection,
     signals: Sequence[Signal],
-    accounts: Sequence[str] | Mapping[str, Collection[Strategy]],
+    accounts: Sequence[str] | Mapping[str, Collection[Strategy] | Follower],
     run_id: str,
     at: datetime,
 ) -> int:
     """Write signals that are not in the ledger yet, and one PENDING status per account that is to consider them.
 
-    ``accounts`` are account names, or names with the strategies each follows: then an account gets only those.
+    ``accounts`` are account names, or names with what each follows (strategies, or more of a signal): then an account
+    gets only those.
     Repeated publishing changes nothing: a stored recommendation keeps its bytes, a stored status its state. Returns the
     number of new statuses.
     """
@@ -93,7 +108,7 @@ def publish(
             insert(dispatch_recommendations).values(**_columns(signal, run_id, at)).on_conflict_do_nothing()
         )
         for account in accounts:
-            if isinstance(accounts, Mapping) and signal.strategy not in accounts[account]:
+            if isinstance(accounts, Mapping) and not _follows(accounts[account], signal):
                 continue
             wanted.append({"signal_id": signal.signal_id, "account": account})
     if not wanted:
@@ -105,6 +120,10 @@ def publish(
         .returning(dispatch_status.c.signal_id)
     )
     return len(connection.execute(statement).all())
+
+
+def _follows(wanted: Collection[Strategy] | Follower, signal: Signal) -> bool:
+    return wanted.follows(signal) if isinstance(wanted, Follower) else signal.strategy in wanted
 
 
 def _columns(signal: Signal, run_id: str, at: datetime) -> dict[str, Any]:
@@ -125,6 +144,7 @@ def _columns(signal: Signal, run_id: str, at: datetime) -> dict[str, Any]:
         "factors": plain(signal.factors),
         "features": plain(signal.features),
         "sentiment": plain(signal.sentiment),
+        "preset": signal.preset,
         "published_at": at,
         "published_by": run_id,
     }
@@ -262,6 +282,7 @@ def _signal(row: RowMapping) -> Signal:
         factors=row["factors"],
         features=row["features"],
         sentiment=row["sentiment"],
+        preset=row["preset"],
     )
 
 

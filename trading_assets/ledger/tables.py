@@ -190,6 +190,7 @@ dispatch_recommendations = Table(
     Column("sentiment", JSONB, nullable=False),
     Column("published_at", Instant, nullable=False),
     Column("published_by", Text, nullable=False, comment="Dagster run id"),
+    Column("preset", Text, nullable=False, server_default="default"),
     _one_of("action", Action),
     _one_of("strategy", Strategy),
     _one_of("direction", Direction),

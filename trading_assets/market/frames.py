@@ -207,6 +207,23 @@ DECISIONS: Schema = {
     "rule_set": _S,
     "config_hash": _S,
     "live": pl.Boolean(),
+    "preset": _S,
+    "own_factors": _S,
+}
+
+#: Signals received from outside, as the rule set ``webhook`` reads them. ``direction`` is BULLISH or BEARISH;
+#: ``strategy`` may be null: then confidence and volume choose it.
+WEBHOOK_INPUTS: Schema = {
+    "source": _S,
+    "ticker": _S,
+    "direction": _S,
+    "received_at": INSTANT,
+    "strategy": _S,
+}
+
+#: Columns that a frame got after files of it had been written, with the value those files are read with.
+ADDED_LATER: dict[str, dict[str, str | None]] = {
+    "signals": {"preset": "default", "own_factors": None},
 }
 
 SCHEMAS: dict[str, Schema] = {
@@ -229,10 +246,12 @@ def empty(schema: Schema) -> pl.DataFrame:
 
 
 def conform(frame: pl.DataFrame, schema: Schema, name: str) -> pl.DataFrame:
-    """``frame`` with exactly the declared columns in order and type.
+    """``frame`` with exactly the declared columns in order and type; those of ``ADDED_LATER`` may be missing.
 
     Raises ``ValueError`` naming missing or surplus columns; casts strictly, so a value that does not fit raises too.
     """
+    added = ADDED_LATER.get(name, {})
+    frame = frame.with_columns(pl.lit(added[column]).alias(column) for column in added if column not in frame.columns)
     missing = [column for column in schema if column not in frame.columns]
     surplus = [column for column in frame.columns if column not in schema]
     if missing or surplus:

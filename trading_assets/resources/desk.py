@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trading_assets.news.sentiment import SentimentModel
     from trading_assets.news.tickers import TickerExtractor
     from trading_assets.settings import Settings
+    from trading_assets.strategy_config import StrategyConfig
     from trading_assets.world.runtime import Runtime
 
 
@@ -84,6 +85,10 @@ class Desk:
     def account(self, name: str) -> AccountConfig:
         """One account's configuration; ``KeyError`` if there is none of that name."""
         return next(account for account in self.accounts if account.name == name)
+
+    def strategy(self, account: str) -> StrategyConfig:
+        """The strategy by which the account trades."""
+        return self.settings.strategy_for(account)
 
     def broker(self, account: str) -> AlpacaBroker:
         """The broker connection of one account."""

@@ -1,4 +1,4 @@
-"""Configuration of what is watched and signalled: the view of the news, the watchlist, signals and their factors.
+"""Configuration of what is watched and signalled: the view of the news, the watchlist, signals and the rule sets.
 
 What belongs here: the typed, validated numbers of ``strategy.news_view``, ``strategy.watchlist`` and
 ``strategy.signals``. What does not: numbers of contracts, orders and exits (``strategy.config_trading``). Fractions are
@@ -10,6 +10,10 @@ from __future__ import annotations
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+#: Rule sets that an account may follow, and those that are known by name and not offered.
+OFFERED_RULE_SETS = ("momentum", "gap_fade", "webhook")
+REFUSED_RULE_SETS = ("conservative", "premium_selling")
 
 
 class _Frozen(BaseModel):
@@ -65,10 +69,60 @@ class VolumeStep(_Frozen):
     multiplier: float = Field(ge=0, le=1, description="factor on confidence")
 
 
-class SignalConfig(_Frozen):
-    """Direction, confidence and instrument of the ``momentum`` rule set."""
+class GapFadeConfig(_Frozen):
+    """The rule set ``gap_fade``: confidence = start + gains, never above 1."""
 
-    rule_sets: tuple[str, ...] = Field(default=("momentum",), min_length=1, description="rule sets that decide")
+    first_minutes: int = Field(default=60, ge=1, le=390, description="minutes after the open in which gaps are faded")
+    min_gap: float = Field(default=0.008, gt=0, le=0.5, description="least gap, up or down")
+    full_gap: float = Field(default=0.02, gt=0, le=1, description="gap that earns the whole gain for size")
+    start: float = Field(default=0.55, ge=0, le=1, description="confidence of the least gap")
+    gain_size: float = Field(default=0.15, ge=0, le=1, description="most that a larger gap adds")
+    gain_turned: float = Field(default=0.15, ge=0, le=1, description="added once the price is beyond VWAP, fading")
+    gain_trend: float = Field(default=0.15, ge=0, le=1, description="added if the one-minute trend agrees")
+    min_confidence: float = Field(default=0.75, ge=0, le=1, description="least confidence of a faded gap")
+
+    @model_validator(mode="after")
+    def _sound(self) -> GapFadeConfig:
+        total = self.start + self.gain_size + self.gain_turned + self.gain_trend
+        if total > 1 + 1e-9:
+            raise ValueError(f"start and gains add up to {total:g}, more than 1")
+        if self.full_gap <= self.min_gap:
+            raise ValueError(f"full_gap {self.full_gap:g} does not exceed min_gap {self.min_gap:g}")
+        return self
+
+
+class WebhookConfig(_Frozen):
+    """The rule set ``webhook``: whom to believe, and how far."""
+
+    sources: dict[str, float] = Field(
+        default={}, description="confidence (0 to 1) of each source of outside signals; one not named here is held"
+    )
+    max_age_s: float = Field(default=300, gt=0, le=3600, description="a signal received longer ago is not looked at")
+
+    @field_validator("sources", mode="after")
+    @classmethod
+    def _confidences(cls, value: dict[str, float]) -> dict[str, float]:
+        for source, confidence in value.items():
+            if not source or not 0 <= confidence <= 1:
+                raise ValueError(f"the confidence of source {source!r} must lie in 0 to 1")
+        return value
+
+
+def check_rule_sets(names: tuple[str, ...]) -> tuple[str, ...]:
+    """``names``, if every one is offered and none stands twice; raises ``ValueError`` saying why one is refused."""
+    for name in names:
+        if name in REFUSED_RULE_SETS:
+            raise ValueError(f"rule set {name!r} is refused: its entry, size and exit tables do not exist")
+        if name not in OFFERED_RULE_SETS:
+            raise ValueError(f"rule set {name!r} is refused: offered are {', '.join(OFFERED_RULE_SETS)}")
+    if len(set(names)) != len(names):
+        raise ValueError("a rule set stands twice")
+    return names
+
+
+class SignalConfig(_Frozen):
+    """Direction, confidence and instrument of the rule sets; which of them decide is said per account."""
+
     mode: TradeMode = Field(default=TradeMode.OPTIONS_ONLY, description="options_only, hybrid or stock_only")
     tolerance: float = Field(default=0.005, ge=0, le=0.1, description="how far beyond sma20 a trend may pull back")
     stretched: float = Field(default=0.02, gt=0, le=1, description="distance to sma20 from which a move is too late")
@@ -109,18 +163,11 @@ class SignalConfig(_Frozen):
     urgent_volume_ratio: float = Field(default=2.5, ge=0, le=100, description="volume ratio of an urgent signal")
     urgent_distance: float = Field(default=0.01, ge=0, le=1, description="distance to sma20 of an urgent signal")
     repeat_minutes: int = Field(
-        default=15, ge=0, le=390, description="one signal per ticker and direction in this long"
+        default=15, ge=0, le=390, description="one signal per rule set, ticker and direction in this long"
     )
 
-    @field_validator("rule_sets", mode="after")
-    @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if name != "momentum":
-                raise ValueError(
-                    f"rule set {name!r} is refused: it has no complete entry, size and exit tables here; use 'momentum'"
-                )
-        return value
+    gap_fade: GapFadeConfig = Field(default=GapFadeConfig(), description="the rule set gap_fade")
+    webhook: WebhookConfig = Field(default=WebhookConfig(), description="the rule set webhook")
 
     @model_validator(mode="after")
     def _sound(self) -> SignalConfig:

@@ -53,6 +53,25 @@ def test_an_account_receives_only_the_strategies_it_follows(ledger: Engine) -> N
     ]
 
 
+def test_an_account_receives_only_the_preset_and_the_rule_sets_it_follows(ledger: Engine) -> None:
+    plain, seeds, gap = signal("NVDA"), signal("AMD", preset="seeds"), signal("MU", rule_set="gap_fade-1")
+    swings = frozenset({Strategy.SWING_TRADE})
+    follows = {
+        "tiny": dispatch.Follower(swings, frozenset({"default-1"}), "seeds"),
+        "large": dispatch.Follower(swings, frozenset({"default-1", "gap_fade-1"}), "default"),
+    }
+    with ledger.begin() as connection:
+        register(connection, "tiny", "large")
+        assert dispatch.publish(connection, [plain, seeds, gap], follows, "run-1", NOW) == 3
+        work = dispatch.pending_work(connection, NOW, MAX_AGE)
+        (claimed,) = dispatch.claim(connection, "tiny", "run-1", NOW, LEASE)
+    assert [(w.account, set(w.signal_ids)) for w in work] == [
+        ("large", {plain.signal_id, gap.signal_id}),
+        ("tiny", {seeds.signal_id}),
+    ]
+    assert claimed.signal.preset == "seeds"
+
+
 def test_a_published_signal_comes_back_as_it_was(ledger: Engine) -> None:
     original = signal(factors={"trend": 0.5}, features={"close": 101.25, "rsi14": None}, sentiment={"n": 3})
     with ledger.begin() as connection:

@@ -13,7 +13,13 @@ from pydantic import ValidationError
 from trading_assets.domain.identities import signal_id
 from trading_assets.domain.values import Action, Direction, Strategy
 from trading_assets.market.frames import DECISIONS, FEATURES, SENTIMENT, conform, empty
-from trading_assets.strategy.config_signals import NewsViewConfig, SignalConfig, TradeMode, VolumeStep
+from trading_assets.strategy.config_signals import (
+    NewsViewConfig,
+    SignalConfig,
+    TradeMode,
+    VolumeStep,
+    check_rule_sets,
+)
 from trading_assets.strategy.signals import RULE_SET, decide, to_signal
 from trading_assets_tests.strategy.signal_builders import (
     AS_OF,
@@ -399,10 +405,12 @@ def test_nothing_live_comes_from_a_recomputation() -> None:
     assert rows["live"].to_list() == [False] and rows["action"].to_list() == ["BUY_CALL"]
 
 
-@pytest.mark.parametrize("name", ["gap_fade", "webhook", "seeds", "conservative", "premium_selling"])
+@pytest.mark.parametrize("name", ["seeds", "conservative", "premium_selling"])
 def test_rules_without_complete_tables_are_refused_by_name(name: str) -> None:
-    with pytest.raises(ValidationError, match=f"'{name}' is refused"):
-        SignalConfig(rule_sets=("momentum", name))
+    with pytest.raises(ValueError, match=f"'{name}' is refused"):
+        check_rule_sets(("momentum", name))
+    with pytest.raises(ValueError, match="stands twice"):
+        check_rule_sets(("momentum", "momentum"))
 
 
 @pytest.mark.parametrize(
@@ -413,8 +421,10 @@ def test_rules_without_complete_tables_are_refused_by_name(name: str) -> None:
         ({"calm_from": 2.0}, "calm_from exceeds calm_to"),
         ({"volume_steps": [{"below": 2, "multiplier": 0.5}, {"below": 1, "multiplier": 0.7}]}, "must rise"),
         ({"swing_confidence": 1.2}, "less than or equal to 1"),
-        ({"gap_fade": True}, "Extra inputs"),
-        ({"rule_sets": []}, "at least 1 item"),
+        ({"rule_sets": ["momentum"]}, "Extra inputs"),
+        ({"gap_fade": {"start": 0.6}}, "more than 1"),
+        ({"gap_fade": {"min_gap": 0.02}}, "does not exceed"),
+        ({"webhook": {"sources": {"someone": 1.5}}}, "must lie in 0 to 1"),
     ],
 )
 def test_a_wrong_configuration_is_refused(values: dict[str, Any], says: str) -> None:
@@ -424,5 +434,5 @@ def test_a_wrong_configuration_is_refused(values: dict[str, Any], says: str) -> 
 
 def test_every_column_of_a_decision_comes_from_somewhere() -> None:
     row = decision(**STRONG, news=[story()])
-    assert [name for name, value in row.items() if value is None] == []
+    assert [name for name, value in row.items() if value is None] == ["own_factors"]
     assert set(feature()) == set(FEATURES)
