@@ -105,12 +105,12 @@ def test_adds_are_the_filled_signals_after_the_first_however_many_orders_each_to
     filled = [
         intent("c1", state=OrderState.CANCELED),
         intent("c2", step=1, state=OrderState.FILLED),
-        intent("c3", signal_id="s2", state=OrderState.CANCELED),
+        intent("c3", attempt=1, signal_id="s2", state=OrderState.CANCELED),
     ]
     for one in (replace(filled[0], filled_quantity=1), replace(filled[1], filled_quantity=2), filled[2]):
         orders.insert_intent(connection, one)
     assert orders.adds_done(connection, "p1") == 0, "two rungs of one signal are one purchase"
-    added = intent("c4", signal_id="s2", step=1, state=OrderState.FILLED)
+    added = intent("c4", attempt=1, signal_id="s2", step=1, state=OrderState.FILLED)
     orders.insert_intent(connection, replace(added, filled_quantity=2))
     sale = intent("c5", purpose=Purpose.EXIT, state=OrderState.FILLED)
     orders.insert_intent(connection, replace(sale, filled_quantity=2))
