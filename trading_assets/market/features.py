@@ -141,7 +141,8 @@ def _by_tickers(bars: pl.DataFrame, daily: pl.DataFrame) -> Iterator[tuple[pl.Da
     tickers = bars.get_column("ticker").unique()
     share = max(1, len(tickers) * _PORTION // bars.height)
     code = pl.col("ticker").to_physical()
-    for first in range(0, len(tickers.dtype.categories), share):
+    codes = bars.get_column("ticker").to_physical()
+    for first in range(0, int(codes.max() or 0) + 1, share):  # type: ignore[arg-type]
         chosen = (code >= first) & (code < first + share)
         some = bars.filter(chosen)
         if not some.is_empty():

@@ -167,7 +167,9 @@ def test_the_names_of_tickers_are_no_input() -> None:
     day = random_day(5)
     renamed = {"AAA": "ZZZ", "BBB": "MMM", "CCC": "CCC"}  # the first becomes the last
     other = Day(
-        *(frame.with_columns(pl.col("ticker").replace_strict(renamed)) for frame in (day.bars, day.daily)), day.sessions
+        day.bars.with_columns(pl.col("ticker").replace_strict(renamed)),
+        day.daily.with_columns(pl.col("ticker").replace_strict(renamed)),
+        day.sessions,
     )
     plain = compute_features(
         day.bars, day.daily, sessions=day.sessions, as_ofs=day.instants(), config=FeatureConfig()
