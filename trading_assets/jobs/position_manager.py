@@ -19,9 +19,7 @@ def manage(context: OpExecutionContext, desk: ResourceParam[Desk]) -> None:
     ticket = authorize(context, desk, job=POSITION_MANAGER_JOB, tick=POSITION_MANAGER_TICK)
     if ticket.account is None:
         raise LookupError("the ticket names no account")
-    report = manage_account(
-        desk, ticket.account, context.run_id, context.log, earnings=desk.settings.earnings
-    )
+    report = manage_account(desk, ticket.account, context.run_id, context.log, earnings=desk.settings.earnings)
     with desk.ledger.begin() as connection:
         runs.finish(connection, context.run_id, desk.clock.now(), report.as_json())
     record_management(context, desk, report)
