@@ -216,7 +216,17 @@ def _judge(
     )
 
 
+#: Gates that judge the contract or its price: without a contract they deny, and say nothing new by it.
+_OF_THE_CONTRACT = ("quote_freshness", "max_exposure", "max_open_risk", "portfolio_greeks", "sizing")
+
+
 def _denied(report: GateReport) -> str:
-    """Every denial in order, the first naming the reason."""
-    said = [f"{result.gate}: {result.reason}" for result in report.results if not result.passed]
+    """Every denial in order. Without a contract that comes first, and the gates it leaves nothing to judge are named."""
+    denied = {result.gate: result.reason for result in report.results if not result.passed}
+    missing = denied.pop("contract", None)
+    said = [f"contract: {missing}"] if missing is not None else []
+    idle = [gate for gate in _OF_THE_CONTRACT if missing is not None and denied.pop(gate, None) is not None]
+    said += [f"{gate}: {reason}" for gate, reason in denied.items()]
+    if idle:
+        said.append(f"without a contract also denied: {', '.join(idle)}")
     return "; ".join(said) or "no price to buy at"

@@ -6,6 +6,7 @@ What belongs here: the choice among listed contracts at one instant, with every 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -27,7 +28,14 @@ from trading_assets.strategy.chain_columns import (
 from trading_assets.strategy.config_trading import ContractConfig, DteWindow
 from trading_assets.strategy.contract_quality import PARTS, quality_columns, spread_fraction
 from trading_assets.strategy.quoting import finite
-from trading_assets.strategy.refusals import STANDARD_MULTIPLIER, Request, is_standard, refusals, strike_range
+from trading_assets.strategy.refusals import (
+    LISTING_CODES,
+    STANDARD_MULTIPLIER,
+    Request,
+    is_standard,
+    refusals,
+    strike_range,
+)
 from trading_assets.strategy.volatility_rank import VolatilityRank, rank_refusal
 
 __all__ = [
@@ -212,11 +220,22 @@ def select_contract(
         return answer(None, None, candidates, fallback, "the chain is empty")
     best = _best(chain, totals, judged)
     if best is None:
-        return answer(None, None, candidates, fallback, f"all {len(candidates)} contracts were refused")
+        return answer(None, None, candidates, fallback, _all_refused([row.refusals for row in candidates]))
     row, total = best
     chosen = described(chain[row], columns, row)
     said = f"{chosen.contract.symbol} has the best quality, {total:.2f}, of {len(candidates)} contracts"
     return answer(chosen, total, candidates, fallback, said)
+
+
+def _all_refused(judged: Sequence[Sequence[str]]) -> str:
+    """How many contracts were refused and what refused most; those that were never meant count only if all were."""
+    codes = [{refusal.partition(":")[0] for refusal in refusals} for refusals in judged]
+    meant = [found for found in codes if not found & LISTING_CODES]
+    counts = Counter(code for found in meant or codes for code in sorted(found))
+    said = ", ".join(f"{code} {count}" for code, count in counts.most_common(3))
+    if meant:
+        return f"all {len(meant)} contracts of the right expiry and strike were refused: {said}"
+    return f"none of {len(codes)} contracts has the right expiry and strike: {said}"
 
 
 def _best(

@@ -27,6 +27,8 @@ Mask = NDArray[np.bool_]
 
 #: Shares that a standard contract delivers.
 STANDARD_MULTIPLIER = 100
+#: Refusals of a contract that was never meant: another right, expiry or strike, or nothing that is traded here.
+LISTING_CODES = frozenset({"right", "deliverable", "tradable", "expiry", "expiry_cutoff", "strike"})
 _ROUNDING = 1e-9
 
 

@@ -160,7 +160,15 @@ def test_an_adjusted_listing_does_not_count_as_listed() -> None:
 def test_a_swing_has_no_fallback() -> None:
     found = select([snapshot("180", dte=7, delta=0.5)], strategy=Strategy.SWING_TRADE)
     assert found.chosen is None and not found.day_trade_exits
-    assert found.reason == "all 1 contracts were refused"
+    assert found.reason == "none of 1 contracts has the right expiry and strike: expiry 1"
+
+
+def test_the_reason_counts_what_refused_the_contracts_that_were_meant() -> None:
+    dear, thin = snapshot("180", dte=0, bid="0.10", ask="0.12"), snapshot("182", dte=0, volume=1, open_interest=1)
+    found = select([dear, thin, snapshot("180", dte=40), snapshot("300", dte=0)])
+    assert found.chosen is None
+    assert found.reason.startswith("all 2 contracts of the right expiry and strike were refused: ")
+    assert "liquidity 1" in found.reason and "premium 1" in found.reason
 
 
 @pytest.mark.parametrize(
