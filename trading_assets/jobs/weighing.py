@@ -137,7 +137,7 @@ def _weigh_option(
     inputs = {"account": snapshot, "chain": chain, "quote": spot, "facts": book.facts}
     rungs = tuple(Rung(rung.limit, rung.seconds) for rung in entry_ladder(quote, tick, config.orders))
     if not report.passed or chosen is None or not rungs:
-        return Weighed(report, selection, sizing, None, None, _denied(report), inputs)
+        return Weighed(report, selection, sizing, None, None, denial_reason(report), inputs)
     entry = Entry(
         account=account,
         signal_id=signal.signal_id,
@@ -178,7 +178,9 @@ def _weigh_stock(
         book=book,
     )
     report = _judge(desk, account, signal, session, snapshot, None, sizing, spot, book.facts)
-    reason = _denied(report) if not report.passed else "stock entries need a bracket order, which is not offered yet"
+    reason = (
+        denial_reason(report) if not report.passed else "stock entries need a bracket order, which is not offered yet"
+    )
     return Weighed(report, None, sizing, None, None, reason, {"account": snapshot, "quote": spot, "facts": book.facts})
 
 
@@ -220,8 +222,8 @@ def _judge(
 _OF_THE_CONTRACT = ("quote_freshness", "max_exposure", "max_open_risk", "portfolio_greeks", "sizing")
 
 
-def _denied(report: GateReport) -> str:
-    """Every denial in order. Without a contract that comes first, and the gates it leaves nothing to judge are named."""
+def denial_reason(report: GateReport) -> str:
+    """Every denial in order. A missing contract comes first, and the gates that it leaves nothing to judge are named."""
     denied = {result.gate: result.reason for result in report.results if not result.passed}
     missing = denied.pop("contract", None)
     said = [f"contract: {missing}"] if missing is not None else []
