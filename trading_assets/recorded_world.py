@@ -129,11 +129,11 @@ def opening(
     """
     if played == NOTHING and session is None and seed is None:
         return None
-    if session is None:
+    if session is None and played != NOTHING:
         raise ConfigurationError(
             "a recorded world begins with a session that you name", where="--session", mend="Add --session YYYY-MM-DD."
         )
-    if session_on(session) is None:
+    if session is not None and session_on(session) is None:
         raise ConfigurationError(
             f"{session} is not a trading session", where="--session", mend=f"The next one is {shift(session, 1).day}."
         )
@@ -141,7 +141,8 @@ def opening(
     def arguments(
         settings: Settings, record: WorldRecord | None, defaults: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any] | None, list[str]]:
-        wanted = {"session": session.isoformat(), "feeds": None, **played.as_json()}
+        wanted: dict[str, Any] = {} if session is None else {"session": session.isoformat()}
+        wanted |= {"feeds": None, **played.as_json()}
         if seed is not None:
             wanted["seed"] = seed
         world = settings.world
@@ -149,7 +150,7 @@ def opening(
             _require_same(world, record, wanted)
             return None, _covered(world, record.arguments)
         forget(world)
-        first = require_session(session)
+        first = require_session(session or date.fromisoformat(defaults["session"]))
         if played.bars is not None:
             recording.keep(played.bars, world.exchange, [first.day], settings.strategy.context.index)
             count = recording.sessions_from(world.exchange, first.day)

@@ -85,6 +85,14 @@ def test_an_existing_world_is_continued_with_its_own_options_and_refused_with_ot
     assert opening(NOTHING, None, None) is None, "no options continue whatever is there"
 
 
+def test_a_seed_alone_makes_a_generated_world_from_the_usual_session_on(settings: Settings) -> None:
+    found = opening(NOTHING, None, 8)
+    assert found is not None
+    arguments, lines = found(settings, None, DEFAULT_PRACTICE)
+    assert arguments == {**DEFAULT_PRACTICE, "seed": 8}
+    assert lines == []
+
+
 def test_what_a_failed_attempt_brought_in_is_not_taken_for_the_next_ones(settings: Settings, tmp_path: Path) -> None:
     at = require_session(DAY).open + MINUTE
     capture(tmp_path / "broken", "wire", at, "<html>log in</html>")
