@@ -7,6 +7,7 @@ made, never when this module is. What does not belong here: what to do about an 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,8 @@ from trading_assets.market.options import parse_occ
 _PAGE_OF_ORDERS = 500
 _PAGE_OF_ACTIVITIES = 100
 _NOT_FOUND = 404
+#: Longest wait for a rate limit of somebody who must not be kept waiting.
+_IMPATIENT_WAIT_SECONDS = 5.0
 #: Contracts that end without a fill: expiry, exercise, assignment.
 CONTRACT_EVENTS = ("OPEXP", "OPEXC", "OPASN")
 
@@ -55,6 +58,7 @@ class AlpacaBroker(MarketData):
         self.mode = connection.mode
         self.expected_account_id = connection.expected_account_id
         self.config = config
+        self._clock = clock
         self._host, data = connection.trading_url.rstrip("/"), connection.data_url.rstrip("/")
         keys = (connection.key, connection.secret)
         trading = TradingClient(*keys, paper=self.mode != "LIVE", raw_data=True, url_override=self._host)
@@ -74,6 +78,14 @@ class AlpacaBroker(MarketData):
 
     def __repr__(self) -> str:
         return f"AlpacaBroker(mode={self.mode!r}, at={self._host!r})"
+
+    def impatient(self, attempts: int = 1) -> AlpacaBroker:
+        """The same account and connections for a caller that must not be kept waiting: few tries, short waits."""
+        hasty = copy(self)
+        waits = min(self.config.rate_limit_wait_seconds, _IMPATIENT_WAIT_SECONDS)
+        hasty.config = self.config.model_copy(update={"read_attempts": attempts, "rate_limit_wait_seconds": waits})
+        hasty._config, hasty._transport = hasty.config, Transport(self._clock, hasty.config)
+        return hasty
 
     def wait_for_reset(self, limit: RateLimited) -> None:
         """Wait by the Clock until a rate limit lifts, within the configured bound."""

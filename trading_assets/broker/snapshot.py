@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 
@@ -33,16 +34,19 @@ def account_snapshot(
     *,
     start_id: str,
     kill_mode: KillMode | None = None,
+    with_flows: bool = True,
 ) -> AccountSnapshot:
     """The account now. If the broker does not answer, its figures are None and the gates that need them deny.
 
     ``kill_mode`` None reads the switches of the ledger. ``reconciled_at`` is None unless the last comparison was made
-    under ``start_id``. The equity that is seen moves the account's high-water mark in the ledger.
+    under ``start_id``. The equity that is seen moves the account's high-water mark in the ledger; not without
+    ``with_flows``, which leaves cash flows unknown and asks the broker once less (``observed_equity`` does it later).
     """
     now = clock.now()
     seen, held = _ask(broker)
-    flows = _flows(broker, now) if seen is not None else None
-    mark = _observe(engine, broker, account, seen, flows, now)
+    flows = _flows(engine, broker.impatient(), account, now) if seen is not None and with_flows else None
+    account_id, equity = (None, None) if seen is None else (seen.account_id, seen.equity)
+    mark = _observe(engine, broker, account, account_id, equity, flows, now)
     midnight = datetime.combine(now.astimezone(NEW_YORK).date(), time(), NEW_YORK)
     with engine.connect() as connection:
         record = reconciliations.read_account(connection, account)
@@ -74,10 +78,30 @@ def account_snapshot(
         )
 
 
-def _flows(broker: AlpacaBroker, now: datetime) -> list[CashFlow] | None:
+def observed_equity(engine: Engine, broker: AlpacaBroker, clock: Clock, snapshot: AccountSnapshot) -> AccountSnapshot:
+    """``snapshot`` with cash flows and high-water mark, which its equity moves, where it was taken without them."""
+    if snapshot.equity is None:
+        return snapshot
+    now, account = clock.now(), snapshot.account
+    flows = _flows(engine, broker, account, now)
+    mark = _observe(engine, broker, account, snapshot.broker_account_id, snapshot.equity, flows, now)
+    return replace(
+        snapshot,
+        cash_flow_today=None if flows is None else _paid_since(flows, now),
+        high_water=None if mark is None else mark.high_water,
+        paused_at=None if mark is None else mark.paused_at,
+        pause_reason=None if mark is None else mark.pause_reason,
+    )
+
+
+def _flows(engine: Engine, broker: AlpacaBroker, account: str, now: datetime) -> list[CashFlow] | None:
     """What was paid in and out lately; None if the broker does not say, or says it without an amount or a day."""
+    with engine.connect() as connection:
+        mark = equity_marks.get(connection, account)
+    # After a long stop: from the last look on.
+    since = now if mark is None else min(now, mark.observed_at)
     try:
-        activities: list[BrokerActivity] = broker.activities(FLOWS, now - _FLOWS_REACH_BACK)
+        activities: list[BrokerActivity] = broker.activities(FLOWS, since - _FLOWS_REACH_BACK)
     except (BrokerUnavailable, NotAuthorized, Rejected) as error:
         log.error("cash flows cannot be read: %s", error)
         return None
@@ -100,17 +124,17 @@ def _observe(
     engine: Engine,
     broker: AlpacaBroker,
     account: str,
-    seen: BrokerAccount | None,
+    account_id: str | None,
+    equity: Decimal | None,
     flows: list[CashFlow] | None,
     now: datetime,
 ) -> EquityMark | None:
     """The mark, moved by the equity if that is known, is this account's, and is known not to be a deposit."""
     with engine.begin() as connection:
         expected = broker.expected_account_id or reconciliations.read_account(connection, account).broker_account_id
-        known = seen is not None and seen.account_id == expected and seen.equity is not None
-        if seen is None or seen.equity is None or not known or not seen.equity.is_finite() or flows is None:
+        if equity is None or not equity.is_finite() or account_id != expected or flows is None:
             return equity_marks.get(connection, account)
-        return equity_marks.observe(connection, account, equity=seen.equity, flows=flows, at=now)
+        return equity_marks.observe(connection, account, equity=equity, flows=flows, at=now)
 
 
 def _ask(broker: AlpacaBroker) -> tuple[BrokerAccount | None, list[BrokerPosition] | None]:

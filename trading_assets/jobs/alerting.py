@@ -22,8 +22,13 @@ def tell(
 
     An exit that the system works by itself stands in the ledger and among the run's exits, not in ``said``.
     """
-    quiet = timedelta(minutes=desk.strategy(position.account).exits.alert_quiet_minutes)
+    usual = timedelta(minutes=desk.strategy(position.account).exits.alert_quiet_minutes)
     for alert in alerts:
+        # An exit that is due and is not being worked is told in every cycle.
+        urgent = alert.kind is AlertKind.FORBIDDEN or (
+            alert.kind is AlertKind.STUCK and alert.priority is Priority.CRITICAL
+        )
+        quiet = timedelta(0) if urgent else usual
         text = f"{position.symbol} {alert.priority.value} {alert.rule}: {alert.reason} {alert.recommended_action}"
         details = {
             "rule": alert.rule,

@@ -25,6 +25,9 @@ from trading_assets.strategy.option_model import model_price, usable_delta, usab
 
 _log = logging.getLogger(__name__)
 
+#: What a fault in numbers or rows raises. It must cost the one value that it concerns, and nothing else.
+ODD = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+
 
 #: The days on which each underlying reports earnings.
 Earnings = Mapping[str, Sequence[date]]
@@ -41,55 +44,120 @@ def earnings_next_session(earnings: Earnings | None, underlying: str, session: S
     return any(session.day < day <= following for day in earnings.get(underlying, ()))
 
 
-def exit_markets(
-    desk: Desk, account: str, held: list[OpenPosition], session: Session, earnings: Earnings | None = None
-) -> dict[str, ExitMarket]:
-    """Fresh quotes of what is held and of the underlyings; what the broker does not answer stays unknown."""
-    broker = desk.broker(account)
-    options = sorted({position.symbol for position in held if position.right is not None})
-    stocks = sorted({position.underlying for position in held})
-    quotes: dict[str, Quote] = {}
-    for ask, symbols in ((broker.option_quotes, options), (broker.quotes, stocks)):
-        if not symbols:
-            continue
-        quotes |= _quotes(ask, symbols, account)
-    features = _features(desk, session)
-    result = {}
-    for position in held:
-        underlying = quotes.get(position.underlying)
-        atr = features.get(position.underlying, {}).get("atr14_5m")
-        market = ExitMarket(
-            quote=quotes.get(position.symbol),
-            underlying_price=None if underlying is None else underlying.mid,
-            underlying_at=None if underlying is None else underlying.at,
-            atr=None if atr is None or position.right is not None else Decimal(str(atr)),
-            earnings_next_session=earnings_next_session(earnings, position.underlying, session),
+class Marking:
+    """The market as one cycle over one account's positions sees it, asked for piece by piece: the most needed first.
+
+    Quotes are asked for twice at most, anything else once, and once market data did not answer no more is asked of it
+    in this cycle: an exit must not wait for numbers that it can do without.
+    """
+
+    def __init__(self, desk: Desk, account: str, session: Session, earnings: Earnings | None) -> None:
+        self._desk, self._account, self._session, self._earnings = desk, account, session, earnings
+        self._broker, self._hasty = desk.broker(account).impatient(2), desk.broker(account).impatient()
+        self.silent = False
+
+    def blind(self, position: OpenPosition) -> ExitMarket:
+        """What is known without asking anybody: enough for the exits that need no price."""
+        reported = earnings_next_session(self._earnings, position.underlying, self._session)
+        return ExitMarket(None, None, None, earnings_next_session=reported)
+
+    def quoted(self, held: Sequence[OpenPosition]) -> dict[str, ExitMarket]:
+        """By position: quotes of what is held and of the underlyings, and a stock's range; the rest stays unknown."""
+        options = sorted({position.symbol for position in held if position.right is not None})
+        stocks = sorted({position.underlying for position in held})
+        quotes: dict[str, Quote] = {}
+        for ask, symbols in ((self._broker.option_quotes, options), (self._broker.quotes, stocks)):
+            # Options and stocks are served from different places: the one may answer where the other does not.
+            quotes |= self._quotes(ask, symbols)
+        features = _features(self._desk, self._session)
+        result = {}
+        for position in held:
+            underlying = quotes.get(position.underlying)
+            atr = features.get(position.underlying, {}).get("atr14_5m")
+            result[position.position_id] = replace(
+                self.blind(position),
+                quote=quotes.get(position.symbol),
+                underlying_price=None if underlying is None else underlying.mid,
+                underlying_at=None if underlying is None else underlying.at,
+                atr=None if atr is None or position.right is not None else Decimal(str(atr)),
+            )
+        return result
+
+    def requoted(self, position: OpenPosition, market: ExitMarket) -> ExitMarket:
+        """``market`` with a new quote where its own has become too old to sell by; unchanged where it is fresh."""
+        exits = self._desk.strategy(self._account).exits
+        if self.silent or fresh_bid(market, position.symbol, self._desk.clock.now(), exits) is not None:
+            return market
+        found = self._quotes(
+            self._hasty.quotes if position.right is None else self._hasty.option_quotes, [position.symbol]
         )
-        result[position.position_id] = market
-    return _with_contract_facts(desk, account, held, result)
+        return replace(market, quote=found.get(position.symbol, market.quote))
 
+    def with_contract_facts(
+        self, held: Sequence[OpenPosition], markets: Mapping[str, ExitMarket]
+    ) -> dict[str, ExitMarket]:
+        """``markets`` with delta, theta and a model value of each option, as far as the feed tells them.
 
-def requoted(desk: Desk, account: str, position: OpenPosition, market: ExitMarket) -> ExitMarket:
-    """``market`` with a new quote where its own has become too old to sell by; unchanged where it is fresh."""
-    if fresh_bid(market, position.symbol, desk.clock.now(), desk.strategy(account).exits) is not None:
-        return market
-    broker = desk.broker(account)
-    found = _quotes(broker.quotes if position.right is None else broker.option_quotes, [position.symbol], account)
-    return replace(market, quote=found.get(position.symbol, market.quote))
+        Positions without an executable quote come first: their stop needs the model value, which needs a price of the
+        underlying.
+        """
+        result, now, exits = dict(markets), self._desk.clock.now(), self._desk.strategy(self._account).exits
+        quoted = {
+            position.position_id: fresh_bid(markets[position.position_id], position.symbol, now, exits) is not None
+            for position in held
+        }
+        for position in sorted(held, key=lambda position: quoted[position.position_id]):
+            market = markets[position.position_id]
+            if self.silent or position.right is None or market.underlying_price is None:
+                continue
+            try:
+                result[position.position_id] = self._of_contract(position, market, market.underlying_price)
+            except TradingAssetsError as error:
+                _log.error("account %s: the Greeks of %s: %s", self._account, position.symbol, error)
+                self.silent = not isinstance(error, Rejected)
+            except ODD:
+                # Whatever is odd about a chain, it must not keep a stop from being judged.
+                _log.exception("account %s: the Greeks of %s", self._account, position.symbol)
+        return result
 
+    def _of_contract(self, position: OpenPosition, market: ExitMarket, spot: Decimal) -> ExitMarket:
+        """Greeks from the feed, else computed from its volatility or price; the model value from its volatility only.
 
-def _quotes(ask: Callable[[list[str]], dict[str, Quote]], symbols: list[str], account: str) -> dict[str, Quote]:
-    """The quotes of ``symbols``. One that the broker refuses to name must not hide those of the others."""
-    try:
-        return ask(symbols)
-    except Rejected as error:
-        _log.error("account %s: quotes of %s: %s", account, ", ".join(symbols), error)
-        if len(symbols) == 1:
+        A volatility that is itself derived from the quote's price would agree with that quote always.
+        """
+        if position.expiry is None or position.strike is None:
+            return market
+        chain = self._hasty.option_chain(
+            position.underlying,
+            position.expiry,
+            position.expiry,
+            low_strike=position.strike,
+            high_strike=position.strike,
+            right=position.right,
+        )
+        row = next((row for row in chain if row.contract.symbol == position.symbol), None)
+        if row is None:
+            return market
+        now, config = self._desk.clock.now(), self._desk.strategy(self._account).contracts
+        whole = with_greeks([row], spot=spot, as_of=now, config=config)[0]
+        value = model_price(position, underlying_price=spot, iv=usable_iv(row), as_of=now, config=config)
+        return replace(market, model_price=value, delta=usable_delta(whole), theta=whole.theta)
+
+    def _quotes(self, ask: Callable[[list[str]], dict[str, Quote]], symbols: list[str]) -> dict[str, Quote]:
+        """The quotes of ``symbols``. One that the broker refuses to name must not hide those of the others."""
+        if not symbols:
             return {}
-        return {name: quote for symbol in symbols for name, quote in _quotes(ask, [symbol], account).items()}
-    except TradingAssetsError as error:
-        _log.error("account %s: quotes of %s: %s", account, ", ".join(symbols), error)
-        return {}
+        try:
+            return ask(symbols)
+        except Rejected as error:
+            _log.error("account %s: quotes of %s: %s", self._account, ", ".join(symbols), error)
+            if len(symbols) == 1:
+                return {}
+            return {name: quote for symbol in symbols for name, quote in self._quotes(ask, [symbol]).items()}
+        except TradingAssetsError as error:
+            _log.error("account %s: quotes of %s: %s", self._account, ", ".join(symbols), error)
+            self.silent = True
+            return {}
 
 
 def _features(desk: Desk, session: Session) -> dict[str, dict[str, Any]]:
@@ -107,52 +175,3 @@ def regime_or_none(desk: Desk, session: Session) -> Regime | None:
     except TradingAssetsError as error:
         _log.error("session %s: the market context cannot be read: %s", session.key, error)
         return None
-
-
-def _with_contract_facts(
-    desk: Desk, account: str, held: list[OpenPosition], markets: dict[str, ExitMarket]
-) -> dict[str, ExitMarket]:
-    """``markets`` with delta, theta and a model value of each option, as far as the feed tells them.
-
-    Positions without an executable quote come first: their stop needs the model value. Once the broker did not answer
-    the others do without, so that no exit waits for numbers that only serve alerts.
-    """
-    now, config = desk.clock.now(), desk.strategy(account).exits
-    quoted = {
-        position.position_id: fresh_bid(markets[position.position_id], position.symbol, now, config) is not None
-        for position in held
-    }
-    answered = True
-    for position in sorted(held, key=lambda position: quoted[position.position_id]):
-        if position.right is None or (quoted[position.position_id] and not answered):
-            continue
-        try:
-            markets[position.position_id] = _of_contract(desk, account, position, markets[position.position_id])
-        except TradingAssetsError as error:
-            _log.error("account %s: the Greeks of %s: %s", account, position.symbol, error)
-            answered = answered and isinstance(error, Rejected)
-    return markets
-
-
-def _of_contract(desk: Desk, account: str, position: OpenPosition, market: ExitMarket) -> ExitMarket:
-    """Greeks from the feed, else computed from its volatility or price; the model value from its volatility only.
-
-    A volatility that is itself derived from the quote's price would agree with that quote always.
-    """
-    if position.expiry is None or position.strike is None:
-        return market
-    chain = desk.broker(account).option_chain(
-        position.underlying,
-        position.expiry,
-        position.expiry,
-        low_strike=position.strike,
-        high_strike=position.strike,
-        right=position.right,
-    )
-    row = next((row for row in chain if row.contract.symbol == position.symbol), None)
-    if row is None:
-        return market
-    now, config, spot = desk.clock.now(), desk.strategy(account).contracts, market.underlying_price
-    whole = row if spot is None else with_greeks([row], spot=spot, as_of=now, config=config)[0]
-    value = model_price(position, underlying_price=spot, iv=usable_iv(row), as_of=now, config=config)
-    return replace(market, model_price=value, delta=usable_delta(whole), theta=whole.theta)

@@ -223,7 +223,7 @@ _OF_THE_CONTRACT = ("quote_freshness", "max_exposure", "max_open_risk", "portfol
 
 
 def denial_reason(report: GateReport) -> str:
-    """Every denial in order. A missing contract comes first, and the gates that it leaves nothing to judge are named."""
+    """Every denial in order. A missing contract comes first; gates that it leaves nothing to judge are only named."""
     denied = {result.gate: result.reason for result in report.results if not result.passed}
     missing = denied.pop("contract", None)
     said = [f"contract: {missing}"] if missing is not None else []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from trading_assets.ledger.tables import cash_flows, equity_marks
@@ -106,6 +106,25 @@ def _moved(high: Decimal | None, equity: Decimal, flow: Decimal) -> Decimal:
     return max(equity, (high * equity / before).quantize(_SIXTH))
 
 
+def low_since(connection: Connection, account: str, at: datetime) -> datetime | None:
+    """Note that at ``at`` the equity is low enough to pause; since when it is. None if the account has no mark."""
+    return connection.execute(
+        update(equity_marks)
+        .where(equity_marks.c.account == account)
+        .values(low_since=func.coalesce(equity_marks.c.low_since, at))
+        .returning(equity_marks.c.low_since)
+    ).scalar_one_or_none()
+
+
+def not_low(connection: Connection, account: str) -> None:
+    """Note that the equity is not low enough to pause, or not any more."""
+    connection.execute(
+        update(equity_marks)
+        .where(equity_marks.c.account == account, equity_marks.c.low_since.is_not(None))
+        .values(low_since=None)
+    )
+
+
 def pause(connection: Connection, account: str, at: datetime, reason: str) -> bool:
     """Pause the account; False if it was paused already (the first instant and reason stay) or has no mark."""
     changed = connection.execute(
@@ -121,6 +140,6 @@ def resume(connection: Connection, account: str, at: datetime) -> bool:
     changed = connection.execute(
         update(equity_marks)
         .where(equity_marks.c.account == account, equity_marks.c.paused_at.is_not(None))
-        .values(paused_at=None, pause_reason=None, high_water=None, resumed_at=at)
+        .values(paused_at=None, pause_reason=None, high_water=None, low_since=None, resumed_at=at)
     )
     return changed.rowcount == 1

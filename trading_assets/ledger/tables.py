@@ -396,6 +396,7 @@ equity_marks = Table(
     Column("high_water", Amount, comment="highest equity since the start of the mark"),
     Column("equity", Amount, nullable=False, comment="equity last seen"),
     Column("observed_at", Instant, nullable=False),
+    Column("low_since", Instant, comment="since when a drawdown that would pause is seen"),
     Column("paused_at", Instant),
     Column("pause_reason", Text),
     Column("resumed_at", Instant),

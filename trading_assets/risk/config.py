@@ -201,6 +201,9 @@ class GateConfig(_Frozen):
     max_quote_age_s: float = Field(default=60, gt=0, le=3600, description="oldest quote, seconds")
     max_signal_age_s: float = Field(default=300, gt=0, le=3600, description="oldest signal, seconds")
     clock_skew_s: float = Field(default=5, ge=0, le=60, description="how far ahead a source's time may be, seconds")
+    drawdown_confirm_s: float = Field(
+        default=60, ge=0, le=3600, description="a drawdown seen for so long pauses the account, seconds"
+    )
     trades_per_day: int = Field(default=10, ge=1, le=1000, description="entries per account and session")
     ticker_daily_limit: int = Field(default=2, ge=1, le=100, description="entries per ticker, account and session")
     ticker_cooldown_minutes: int = Field(default=15, ge=0, le=390, description="after the ticker's last fill")

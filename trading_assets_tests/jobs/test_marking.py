@@ -15,6 +15,7 @@ from trading_assets.broker.errors import BrokerUnavailable, Rejected
 from trading_assets.domain.errors import NotAuthorized
 from trading_assets.domain.values import OpenPosition, Quote, Strategy
 from trading_assets.jobs import marking
+from trading_assets.jobs.marking import Marking
 from trading_assets.market.sessions import require_session
 from trading_assets.strategy.exit_values import ExitMarket
 from trading_assets.strategy_config import StrategyConfig
@@ -33,8 +34,20 @@ def quotes_but(refused: str) -> Any:
     return ask
 
 
+def desk_of(broker: Any) -> Any:
+    """A desk as far as marking looks at it."""
+    broker.impatient = lambda attempts=1: broker
+    return SimpleNamespace(
+        broker=lambda _: broker, clock=SimpleNamespace(now=lambda: NOW), strategy=lambda _: StrategyConfig()
+    )
+
+
+def marked(broker: Any) -> Marking:
+    return Marking(desk_of(broker), "large", require_session(NOW.date()), None)
+
+
 def test_one_refused_symbol_does_not_hide_the_quotes_of_the_others() -> None:
-    found = marking._quotes(quotes_but("GONE"), ["AAPL", "GONE", "KO"], "large")
+    found = marked(SimpleNamespace())._quotes(quotes_but("GONE"), ["AAPL", "GONE", "KO"])
     assert sorted(found) == ["AAPL", "KO"]
 
 
@@ -45,7 +58,9 @@ def test_a_broker_that_does_not_answer_leaves_quotes_unknown(error: Exception) -
     def ask(_: Iterable[str]) -> dict[str, Quote]:
         raise error
 
-    assert marking._quotes(ask, ["AAPL"], "large") == {}
+    market = marked(SimpleNamespace())
+    assert market._quotes(ask, ["AAPL"]) == {}
+    assert market.silent, "nothing more is asked for in this cycle"
 
 
 def test_frames_that_cannot_be_read_leave_features_and_regime_unknown() -> None:
@@ -61,15 +76,6 @@ def test_frames_that_cannot_be_read_leave_features_and_regime_unknown() -> None:
 # --- facts that serve alerts and exits on Greeks ----------------------------------------------------------------------
 
 
-def desk_of(broker: Any) -> Any:
-    """A desk as far as marking looks at it."""
-    return SimpleNamespace(
-        broker=lambda _: broker,
-        clock=SimpleNamespace(now=lambda: NOW),
-        settings=SimpleNamespace(strategy=StrategyConfig()),
-    )
-
-
 def swing(symbol: str) -> OpenPosition:
     return position(Strategy.SWING_TRADE, position_id=symbol, symbol=symbol, expiry=date(2026, 3, 27))
 
@@ -82,11 +88,14 @@ def seen(symbol: str, bid: str | None) -> ExitMarket:
 @pytest.mark.parametrize(
     ("error", "asked"),
     [
-        (BrokerUnavailable("no answer", where="chain"), ["DARK1", "DARK2"]),
+        (BrokerUnavailable("no answer", where="chain"), ["DARK1"]),
         (Rejected(400, 40010001, "invalid symbol", {}, where="chain"), ["DARK1", "DARK2", "QUOTED1", "QUOTED2"]),
+        (ValueError("an odd chain"), ["DARK1", "DARK2", "QUOTED1", "QUOTED2"]),
     ],
 )
-def test_a_broker_that_is_away_is_asked_only_for_what_a_stop_needs(error: Exception, asked: list[str]) -> None:
+def test_what_a_stop_needs_is_asked_first_and_a_broker_that_is_away_only_once(
+    error: Exception, asked: list[str]
+) -> None:
     names = ["QUOTED1", "DARK1", "QUOTED2", "DARK2"]
     found: list[str] = []
 
@@ -96,20 +105,26 @@ def test_a_broker_that_is_away_is_asked_only_for_what_a_stop_needs(error: Except
 
     held = [replace(swing(name), underlying=name) for name in names]
     markets = {name: seen(name, None if name.startswith("DARK") else "2.00") for name in names}
-    result = marking._with_contract_facts(desk_of(SimpleNamespace(option_chain=chain)), "large", held, dict(markets))
+    result = marked(SimpleNamespace(option_chain=chain)).with_contract_facts(held, markets)
     assert result == markets, "what is not known stays None"
     assert found == asked
 
 
+def test_without_a_price_of_the_underlying_no_chain_is_asked_for() -> None:
+    dark = ExitMarket(None, None, None)
+    assert marked(SimpleNamespace()).with_contract_facts([swing("X")], {"X": dark}) == {"X": dark}
+
+
 def test_an_old_quote_is_asked_for_again_before_a_sale_and_a_fresh_one_is_kept() -> None:
     new = Quote("X", Decimal("1.90"), Decimal("2.00"), NOW)
-    desk = desk_of(SimpleNamespace(option_quotes=lambda _: {"X": new}))
+    answering = marked(SimpleNamespace(option_quotes=lambda _: {"X": new}))
     old = ExitMarket(Quote("X", Decimal(3), Decimal(4), NOW - timedelta(seconds=61)), Decimal(100), NOW)
-    assert marking.requoted(desk, "large", swing("X"), old).quote == new
+    assert answering.requoted(swing("X"), old).quote == new
     fresh = seen("X", "2.00")
-    assert marking.requoted(desk, "large", swing("X"), fresh) is fresh
-    silent = desk_of(SimpleNamespace(option_quotes=lambda _: {}))
-    assert marking.requoted(silent, "large", swing("X"), old) == old
+    assert answering.requoted(swing("X"), fresh) is fresh
+    assert marked(SimpleNamespace(option_quotes=lambda _: {})).requoted(swing("X"), old) == old
+    answering.silent = True
+    assert answering.requoted(swing("X"), old) is old, "a feed that does not answer is not waited for again"
 
 
 def test_earnings_count_from_after_today_to_the_next_session() -> None:

@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("high_water", sa.Numeric(20, 6), comment="highest equity since the start of the mark"),
         sa.Column("equity", sa.Numeric(20, 6), nullable=False, comment="equity last seen"),
         sa.Column("observed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("low_since", sa.DateTime(timezone=True), comment="since when a drawdown that would pause is seen"),
         sa.Column("paused_at", sa.DateTime(timezone=True)),
         sa.Column("pause_reason", sa.Text()),
         sa.Column("resumed_at", sa.DateTime(timezone=True)),
