@@ -299,6 +299,8 @@ def config_check(world: WorldOption = None, as_json: JsonOption = False) -> None
     from trading_assets.settings import load_settings
 
     settings = load_settings(world=world)
+    if settings.earnings_trouble is not None:
+        raise settings.earnings_trouble
     result = {
         "mode": settings.mode,
         "world": str(settings.world.home),

@@ -94,6 +94,8 @@ class Settings:
     sources: tuple[str, ...] = ()
     #: Days of earnings by ticker; None where no calendar is configured.
     earnings: Mapping[str, tuple[date, ...]] | None = field(default=None, repr=False)
+    #: Why the configured calendar cannot be read. It denies entries, and must not keep exits from being worked.
+    earnings_trouble: ConfigurationError | None = field(default=None, repr=False)
     #: Strategies of the presets other than the default one that some account follows.
     presets: Mapping[Preset, StrategyConfig] = field(default_factory=dict, repr=False)
 
@@ -183,7 +185,7 @@ def load_settings(
     accounts = _accounts(variables, world, sources)
     defaults = packaged("strategy.yaml")
     strategy = strategy_of(defaults, Preset.DEFAULT, own, where)
-    earnings = read_earnings(strategy.gates.earnings_calendar, where)
+    earnings, earnings_trouble = _earnings(strategy, where)
     others = sorted({account.preset for account in accounts} - {Preset.DEFAULT})
     presets = {preset: strategy_of(defaults, preset, own, where) for preset in others}
     mode = kind or _mode(variables, world, accounts, env)
@@ -209,6 +211,7 @@ def load_settings(
         dagster_url=variables.dagster_url,
         sources=tuple(sources),
         earnings=earnings,
+        earnings_trouble=earnings_trouble,
         presets=presets,
     )
 
@@ -235,6 +238,15 @@ def _own_strategy(variables: Environment, world: World, sources: list[str]) -> t
     where = str(path or "packaged strategy.yaml")
     sources.append(where)
     return ({} if path is None else read_yaml(path)), where
+
+
+def _earnings(
+    strategy: StrategyConfig, where: str
+) -> tuple[Mapping[str, tuple[date, ...]] | None, ConfigurationError | None]:
+    try:
+        return read_earnings(strategy.gates.earnings_calendar, where), None
+    except ConfigurationError as error:
+        return None, error
 
 
 def _accounts(variables: Environment, world: World, sources: list[str]) -> tuple[AccountConfig, ...]:

@@ -60,7 +60,7 @@ class UniverseConfig(BaseModel):
         default=tuple(_SECTORS), min_length=1, max_length=8000, description="tickers that are followed"
     )
     sectors: dict[str, str] = Field(
-        default=_SECTORS, description="sector of a ticker; one that is not named here counts as a sector of its own"
+        default=_SECTORS, description="sector of a ticker; all that are not named here count as one sector"
     )
 
     @field_validator("tickers", mode="after")

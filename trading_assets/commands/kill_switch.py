@@ -64,8 +64,16 @@ def kill_switch(
     _print(shown, as_json, _as_text(shown))
 
 
-def resume(account: AccountOption = None, world: WorldOption = None, as_json: JsonOption = False) -> None:
-    """Release accounts that a drawdown has paused. The high-water mark starts anew with the equity seen next."""
+def resume(
+    account: AccountOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Release every paused account.")] = False,
+    world: WorldOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Release an account that a drawdown has paused. The high-water mark starts anew with the equity seen next.
+
+    Name the account if several are paused, or release them --all.
+    """
     from trading_assets.ledger import equity_marks
     from trading_assets.world.clocks import SystemClock
     from trading_assets.world.service import reading
@@ -73,7 +81,15 @@ def resume(account: AccountOption = None, world: WorldOption = None, as_json: Js
     resumed = []
     with reading(world) as engine, engine.begin() as connection:
         _require(connection, account)
-        for mark in equity_marks.all_marks(connection):
+        marks = equity_marks.all_marks(connection)
+        paused = [mark.account for mark in marks if mark.paused_at is not None]
+        if account is None and len(paused) > 1 and not every:
+            raise ConfigurationError(
+                f"several accounts are paused: {', '.join(paused)}",
+                where="--account",
+                mend="Name one with --account, or release all with --all.",
+            )
+        for mark in marks:
             if account in (None, mark.account) and equity_marks.resume(connection, mark.account, SystemClock().now()):
                 resumed.append({"account": mark.account, "paused_at": mark.paused_at, "reason": mark.pause_reason})
     lines = [f"{row['account']}: resumed, was paused since {row['paused_at']}: {row['reason']}" for row in resumed]

@@ -124,6 +124,8 @@ def check_configuration(world: World, env: Mapping[str, str]) -> tuple[Settings 
         return None, failed(item, error, mend)
     except OSError as error:
         return None, failed(item, error, "Make the file readable for the user who runs this.")
+    if settings.earnings_trouble is not None:
+        return settings, failed(item, settings.earnings_trouble, "Until then every entry is denied; exits work.")
     names = ", ".join(account.name for account in settings.accounts)
     mode = "" if kind is not None else f"{settings.mode}, "
     return settings, ok(item, f"{mode}accounts: {names}; from {', '.join(settings.sources)}")

@@ -66,7 +66,7 @@ def dispatch_account(desk: Desk, account: str, run_id: str, log: Log) -> Dispatc
         return report
     max_age = timedelta(seconds=desk.strategy(account).gates.max_signal_age_s)
     with desk.ledger.begin() as connection:
-        report.expired = len(dispatch.expire_stale(connection, now, max_age))
+        report.expired = len(dispatch.expire_stale(connection, account, now, max_age))
     try:
         more = True
         while more:

@@ -8,18 +8,15 @@ from trading_assets.market.iv_history import past_and_present
 from trading_assets.market.sessions import Session
 from trading_assets.world.frames import FrameStore
 
-#: Sessions read at most; the rank itself takes the newest of them that it is configured for.
-MOST_SESSIONS = 2000
-
 
 def archived_iv(
-    frames: FrameStore, ticker: str, session: Session, *, known_by: datetime
+    frames: FrameStore, ticker: str, session: Session, *, sessions: int, known_by: datetime
 ) -> tuple[tuple[float | None, ...], float | None]:
-    """30-day volatilities of the sessions before ``session``, oldest first, and the newest one of ``session`` itself.
+    """30-day volatilities of the ``sessions`` sessions before this one, oldest first, and the newest one of today.
 
     None where a session's chain gave none; a session whose chain was not archived is absent. Nothing that became known
     after ``known_by`` counts.
     """
     keys = [key for key in frames.partitions("iv_history") if key <= session.key]
-    rows = frames.read("iv_history", keys[-MOST_SESSIONS - 1 :])
+    rows = frames.read("iv_history", keys[-sessions - 1 :])
     return past_and_present(rows, ticker, session=session, known_by=known_by)

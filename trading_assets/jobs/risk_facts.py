@@ -13,6 +13,7 @@ from decimal import Decimal
 import polars as pl
 
 from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.errors import Rejected
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.values import AccountSnapshot, OpenPosition, Quote, Signal, Strategy
 from trading_assets.market.correlation import Correlation, beta, log_returns, shrunk_correlation
@@ -20,7 +21,7 @@ from trading_assets.market.portfolio_greeks import PositionGreeks, stock_positio
 from trading_assets.market.sessions import Session, shift
 from trading_assets.resources.desk import Desk
 from trading_assets.risk.exposure import live_positions, tickers_at_stake
-from trading_assets.risk.facts import RiskFacts
+from trading_assets.risk.facts import CALENDAR_END, RiskFacts
 from trading_assets.risk.greek_limits import overnight_quantities
 from trading_assets.strategy.option_model import with_greeks
 
@@ -39,13 +40,24 @@ def gather_facts(
     if signal.strategy is not Strategy.DAY_TRADE:
         # A day trade is flat by the close: what stays overnight cannot deny it, so the broker is not asked.
         greeks = _greeks(desk, account, snapshot, returns or {})
+    involved, sectors = {signal.ticker, *others}, settings.strategy.universe.sectors
     return RiskFacts(
-        sectors=settings.strategy.universe.sectors,
+        sectors={ticker: sectors[ticker] for ticker in sorted(involved) if ticker in sectors},
         correlations=None if returns is None else _correlations(returns, signal.ticker, others),
         greeks=greeks,
         spot=None if spot is None else spot.mid,
-        earnings=settings.earnings,
+        earnings=_calendar(settings.earnings, signal.ticker),
+        earnings_trouble=None if settings.earnings_trouble is None else str(settings.earnings_trouble),
     )
+
+
+def _calendar(earnings: Mapping[str, tuple[date, ...]] | None, ticker: str) -> Mapping[str, tuple[date, ...]] | None:
+    """The ticker's days, and the newest day of all, by which the gate sees how far the calendar reaches."""
+    if earnings is None:
+        return None
+    newest = max((day for days in earnings.values() for day in days), default=None)
+    reach = {} if newest is None else {CALENDAR_END: (newest,)}
+    return {ticker: earnings.get(ticker, ()), **reach}
 
 
 def _returns(desk: Desk, account: str, session: Session, tickers: Iterable[str]) -> Returns | None:
@@ -75,7 +87,7 @@ def _greeks(desk: Desk, account: str, snapshot: AccountSnapshot, returns: Return
     held = [position for position in live_positions(snapshot) if position.symbol in wanted]
     if not held:
         return {}
-    broker, found = desk.broker(account), dict[str, PositionGreeks]()
+    broker, found = desk.broker(account).impatient(), dict[str, PositionGreeks]()
     try:
         quotes = broker.quotes(sorted({position.underlying for position in held}))
     except TradingAssetsError as error:
@@ -87,7 +99,15 @@ def _greeks(desk: Desk, account: str, snapshot: AccountSnapshot, returns: Return
         quote = quotes.get(position.underlying)
         spot = None if quote is None else quote.mid
         slope = beta(returns.get(position.underlying, {}), index, least=least)
-        known = _of_position(desk, account, broker, position, spot, slope)
+        try:
+            known = _of_position(desk, account, broker, position, spot, slope)
+        except Rejected as error:
+            _log.error("%s: its Greeks cannot be read: %s", position.symbol, error)
+            continue
+        except TradingAssetsError as error:
+            # The rest stays unknown, too, which denies: to wait for each would keep exits from the account.
+            _log.error("%s: its Greeks cannot be read, nor those of the others: %s", position.symbol, error)
+            break
         if known is not None:
             found[position.symbol] = known
     return found
@@ -105,18 +125,14 @@ def _of_position(
         return stock_position(position.symbol, quantity=1, spot=spot, beta=slope)
     if spot is None or spot <= 0 or position.expiry is None or position.strike is None:
         return None
-    try:
-        chain = broker.option_chain(
-            position.underlying,
-            position.expiry,
-            position.expiry,
-            low_strike=position.strike,
-            high_strike=position.strike,
-            right=position.right,
-        )
-    except TradingAssetsError as error:
-        _log.error("%s: its Greeks cannot be read: %s", position.symbol, error)
-        return None
+    chain = broker.option_chain(
+        position.underlying,
+        position.expiry,
+        position.expiry,
+        low_strike=position.strike,
+        high_strike=position.strike,
+        right=position.right,
+    )
     config = desk.strategy(account).contracts
     rows = with_greeks(chain, spot=spot, as_of=desk.clock.now(), config=config)
     row = next((row for row in rows if row.contract.symbol == position.symbol), None)

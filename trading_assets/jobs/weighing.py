@@ -99,7 +99,7 @@ def _weigh_option(
         )
     as_of = desk.clock.now()
     rank = volatility_rank(
-        *archived_iv(desk.frames, signal.ticker, session, known_by=as_of),
+        *archived_iv(desk.frames, signal.ticker, session, known_by=as_of, sessions=config.contracts.iv_rank_sessions),
         realised_rank=signal.features.get("rv_rank"),
         realised_sessions=signal.features.get("rv_rank_sessions"),
         config=config.contracts,

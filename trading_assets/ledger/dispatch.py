@@ -195,8 +195,8 @@ def pending_work(connection: Connection, now: datetime, max_age: timedelta) -> l
     return [PendingWork(account, tuple(ids), oldest) for account, ids, oldest in connection.execute(query)]
 
 
-def expire_stale(connection: Connection, now: datetime, max_age: timedelta) -> list[tuple[str, str]]:
-    """Turn PENDING statuses older than ``max_age`` into EXPIRED; returns their (signal id, account).
+def expire_stale(connection: Connection, account: str, now: datetime, max_age: timedelta) -> list[tuple[str, str]]:
+    """Turn PENDING statuses of ``account`` older than ``max_age`` into EXPIRED; returns their (signal id, account).
 
     A row that a dispatcher is claiming at this moment is left to it.
     """
@@ -205,6 +205,7 @@ def expire_stale(connection: Connection, now: datetime, max_age: timedelta) -> l
         .select_from(_JOINED)
         .where(
             dispatch_status.c.status == SignalStatus.PENDING.value,
+            dispatch_status.c.account == account,
             dispatch_recommendations.c.known_at < now - max_age,
         )
         .order_by(*_ID_COLUMNS)

@@ -22,17 +22,24 @@ class Correlation:
     sessions: int
 
 
+#: A daily log return beyond this is taken for a split or an error of the closes, which are not adjusted.
+MOST_RETURN = 0.4
+
+
 def log_returns(closes: Mapping[date, float | None], sessions: Sequence[date]) -> dict[date, float]:
     """ln(close / previous close) for every session whose close and previous close are known and positive.
 
-    ``sessions`` are consecutive, oldest first; the first one only serves as a base.
+    ``sessions`` are consecutive, oldest first; the first one only serves as a base. A return of more than 0.4 either
+    way (49 % up, 33 % down) is left out: a single split would hide every correlation.
     """
     found: dict[date, float] = {}
     for before, day in pairwise(sessions):
         first, second = closes.get(before), closes.get(day)
         if first is None or second is None or not (0 < first < math.inf and 0 < second < math.inf):
             continue
-        found[day] = math.log(second / first)
+        change = math.log(second / first)
+        if abs(change) <= MOST_RETURN:
+            found[day] = change
     return found
 
 

@@ -129,12 +129,18 @@ def _sell_has_position(context: GateContext) -> Verdict:
 def _earnings_window(context: GateContext) -> Verdict:
     calendar = None if context.facts is None else context.facts.earnings
     count, ticker = context.gates.earnings_sessions, context.signal.ticker
+    trouble = None if context.facts is None else context.facts.earnings_trouble
+    if trouble is not None:
+        return deny(None, count, f"unknown earnings: {trouble}")
     if calendar is None:
         return allow(None, count, "no earnings calendar is configured")
     if context.session is None:
         return deny(None, count, "no trading session, hence no distance to earnings")
     day = context.session.day
     first, last = shift(day, -count).day, shift(day, count).day
+    newest = max((found for days in calendar.values() for found in days), default=None)
+    if newest is None or newest < day:
+        return deny(newest, count, "unknown earnings: the calendar ends before today")
     near = sorted(found for found in calendar.get(ticker, ()) if first <= found <= last)
     if near:
         return deny(near[0], count, f"{ticker} has earnings on {near[0]}, within {count} sessions of today")

@@ -127,7 +127,9 @@ def with_computed_greeks(columns: ChainColumns, *, spot: float, config: Contract
     computed from its implied volatility (the feed's, else the one of its mid price) and ``computed`` is set; where that
     is impossible what is there remains.
     """
-    lacking = np.isnan(columns.delta + columns.gamma + columns.theta + columns.vega)
+    # Four zeros are how some feeds say nothing: a living contract has a vega.
+    empty = (columns.delta == 0) & (columns.gamma == 0) & (columns.theta == 0) & (columns.vega == 0)
+    lacking = np.isnan(columns.delta + columns.gamma + columns.theta + columns.vega) | (empty & (columns.years > 0))
     if not lacking.any() or not (math.isfinite(spot) and spot > 0):
         return columns
     strike, years, is_call = columns.strike[lacking], columns.years[lacking], columns.is_call[lacking]

@@ -74,6 +74,9 @@ class GapFadeConfig(_Frozen):
 
     first_minutes: int = Field(default=60, ge=1, le=390, description="minutes after the open in which gaps are faded")
     min_gap: float = Field(default=0.008, gt=0, le=0.5, description="least gap, up or down")
+    max_gap: float = Field(
+        default=0.15, gt=0, le=1, description="a larger gap is taken for a split or another corporate action: held"
+    )
     full_gap: float = Field(default=0.02, gt=0, le=1, description="gap that earns the whole gain for size")
     start: float = Field(default=0.55, ge=0, le=1, description="confidence of the least gap")
     gain_size: float = Field(default=0.15, ge=0, le=1, description="most that a larger gap adds")
@@ -86,6 +89,8 @@ class GapFadeConfig(_Frozen):
         total = self.start + self.gain_size + self.gain_turned + self.gain_trend
         if total > 1 + 1e-9:
             raise ValueError(f"start and gains add up to {total:g}, more than 1")
+        if self.max_gap <= self.full_gap:
+            raise ValueError(f"max_gap {self.max_gap:g} does not exceed full_gap {self.full_gap:g}")
         if self.full_gap <= self.min_gap:
             raise ValueError(f"full_gap {self.full_gap:g} does not exceed min_gap {self.min_gap:g}")
         return self

@@ -22,6 +22,7 @@ from trading_assets.broker.adoption import blank_position
 from trading_assets.broker.values import BrokerFill, OrderRequest
 from trading_assets.domain.values import ContractSnapshot, KillMode, Priority, Side, Strategy
 from trading_assets.jobs.managing import ManagementReport, manage_account
+from trading_assets.jobs.marking import Marking
 from trading_assets.ledger import accounts, executions, listings, positions
 from trading_assets.ledger.tables import active_positions, dispatch_executions, position_events
 from trading_assets.market.greeks import black_scholes_price
@@ -402,18 +403,25 @@ def test_what_lasts_is_told_once_in_fifteen_minutes(world: Playground, watched: 
 
 
 def test_the_kill_switch_forbids_an_exit_and_says_so_and_flatten_closes_everything(
-    world: Playground, watched: dict[str, str]
+    world: Playground, watched: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     symbol = contract(world, "CVX", LATER)
     acquire(world, {symbol: (1, lambda seen: {"strategy": SWING, "entry_price": seen.part("2")})})
     set_switch(world, KillMode.ALL)
     manage(world)
-    assert [row["rule"] for row in alerts(world, symbol) if row["kind"] == "forbidden"] == ["stop"]
+    manage(world)
+    assert [row["rule"] for row in alerts(world, symbol) if row["kind"] == "forbidden"] == ["stop", "stop"]
     assert sold(world, symbol) == {}
     set_switch(world, KillMode.FLATTEN)
     everything = list(held(world))
     assert len(everything) >= 4
-    manage(world)
+
+    def asked(*_: object) -> None:
+        raise AssertionError("flatten needs no price and must not wait for one")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Marking, "quoted", asked)
+        manage(world)
     set_switch(world, KillMode.OFF)
     assert held(world) == {}
     assert {rule for one in everything for rule in sold(world, one)} - {"target"} == {"flatten"}

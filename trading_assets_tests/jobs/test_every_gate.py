@@ -297,6 +297,11 @@ def test_a_drawdown_pauses_until_a_person_resumes_and_the_mark_starts_anew(floor
     assert floor.passed["drawdown_pause"]["passed"]
     with ledger.begin() as connection:
         connection.execute(equity_marks.update().values(high_water=equity_marks.c.equity * 2))
+    assert "10%" in denials(floor.offer(floor.held))["drawdown_pause"]
+    (shown,) = floor.command("kill-switch")["accounts"]
+    assert shown["paused_at"] is None, "seen once, it denies; one odd quote pauses nobody"
+    with ledger.begin() as connection:
+        connection.execute(equity_marks.update().values(low_since=equity_marks.c.low_since - timedelta(seconds=60)))
     assert "10% pauses" in denials(floor.offer(floor.held))["drawdown_pause"]
     with ledger.begin() as connection:
         connection.execute(equity_marks.update().values(high_water=equity_marks.c.equity))

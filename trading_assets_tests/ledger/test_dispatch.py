@@ -115,7 +115,7 @@ def test_stale_signals_expire_and_are_not_offered(ledger: Engine) -> None:
         assert [c.signal.ticker for c in dispatch.claim(connection, "tiny", "r", NOW, LEASE, max_age=MAX_AGE)] == [
             "EDGE"
         ]
-        assert dispatch.expire_stale(connection, NOW, MAX_AGE) == [(old.signal_id, "tiny")]
+        assert dispatch.expire_stale(connection, "tiny", NOW, MAX_AGE) == [(old.signal_id, "tiny")]
         assert dispatch.status_of(connection, old.signal_id, "tiny") == (
             SignalStatus.EXPIRED,
             "not taken within 300 s",
@@ -135,7 +135,7 @@ def test_a_claim_blocks_others_until_its_lease_ends_and_then_names_its_last_hold
         # Older than any freshness limit, and still offered: its order may exist at the broker.
         (work,) = dispatch.pending_work(connection, much_later, MAX_AGE)
         assert work.account == "tiny"
-        assert dispatch.expire_stale(connection, much_later, MAX_AGE) == []
+        assert dispatch.expire_stale(connection, "tiny", much_later, MAX_AGE) == []
         (claimed,) = dispatch.claim(connection, "tiny", "run-2", much_later, LEASE, max_age=MAX_AGE)
         assert claimed.previous_run == "run-1"
 

@@ -77,3 +77,11 @@ def test_a_return_needs_two_sessions_in_a_row() -> None:
     closes = {DAYS[0]: 100.0, DAYS[1]: 110.0, DAYS[2]: None, DAYS[3]: 121.0, DAYS[4]: 0.0, DAYS[5]: float("nan")}
     assert log_returns(closes, DAYS[:6]) == {DAYS[1]: pytest.approx(math.log(1.1))}
     assert log_returns({}, DAYS) == {}
+
+
+def test_a_split_does_not_hide_how_two_names_move_together() -> None:
+    closes = {day: 100.0 + number % 3 for number, day in enumerate(DAYS)}
+    split = {day: close / 10 if number >= 30 else close for number, (day, close) in enumerate(closes.items())}
+    found = shrunk_correlation(log_returns(closes, DAYS), log_returns(split, DAYS))
+    assert found.sessions == len(DAYS) - 2, "the return over the split is left out"
+    assert found.value is not None and found.value > 0.95

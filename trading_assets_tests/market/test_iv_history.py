@@ -143,7 +143,7 @@ def test_rank_and_percentile_of_an_archive_are_those_of_the_published_history(
     checked = 0
     for place in (40, 59, 60, 61, 150, len(days) - 1):
         session = require_session(days[place])
-        past, now = archived_iv(store, ticker, session, known_by=session.close)
+        past, now = archived_iv(store, ticker, session, sessions=252, known_by=session.close)
         assert (list(past), now) == ([published[day] for day in days[:place]], published[days[place]])
         rank = volatility_rank(past, now, realised_rank=0.5, realised_sessions=20, config=ContractConfig())
         if place < 60:
@@ -159,4 +159,4 @@ def test_rank_and_percentile_of_an_archive_are_those_of_the_published_history(
 
 
 def test_an_archive_that_is_not_there_says_nothing(tmp_path: Path) -> None:
-    assert archived_iv(FrameStore(tmp_path), "AAA", SESSION, known_by=datetime.now(UTC)) == ((), None)
+    assert archived_iv(FrameStore(tmp_path), "AAA", SESSION, sessions=252, known_by=datetime.now(UTC)) == ((), None)

@@ -197,6 +197,10 @@ DENIALS: list[tuple[str, dict[str, Any], str]] = [
     ("earnings_window", {"facts": facts(earnings={"NVDA": (SESSION.day + timedelta(days=1),)})}, "earnings"),
     ("earnings_window", {"facts": facts(earnings={"NVDA": (SESSION.day - timedelta(days=1),)})}, "earnings"),
     ("earnings_window", {"facts": facts(earnings={}), "session": None}, "no trading session"),
+    ("earnings_window", {"facts": facts(earnings={"AMD": (SESSION.day - timedelta(days=1),)})}, "ends before today"),
+    ("earnings_window", {"facts": facts(earnings={})}, "ends before today"),
+    ("earnings_window", {"facts": facts(earnings_trouble="line 3: no day")}, "line 3: no day"),
+    ("sector_exposure", {"facts": facts(sectors={}), "account": account(positions=(held("AMD", "7.51"),))}, "unnamed"),
     ("portfolio_greeks", {**LARGE_SWING, "sizing": sizing(29)}, "dollar_delta of 184730"),
     ("portfolio_greeks", {**LARGE_SWING, "facts": facts(spot=None)}, "unknown dollar_delta"),
     ("portfolio_greeks", {**LARGE_SWING, "facts": None}, "unknown dollar_delta"),
@@ -339,7 +343,10 @@ PASSES: list[tuple[str, dict[str, Any]]] = [
     ("sector_exposure", {"account": account(positions=(held("AMD", "7.50"),))}),
     ("sector_exposure", {"account": account(positions=(held("KO", "20"),))}),
     ("sector_exposure", {"sizing": sizing(1, "9999")}),
-    ("sector_exposure", {"account": account(positions=(held("ZZZ", "20"),)), "facts": facts(sectors={})}),
+    (
+        "sector_exposure",
+        {"account": account(positions=(held("ZZZ", "20"),)), "facts": facts(sectors={"NVDA": "Chips"})},
+    ),
     (
         "correlation",
         {"account": account(positions=(held("AAPL"),)), "facts": facts(correlations={"AAPL": Correlation(0.85, 60)})},
@@ -539,7 +546,8 @@ def _earn(days: int) -> Worsen:
     def worsen(c: GateContext) -> GateContext:
         if c.facts is None:
             return c
-        found = c.facts.earnings or {}
+        # A calendar that reaches into the future: more days in it are worse, a longer one is not.
+        found = c.facts.earnings or {"": (SESSION.day + timedelta(days=90),)}
         return replace(c, facts=replace(c.facts, earnings={**found, "NVDA": (*found.get("NVDA", ()), *near)}))
 
     return worsen

@@ -47,6 +47,12 @@ def test_computed_greeks_are_those_of_the_american_option_and_say_so() -> None:
     assert abs(found.delta or 0) > abs(float(greeks(180.0, 188.0, years, iv, CONFIG.rate, 0.0, False).delta))
 
 
+def test_four_zeros_are_not_taken_for_greeks() -> None:
+    row = replace(bare("180", Right.CALL), iv=0.35, delta=0.0, gamma=0.0, theta=0.0, vega=0.0)
+    (found,) = with_greeks([row], spot=SPOT, as_of=NOON, config=CONFIG)
+    assert found.greeks_source == "computed" and (found.delta or 0) > 0.4 and (found.vega or 0) > 0
+
+
 def test_a_feed_volatility_is_kept_and_only_the_greeks_are_computed() -> None:
     row = replace(bare("180", Right.CALL), iv=0.35)
     (found,) = with_greeks([row], spot=SPOT, as_of=NOON, config=CONFIG)

@@ -91,6 +91,7 @@ def test_a_gap_down_is_the_mirror_image() -> None:
     [
         ({"gap": 0.0079}, "gap of +0.79% is smaller than 0.80%"),
         ({"gap": None}, "unknown: gap"),
+        ({"gap": -0.9}, "gap of -90.00% exceeds 15%: a corporate action is suspected"),
         ({"vwap": None, "volume_ratio": None}, "unknown: volume_ratio, vwap"),
         ({"trend_state": 0}, "no trend: no options"),
         ({"volume_ratio": 1.1}, "volume ratio 1.10 is below 1.2"),

@@ -86,6 +86,11 @@ def _cases(config: SignalConfig) -> list[Case]:
             (Number(gap * 100, signed=True),),
         ),
         Case(unknown > 0, texts, variant=unknown),
+        Case(
+            gap.abs() > rules.max_gap,
+            ("gap of ", f"% exceeds {rules.max_gap:.0%}: a corporate action is suspected"),
+            (Number(gap * 100, signed=True),),
+        ),
         Case(pl.lit(config.mode is TradeMode.STOCK_ONLY), ("a gap is faded with options, and the mode is stock_only",)),
         Case(pl.col("trend_state") == 0, ("no trend: no options",)),
         thin_volume(config),
