@@ -92,4 +92,5 @@ def _rules(settings: Settings) -> Rules:
         signals=strategy.signals,
         watchlist=strategy.watchlist,
         news=strategy.news_view,
+        presets={settings.config_hashes[preset]: other.signals for preset, other in settings.presets.items()},
     )

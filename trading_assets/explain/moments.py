@@ -7,9 +7,10 @@ rules are not stored, and are not guessed.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trading_assets.explain.page import DecisionView, Moment, Story, Threshold, Watched, Weighted
@@ -41,19 +42,27 @@ _HASH_SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules in force now: their hash, the rule sets that this program has, and the numbers of three of them."""
+    """The rules in force: their hash, the rule sets whose confidence is a product, and the numbers of three of them.
+
+    ``presets`` are the signals' numbers of the other presets that accounts follow, by their configuration's hash.
+    """
 
     config_hash: str
     rule_sets: frozenset[str]
     signals: SignalConfig
     watchlist: WatchlistConfig
     news: NewsViewConfig
+    presets: Mapping[str, SignalConfig] = field(default_factory=dict)
+
+    def numbers(self, config_hash: str) -> SignalConfig | None:
+        """The signals' numbers of that configuration; None if it is not in force."""
+        return self.signals if config_hash == self.config_hash else self.presets.get(config_hash)
 
 
 def make_moment(rows: MomentRows, rules: Rules, signal_id: str | None = None) -> Moment:
     """The moment of ``rows``; of several decisions only the one that became ``signal_id``, if that is given."""
     decided = [row for row in rows.decisions if signal_id is None or row["signal_id"] == signal_id]
-    in_force = rows.config_hashes == {rules.config_hash} if rows.config_hashes else None
+    in_force = rows.config_hashes <= {rules.config_hash, *rules.presets} if rows.config_hashes else None
     stored = {name: decided[0][name] for name in _SENTIMENT} if decided else None
     return Moment(
         ticker=rows.ticker,
@@ -150,9 +159,10 @@ def _watched(row: Row, config: WatchlistConfig | None) -> Watched:
 
 def make_decision(row: Row, rules: Rules) -> DecisionView:
     """One row of the decisions' frame, its confidence taken apart."""
-    own = row["config_hash"] == rules.config_hash and row["rule_set"] in rules.rule_sets
-    factors = {_BASE: row[_BASE]} | {name: row[name] for name in row if name.endswith(_MULTIPLIER)}
-    product = _product(factors)
+    own = row.get("own_factors")
+    numbers = rules.numbers(row["config_hash"]) if row["rule_set"].partition("@")[0] in rules.rule_sets else None
+    factors = {} if own else {_BASE: row[_BASE]} | {name: row[name] for name in row if name.endswith(_MULTIPLIER)}
+    product = _product(factors) if factors else None
     confidence = row["confidence"]
     same = None
     if product is not None and confidence is not None:
@@ -171,12 +181,13 @@ def make_decision(row: Row, rules: Rules) -> DecisionView:
         product=product,
         agrees=same,
         parts=tuple(
-            Weighted(name, row[name], getattr(rules.signals, weight) if own else None)
+            Weighted(name, row[name], None if numbers is None else getattr(numbers, weight))
             for name, weight in _PARTS.items()
-            if name in row
+            if name in row and not own
         ),
+        own_factors=json.loads(own) if own else {},
         observed={name: row.get(name) for name in _OBSERVED},
-        thresholds=_thresholds(row, rules.signals) if own else (),
+        thresholds=() if numbers is None else _thresholds(row, numbers),
         urgent=row["urgent"],
         live=bool(row["live"]),
         rule_set=row["rule_set"],

@@ -81,7 +81,8 @@ class DecisionView:
     """One row of the decisions' frame, HOLD included.
 
     ``factors`` multiply to ``product``, of which ``confidence`` is what was stored (cut to 0 and 1, nine decimals);
-    ``agrees`` says whether that holds, None where a factor is unknown. ``parts`` add up to the first factor.
+    ``agrees`` says whether that holds, None where a factor is unknown. ``parts`` add up to the first factor. A rule set
+    with a confidence of another form stores ``own_factors`` instead of these.
     """
 
     ticker: str
@@ -97,6 +98,7 @@ class DecisionView:
     product: float | None
     agrees: bool | None
     parts: tuple[Weighted, ...]
+    own_factors: Mapping[str, Any]
     observed: Values
     thresholds: tuple[Threshold, ...]
     urgent: bool | None

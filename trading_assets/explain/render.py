@@ -171,6 +171,10 @@ def _name(factor: str) -> str:
 
 def _confidence(decision: DecisionView) -> Iterator[Block]:
     yield Heading("The confidence")
+    if decision.own_factors:
+        yield Line(", ".join(f"{_name(name)} {value(found)}" for name, found in decision.own_factors.items()))
+        yield Line(f"stored: {number(decision.confidence, '.6f')}, by the formula of {decision.rule_set}")
+        return
     factors = " x ".join(f"{_name(name)} {number(found, '.4f')}" for name, found in decision.factors.items())
     if decision.product is None:
         unknown = ", ".join(_name(name) for name, found in decision.factors.items() if found is None)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from trading_assets.explain.accounts import make_position, make_signal
-from trading_assets.explain.moments import Rules, make_moment
+from trading_assets.explain.moments import Rules, make_decision, make_moment
 from trading_assets.explain.page import Page
 from trading_assets.explain.paper import Grid, Heading, Line, plain, show
 from trading_assets.explain.reading import MomentRows, PositionRows, SignalRows
@@ -278,3 +278,18 @@ def test_what_is_missing_is_a_dash_and_a_price_keeps_its_cents() -> None:
     ]
     assert value({"at": "2026-03-11T14:40:00+00:00", "ok": True, "x": None}) == "at 10:40:00, ok yes, x -"
     assert clock(AS_OF, date(2026, 3, 12)) == "2026-03-11 10:40:00"
+
+
+def test_a_decision_of_another_preset_is_told_by_its_own_numbers() -> None:
+    seeds = SignalConfig(swing_confidence=0.45, day_confidence=0.45)
+    rules = replace(RULES, presets={"b" * 64: seeds})
+    found = make_decision(decision(config_hash="b" * 64, confidence=0.5), rules)
+    (day,) = [row for row in found.thresholds if row.name == "confidence of a day trade"]
+    assert (day.needed, day.met) == (0.45, True)
+
+
+def test_a_rule_set_with_a_formula_of_its_own_shows_its_own_factors() -> None:
+    row = decision(rule_set="gap_fade-1", own_factors='{"gap": 0.014, "size_factor": 0.5}', base=None)
+    found = make_decision(row, RULES)
+    assert found.own_factors == {"gap": 0.014, "size_factor": 0.5}
+    assert (found.factors, found.parts, found.product, found.agrees) == ({}, (), None, None)
