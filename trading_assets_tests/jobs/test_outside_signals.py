@@ -21,7 +21,8 @@ from trading_assets.domain.values import SignalStatus
 from trading_assets.jobs.backfill import run_range
 from trading_assets.ledger import dispatch, external_signals
 from trading_assets.ledger.tables import dispatch_recommendations
-from trading_assets.world.paths import World
+from trading_assets.world.paths import World, WorldKind
+from trading_assets_tests.e2e.demo_runs import DemoWorld
 from trading_assets_tests.e2e.playground import SESSION, Playground, playground
 
 FOLLOWER = """
@@ -99,6 +100,15 @@ def test_bad_input_is_refused_with_2_and_stores_nothing(world: Playground, argum
     assert says in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr and "\x1b[2J" not in done.stderr
     assert world.ledger_counts() == before
+
+
+def test_a_world_without_a_running_exchange_has_no_time_to_receive_at(world_home: Path) -> None:
+    asleep = World(world_home, "asleep")
+    asleep.begin(WorldKind.PRACTICE, {})
+    (world_home / "strategy.yaml").write_text(BELIEVED)
+    for name, says in (("asleep", "does not run, so it has no time"), ("nowhere", "there is no world 'nowhere'")):
+        done = DemoWorld(world_home, []).tool("signal", "desk", "NVDA", "bullish", "--world", name)
+        assert done.returncode == 2 and done.stderr.startswith("trading-assets: ") and says in done.stderr
 
 
 def test_a_signal_is_stored_by_the_worlds_clock_once_and_says_what_it_meets(world: Playground) -> None:
