@@ -1,6 +1,7 @@
 """``signals``: one decision per watchlist ticker and deciding minute, HOLD included, by session.
 
-It decides once for every preset and rule set that a configured account follows.
+It decides once for every preset and rule set that a configured account follows. Signals received from outside are read
+from the ledger, by the instant of their receipt; in a rebuild the same rows as live.
 The asset writes its frame and nothing else. Publishing a signal to the accounts is the first step of the dispatcher
 job, which takes only rows that a minute run decided in the current session.
 """
@@ -8,7 +9,7 @@ job, which takes only rows that a minute run decided in the current session.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import polars as pl
@@ -20,8 +21,10 @@ from trading_assets.assets.preview import table
 from trading_assets.assets.scope import Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS, same_day_news
+from trading_assets.market.frames import WEBHOOK_INPUTS
 from trading_assets.market.sessions import require_session
 from trading_assets.resources.desk import Desk
+from trading_assets.strategy.config_signals import SignalConfig
 from trading_assets.strategy.signals import decide
 
 
@@ -56,11 +59,33 @@ def _compute(
             live=live,
             rule_sets=rule_sets,
             preset=preset.value,
+            external=_heard(desk, as_ofs, settings.preset(preset).signals) if "webhook" in rule_sets else None,
         )
         for preset, rule_sets in settings.followed.items()
     ]
     # Minute by minute the presets follow each other within the minute; a whole day must come out in the same order.
     return pl.concat(decided).sort("as_of", maintain_order=True)
+
+
+def _heard(desk: Desk, as_ofs: Sequence[datetime], config: SignalConfig) -> pl.DataFrame | None:
+    """What was received from outside before the last instant and is not too old at the first one."""
+    from trading_assets.ledger.external_signals import received
+
+    if not as_ofs:
+        return None
+    oldest = min(as_ofs) - timedelta(seconds=config.webhook.max_age_s)
+    with desk.ledger.connect() as connection:
+        rows = [
+            {
+                "source": row.source,
+                "ticker": row.ticker,
+                "direction": row.direction.value,
+                "received_at": row.received_at,
+                "strategy": None if row.strategy is None else row.strategy.value,
+            }
+            for row in received(connection, oldest, max(as_ofs))
+        ]
+    return pl.DataFrame(rows, schema=WEBHOOK_INPUTS)
 
 
 def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:

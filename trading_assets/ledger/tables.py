@@ -116,6 +116,27 @@ inbound_events_classified = Table(
     CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence_in_range"),
 )
 
+external_signals = Table(
+    "external_signals",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("source", Text, nullable=False, comment="as configured in signals.webhook.sources"),
+    Column("external_id", Text, comment="the source's own id of this signal"),
+    Column("ticker", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("strategy", Text, comment="asked for by the source; null: confidence and volume choose it"),
+    Column("received_at", Instant, nullable=False),
+    Column("note", Text),
+    _one_of("direction", Direction),
+    _one_of("strategy", Strategy),
+    CheckConstraint("ticker ~ '^[A-Z][A-Z0-9.]{0,9}$'", name="ticker_well_formed"),
+    CheckConstraint("char_length(source) BETWEEN 1 AND 64", name="source_bounded"),
+    CheckConstraint("char_length(external_id) BETWEEN 1 AND 128", name="external_id_bounded"),
+    CheckConstraint("char_length(note) BETWEEN 1 AND 500", name="note_bounded"),
+    UniqueConstraint("source", "external_id"),
+    Index("ix_external_signals_received_at", "received_at"),
+)
+
 # --- decisions ------------------------------------------------------------------------------------------------------
 
 watchlist_state = Table(
@@ -423,4 +444,5 @@ IMMUTABLE = (
     position_events,
     inbound_events_raw,
     inbound_events_classified,
+    external_signals,
 )

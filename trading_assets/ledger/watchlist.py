@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection, delete, insert, select
 
 from trading_assets.ledger.tables import watchlist_state
 
@@ -34,3 +34,8 @@ def replace_watchlist(connection: Connection, members: Sequence[Mapping[str, Any
             for row in members
         ],
     )
+
+
+def members_of(connection: Connection, session: date) -> frozenset[str]:
+    """The tickers that are on the watchlist now; none if it was last decided in another session."""
+    return frozenset(connection.scalars(select(watchlist_state.c.ticker).where(watchlist_state.c.session == session)))

@@ -41,6 +41,7 @@ _LONGEST = 400
 _WRITTEN = (
     tables.accounts.c.reconciled_at,
     tables.inbound_events_raw.c.fetched_at,
+    tables.external_signals.c.received_at,
     tables.watchlist_state.c.as_of,
     tables.dispatch_status.c.updated_at,
     tables.decisions.c.decided_at,

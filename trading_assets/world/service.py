@@ -16,6 +16,7 @@ import httpx
 
 from trading_assets.domain.errors import BrokerUnavailable, ConfigurationError
 from trading_assets.world import practice
+from trading_assets.world.clocks import SystemClock
 from trading_assets.world.dagster_home import write_dagster_home
 from trading_assets.world.lease import STOP_ORDER, stop_world
 from trading_assets.world.paths import (
@@ -34,6 +35,7 @@ from trading_assets.world.supervisor import Service, Supervisor
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from trading_assets.domain.clock import Clock
     from trading_assets.market.sessions import Session
     from trading_assets.settings import Settings
 
@@ -214,10 +216,7 @@ def reading(world_name: str | None) -> Iterator[Engine]:
     from trading_assets.settings import load_settings
 
     world = _world(world_name)
-    if world.record() is None:
-        raise ConfigurationError(
-            f"there is no world {world.name!r}", where=str(world.directory), mend="Run 'trading-assets demo' first."
-        )
+    _require_record(world)
     settings: Settings = load_settings(world=world.name)
     server = None
     started = False
@@ -235,6 +234,33 @@ def reading(world_name: str | None) -> Iterator[Engine]:
         engine.dispose()
         if server is not None and started:
             server.stop()
+
+
+def clock_of(world_name: str | None) -> Clock:
+    """The clock by which a world that exists decides: the exchange's in a practice world, else the system's.
+
+    A practice world whose exchange does not run has no time of its own: :class:`ConfigurationError`.
+    """
+    world = _world(world_name)
+    if _require_record(world).kind is not WorldKind.PRACTICE:
+        return SystemClock()
+    exchange = practice.running(world.exchange)
+    if exchange is None:
+        raise ConfigurationError(
+            f"the practice exchange of the world {world.name!r} does not run, so it has no time",
+            where=str(world.exchange),
+            mend=f"Open the world first: 'trading-assets up --world {world.name}'.",
+        )
+    return exchange.clock()
+
+
+def _require_record(world: World) -> WorldRecord:
+    record = world.record()
+    if record is None:
+        raise ConfigurationError(
+            f"there is no world {world.name!r}", where=str(world.directory), mend="Run 'trading-assets demo' first."
+        )
+    return record
 
 
 def _world(name: str | None) -> World:

@@ -154,8 +154,9 @@ def test_without_configured_sources_nobody_is_believed() -> None:
     assert "no confidence" in heard(SignalConfig())["reason"]
 
 
-def test_an_outside_signal_is_heard_from_its_receipt_until_it_is_old() -> None:
-    assert heard(ago=0) is not None and heard(ago=299) is not None
+def test_an_outside_signal_is_heard_after_its_receipt_until_it_is_old() -> None:
+    assert heard(ago=1e-6) is not None and heard(ago=299) is not None
+    assert heard(ago=0) is None, "the instant of its receipt is that of an earlier decision"
     assert heard(ago=-1) is None and heard(ago=300) is None and heard(ticker="ZZZ") is None
 
 

@@ -31,7 +31,9 @@ class Webhook:
         """One judgement per watchlist member with a received signal that is still young.
 
         Of several for a ticker the one received last counts, then the source's name decides. ``external`` is a frame of
-        ``WEBHOOK_INPUTS``; a ticker that is not on the watchlist has no row, as in every rule set.
+        ``WEBHOOK_INPUTS``; a ticker that is not on the watchlist has no row, as in every rule set. What was received at
+        the very instant of a decision belongs to the next one: of a clock that stands still nobody can tell which of
+        the two came first.
         """
         rules = config.webhook
         received = external.select(
@@ -40,7 +42,7 @@ class Webhook:
         age = pl.col("as_of") - pl.col("received_at")
         heard = (
             rows.join(received, on="ticker", how="inner")
-            .filter((age >= timedelta(0)) & (age < timedelta(seconds=rules.max_age_s)))
+            .filter((age > timedelta(0)) & (age < timedelta(seconds=rules.max_age_s)))
             .sort("as_of", "ticker", "received_at", "source", "said", "asked", nulls_last=True)
             .unique(["as_of", "ticker"], keep="last", maintain_order=True)
         )
