@@ -186,17 +186,17 @@ def _run(sessions: list[Session], bars: pl.DataFrame, daily: pl.DataFrame) -> di
         bars, daily, sessions=sessions, as_ofs=every, config=FeatureConfig(), warm_up=HISTORY
     )
     marks.append(time.perf_counter())
-    watchlist = pl.concat(
-        watchlist_over(
-            own,
-            empty(SENTIMENT),
-            as_ofs=grid(group, session, WatchlistConfig()),
-            previous=None,
-            config=WatchlistConfig(),
-            signals=SignalConfig(),
-            news=NewsViewConfig(),
-        )
-        for session, group, own in zip(sessions, as_ofs, _by_session(features, sessions), strict=True)
+    watchlist = watchlist_over(
+        features,
+        empty(SENTIMENT),
+        as_ofs=[
+            moment for group, s in zip(as_ofs, sessions, strict=True) for moment in grid(group, s, WatchlistConfig())
+        ],
+        previous=None,
+        config=WatchlistConfig(),
+        signals=SignalConfig(),
+        news=NewsViewConfig(),
+        afresh={group[0] for group in as_ofs},
     )
     marks.append(time.perf_counter())
     decided = decide(
@@ -221,13 +221,6 @@ def _run(sessions: list[Session], bars: pl.DataFrame, daily: pl.DataFrame) -> di
         "total_s": round(sum(steps), 3),
         "processor_s": round(time.process_time() - processor, 3),
     }
-
-
-def _by_session(features: pl.DataFrame, sessions: list[Session]) -> list[pl.DataFrame]:
-    """Slices of ``features``, which is sorted by instant."""
-    opens = pl.Series([session.open for session in sessions], dtype=INSTANT)
-    starts = [*features["as_of"].search_sorted(opens).to_list(), features.height]
-    return [features.slice(start, stop - start) for start, stop in pairwise(starts)]
 
 
 def _context(as_ofs: list[Any]) -> pl.DataFrame:

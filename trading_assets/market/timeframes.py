@@ -122,11 +122,12 @@ def with_newest(
     for column, minutes in INTRADAY.items():
         longer = resample(longer, sessions, minutes)
         before = slots_before(sessions, minutes)
-        table = [
-            before[number] + completed_slots(sessions[number], minutes, end) - 1
-            for number in own
-            for end in range(sessions[number].minutes + 1)
-        ]
+        # Sessions of one length have the same slots.
+        complete = {
+            session.minutes: [completed_slots(session, minutes, end) - 1 for end in range(session.minutes + 1)]
+            for session in {sessions[number].minutes: sessions[number] for number in own}.values()
+        }
+        table = [before[number] + slots for number in own for slots in complete[sessions[number].minutes]]
         newest = pl.Series("newest", table, pl.Int64()).gather(at)
         trends = trend_of(longer, "slot", factor)
         values = {column: ("trend", "trend_until")}

@@ -127,21 +127,27 @@ def _inputs(
     moments = pl.DataFrame({"as_of": list(as_ofs)}, schema={"as_of": INSTANT}).sort("as_of")
     decided = watchlist.select(pl.col("as_of").alias("listed_at")).unique().sort("listed_at")
     newest = moments.join_asof(decided, left_on="as_of", right_on="listed_at", strategy="backward")
-    members = newest.join(
-        watchlist.filter("member").select(
-            pl.col("as_of").alias("listed_at"), "ticker", pl.col("score").alias("watchlist_score")
-        ),
-        on="listed_at",
-        how="inner",
+    rows = features.select(_READ).join(newest, on="as_of", how="inner")
+    members = watchlist.filter("member").select(
+        pl.col("as_of").alias("listed_at"), "ticker", pl.col("score").alias("watchlist_score")
     )
+    # Compared as numbers: texts would be most of the work.
+    names = pl.Enum(members["ticker"].unique().sort())
+    code = pl.col("ticker").cast(names, strict=False).alias("code")
+    rows = rows.with_columns(code).join(
+        members.with_columns(code).drop("ticker"), on=["listed_at", "code"], how="inner", nulls_equal=False
+    )
+    rows = rows.drop("listed_at", "code")
     views = aggregate_sentiment(sentiment, as_ofs, news)
+    if views.is_empty():
+        empty_view = (
+            pl.lit(None, dtype).alias(name) for name, dtype in views.schema.items() if name not in rows.columns
+        )
+        rows = rows.with_columns(empty_view)
+    else:
+        rows = rows.join(views, on=["as_of", "ticker"], how="left")
     trend = context.select("as_of", "index_trend_1d").unique("as_of", keep="last")
-    return (
-        members.select("as_of", "ticker", "watchlist_score")
-        .join(features.select(_READ), on=["as_of", "ticker"], how="inner")
-        .join(views, on=["as_of", "ticker"], how="left")
-        .join(trend, on="as_of", how="left")
-    )
+    return rows.join(trend, on="as_of", how="left")
 
 
 def _ranked(rows: pl.DataFrame) -> pl.DataFrame:
