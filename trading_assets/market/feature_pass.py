@@ -10,14 +10,15 @@ counts) runs over the whole column and is masked by the age of the row within it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
 
 from trading_assets.domain.clock import require_utc
 from trading_assets.market import indicators as ind
-from trading_assets.market.bars import instants, locate
+from trading_assets.market.bars import age_in_ticker, aged, back, instants, locate, per_ticker
 from trading_assets.market.config import FeatureConfig
 from trading_assets.market.frames import FEATURES, INSTANT
 from trading_assets.market.sessions import MINUTE, Session
@@ -29,6 +30,16 @@ SMA_SHORT, SMA_LONG, RSI_WINDOW, ATR_WINDOW, DONCHIAN_WINDOW, PERFORMANCE_WINDOW
 VOL_SHORT, VOL_LONG = 30, 120
 #: A standard deviation of returns below this is rounding of a price that did not move.
 _FLAT = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class _Mean:
+    """An exponential mean of the column ``of``, of which a ticker's first ``unknown`` rows are null and no other."""
+
+    of: str
+    window: int
+    alpha: float
+    unknown: int = 0
 
 
 def floor_minute(instant: datetime) -> datetime:
@@ -85,9 +96,8 @@ def _minute_features(
     close, ordinal = pl.col("close"), pl.col("ordinal")
     same = (pl.col("ticker") == pl.col("ticker").shift(1)).fill_null(False)
     restart = ~same | (pl.col("session_no") != pl.col("session_no").shift(1))
-    number = pl.int_range(pl.len(), dtype=pl.Int64)
     bars = bars.with_columns(
-        (number - pl.when(~same).then(number).forward_fill()).alias("age"),
+        age_in_ticker().alias("age"),
         restart.alias("restart"),
         pl.when(same).then(close.shift(1)).alias("previous"),
     )
@@ -101,20 +111,24 @@ def _minute_features(
     windows = {
         "sma20": ind.sma(close, SMA_SHORT),
         "sma50": ind.sma(close, SMA_LONG),
-        "gain": ind.wilder(pl.col("gain"), RSI_WINDOW),
-        "loss": ind.wilder(pl.col("loss"), RSI_WINDOW),
-        "atr14": ind.atr(pl.col("range"), ATR_WINDOW),
-        "fast": ind.ema(close, config.macd_fast),
-        "slow": ind.ema(close, config.macd_slow),
         "deviation": close.rolling_std(config.bollinger_window, ddof=0),
         "mean_volume": pl.col("volume").rolling_mean(config.volume_window).shift(1),
     }
     if config.bollinger_window != SMA_SHORT:
         windows["middle"] = ind.sma(close, config.bollinger_window)
-    frame = material.with_columns(*(_per_ticker(window).alias(name) for name, window in windows.items()))
-    frame = frame.with_columns((pl.col("fast") - pl.col("slow")).alias("macd")).with_columns(
-        _per_ticker(ind.ema(pl.col("macd"), config.macd_signal)).alias("macd_signal")
-    )
+    frame = material.with_columns(*(per_ticker(window).alias(name) for name, window in windows.items()))
+    frame = _smoothed(
+        frame,
+        {
+            "gain": _Mean("gain", RSI_WINDOW, 1 / RSI_WINDOW, unknown=1),
+            "loss": _Mean("loss", RSI_WINDOW, 1 / RSI_WINDOW, unknown=1),
+            "atr14": _Mean("range", ATR_WINDOW, 1 / ATR_WINDOW),
+            "fast": _Mean("close", config.macd_fast, 2 / (config.macd_fast + 1)),
+            "slow": _Mean("close", config.macd_slow, 2 / (config.macd_slow + 1)),
+        },
+    ).with_columns((pl.col("fast") - pl.col("slow")).alias("macd"))
+    signal = _Mean("macd", config.macd_signal, 2 / (config.macd_signal + 1), unknown=config.macd_slow - 1)
+    frame = _smoothed(frame, {"macd_signal": signal})
     # bars back -> column with the slot of that bar, for the widths of the windows
     backs = {
         SMA_SHORT - 1, SMA_LONG - 1, RSI_WINDOW, ATR_WINDOW - 1, config.macd_slow - 1,
@@ -123,14 +137,14 @@ def _minute_features(
     }  # fmt: skip
     if bars.get_column("feed").n_unique() > 1:
         changes = pl.col("feed").ne_missing(pl.col("feed").shift(1)).cast(pl.Int64).cum_sum()
-        unmixed = _back(changes, config.volume_window) == changes
+        unmixed = back(changes, config.volume_window) == changes
     else:
         unmixed = pl.lit(True)
     frame = frame.with_columns(
-        *(_back(ordinal, back).alias(f"slot_{back}") for back in backs),
-        _back(close, PERFORMANCE_WINDOW).alias("close_60"),
-        _aged(pl.col("high").rolling_max(DONCHIAN_WINDOW).shift(1), DONCHIAN_WINDOW).alias("donchian_high20"),
-        _aged(pl.col("low").rolling_min(DONCHIAN_WINDOW).shift(1), DONCHIAN_WINDOW).alias("donchian_low20"),
+        *(back(ordinal, bars_back).alias(f"slot_{bars_back}") for bars_back in backs),
+        back(close, PERFORMANCE_WINDOW).alias("close_60"),
+        aged(pl.col("high").rolling_max(DONCHIAN_WINDOW).shift(1), DONCHIAN_WINDOW).alias("donchian_high20"),
+        aged(pl.col("low").rolling_min(DONCHIAN_WINDOW).shift(1), DONCHIAN_WINDOW).alias("donchian_low20"),
         unmixed.alias("unmixed"),
     )
     frame = _with_returns(frame)
@@ -144,19 +158,26 @@ def _minute_features(
     )
 
 
-def _per_ticker(window: pl.Expr) -> pl.Expr:
-    """``window`` by ticker, on rows that are sorted by ticker."""
-    return window.over("ticker", mapping_strategy="explode")
+def _smoothed(frame: pl.DataFrame, means: Mapping[str, _Mean]) -> pl.DataFrame:
+    """``frame`` with exponential means as ``indicators.wilder`` and ``indicators.ema`` take them, ticker by ticker.
 
-
-def _aged(column: pl.Expr, bars: int) -> pl.Expr:
-    """``column``, null for the first ``bars`` rows of a ticker."""
-    return pl.when(pl.col("age") >= bars).then(column)
-
-
-def _back(column: pl.Expr, bars: int) -> pl.Expr:
-    """The value ``bars`` rows before, null where that row is another ticker's."""
-    return _aged(column.shift(bars), bars)
+    A mean starts where its values have been known for a window, from their plain mean.
+    """
+    age = pl.col("age")
+    seeds = {
+        f"_{name}": pl.col(mean.of).drop_nulls().head(mean.window).mean().over("ticker") for name, mean in means.items()
+    }
+    starts = {
+        f"_{name}": pl.when(age == mean.unknown + mean.window - 1)
+        .then(pl.col(f"_{name}"))
+        .otherwise(aged(pl.col(mean.of), mean.unknown + mean.window))
+        for name, mean in means.items()
+    }
+    smooth = {
+        name: per_ticker(pl.col(f"_{name}").ewm_mean(alpha=mean.alpha, adjust=False, ignore_nulls=True))
+        for name, mean in means.items()
+    }
+    return frame.with_columns(**seeds).with_columns(**starts).with_columns(**smooth).drop(starts)
 
 
 def _with_returns(frame: pl.DataFrame) -> pl.DataFrame:
@@ -168,7 +189,7 @@ def _with_returns(frame: pl.DataFrame) -> pl.DataFrame:
     returns = frame.filter(pl.col("return").is_not_null()).select("ticker", "ordinal", "return")
     returns = returns.select(
         "ticker",
-        *(_per_ticker(pl.col("return").rolling_std(bars)).alias(name) for name, bars in values.items()),
+        *(per_ticker(pl.col("return").rolling_std(bars)).alias(name) for name, bars in values.items()),
         *(
             pl.when(pl.col("ticker") == pl.col("ticker").shift(bars - 1))
             .then(pl.col("ordinal").shift(bars - 1))

@@ -13,8 +13,9 @@ from math import ceil
 
 import polars as pl
 
+from trading_assets.market.bars import age_in_ticker, back, per_ticker
 from trading_assets.market.config import TimeframeWeights
-from trading_assets.market.indicators import atr, sma, span_within, trend_state, true_range
+from trading_assets.market.indicators import atr, sma, trend_state, true_range
 from trading_assets.market.sessions import Session
 
 #: Stored column of each timeframe's trend, and the timeframe's minutes.
@@ -86,21 +87,24 @@ def resample(located: pl.DataFrame, sessions: Sequence[Session], minutes: int) -
 def trend_of(bars: pl.DataFrame, slot: str, factor: float) -> pl.DataFrame:
     """``bars`` with ``trend`` and ``trend_until`` more.
 
-    ``bars`` is sorted by ticker and ``slot``. ``trend`` is the trend state of each bar (null before 50 bars, or where
-    20 or 50 bars span more than ``factor`` times as many slots); ``trend_until`` is the last slot of session time up to
-    which that trend may still be used before its windows reach back too far.
+    ``bars`` is sorted by ticker and ``slot``; ``age`` (rows of the ticker before) comes with it. ``trend`` is the trend
+    state of each bar (null before 50 bars, or where 20 or 50 bars span more than ``factor`` times as many slots);
+    ``trend_until`` is the last slot of session time up to which that trend may still be used before its windows reach
+    back too far.
     """
     close = pl.col("close")
     windows = (TREND_SHORT, TREND_LONG)
-    limit = pl.min_horizontal(*(pl.col(slot).shift(n - 1) + ceil(factor * n) - 1 for n in windows))
-    wide = pl.all_horizontal(*(span_within(pl.col(slot), n, factor) for n in windows))
-    state = trend_state(close, sma(close, TREND_SHORT), sma(close, TREND_LONG))
-    return bars.with_columns(
-        pl.when(wide.over("ticker", mapping_strategy="explode"))
-        .then(state.over("ticker", mapping_strategy="explode"))
-        .alias("trend"),
-        limit.over("ticker", mapping_strategy="explode").alias("trend_until"),
+    bars = bars.with_columns(
+        age_in_ticker().alias("age"),
+        *(per_ticker(sma(close, n)).alias(f"mean_{n}") for n in windows),
     )
+    oldest = {n: back(pl.col(slot), n - 1) for n in windows}
+    wide = pl.all_horizontal(*(pl.col(slot) - oldest[n] < factor * n for n in windows))
+    state = trend_state(close, pl.col(f"mean_{TREND_SHORT}"), pl.col(f"mean_{TREND_LONG}"))
+    return bars.with_columns(
+        pl.when(wide).then(state).alias("trend"),
+        pl.min_horizontal(*(oldest[n] + ceil(factor * n) - 1 for n in windows)).alias("trend_until"),
+    ).drop(f"mean_{n}" for n in windows)
 
 
 def with_newest(
@@ -135,11 +139,8 @@ def with_newest(
         if minutes == 5:
             restart = (pl.col("session_no") != pl.col("session_no").shift(1)).fill_null(value=True)
             ranges = true_range(pl.col("high"), pl.col("low"), pl.col("close").shift(1), restart=restart)
-            reach = pl.col("slot").shift(atr_window - 1) + ceil(factor * atr_window) - 1
-            trends = trends.with_columns(
-                atr(ranges, atr_window).over("ticker", mapping_strategy="explode").alias("atr"),
-                reach.over("ticker", mapping_strategy="explode").alias("atr_until"),
-            )
+            reach = back(pl.col("slot"), atr_window - 1) + ceil(factor * atr_window) - 1
+            trends = trends.with_columns(per_ticker(atr(ranges, atr_window)).alias("atr"), reach.alias("atr_until"))
             values["atr14_5m"] = ("atr", "atr_until")
             reaches["atr_until"] = atr_window - 1
         if own and own[-1] > warm_up:
@@ -150,7 +151,7 @@ def with_newest(
                 pl.min_horizontal(until, pl.lit(last).gather(pl.col("session_no").shift(back)))
                 for until, back in reaches.items()
             )
-        found = _newest_complete(frame, newest, trends)
+        found = _newest_complete(frame, newest, trends, [name for pair in values.values() for name in pair])
         frame = frame.with_columns(
             pl.when(found.get_column(until) >= newest).then(found.get_column(value)).alias(name)
             for name, (value, until) in values.items()
@@ -158,8 +159,8 @@ def with_newest(
     return frame
 
 
-def _newest_complete(rows: pl.DataFrame, newest: pl.Series, bars: pl.DataFrame) -> pl.DataFrame:
-    """Per row the bar of its ticker with the highest slot up to ``newest``; all null where there is none.
+def _newest_complete(rows: pl.DataFrame, newest: pl.Series, bars: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Per row ``columns`` of the bar of its ticker with the highest slot up to ``newest``; null where there is none.
 
     Both frames are sorted by ticker and slot.
     """
@@ -168,7 +169,7 @@ def _newest_complete(rows: pl.DataFrame, newest: pl.Series, bars: pl.DataFrame) 
     sought = rows.select((code + newest).set_sorted().alias("key"))
     known = bars.select((code + pl.col("slot")).set_sorted().alias("key")).with_row_index("position")
     position = sought.join_asof(known, on="key", strategy="backward").get_column("position")
-    found = bars.select(pl.all().gather(position))
+    found = bars.select(pl.col("ticker", *columns).gather(position))
     own = found.get_column("ticker") == rows.get_column("ticker")
     return found.select(pl.when(own).then(pl.exclude("ticker")))
 

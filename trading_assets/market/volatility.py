@@ -12,6 +12,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from trading_assets.market.bars import aged, back, per_ticker
 from trading_assets.market.config import FeatureConfig
 from trading_assets.market.indicators import atr, span_within, true_range
 from trading_assets.market.sessions import sessions_between
@@ -111,9 +112,7 @@ def daily_states(daily_bars: pl.DataFrame, days: Sequence[date], config: Feature
         "high": rv.rolling_max(ranked, min_samples=1),
         "known": rv.is_not_null().cast(pl.Int64).rolling_sum(ranked, min_samples=1),
     }
-    rows = rows.with_columns(
-        expr.over("ticker", mapping_strategy="explode").alias(name) for name, expr in windows.items()
-    )
+    rows = rows.with_columns(per_ticker(expr).alias(name) for name, expr in windows.items())
     asked = pl.DataFrame(
         {"day": days, "newest": [bisect_left(sessions, day) - 1 for day in days]},
         schema={"day": pl.Date(), "newest": pl.Int64()},
@@ -167,23 +166,29 @@ def _by_session(rows: pl.DataFrame, day: date, config: FeatureConfig) -> tuple[p
         return None
     assert isinstance(first, date)
     days = [session.day for session in sessions_between(first, day - timedelta(days=1))]
-    calendar = pl.DataFrame({"session": pl.Series(days, dtype=pl.Date()), "slot": range(len(days))}).cast(
-        {"slot": pl.Int64()}
-    )
-    rows = _newest_versions(rows.join(calendar, on="session", how="inner", maintain_order="left"))
-    rows = trend_of(rows, "slot", config.span_factor)
+    slots: list[int | None] = [None] * ((day - first).days)
+    for number, known in enumerate(days):
+        slots[(known - first).days] = number
+    since = (rows.get_column("session") - first).dt.total_days()
+    rows = rows.with_columns(pl.Series(slots, dtype=pl.Int64()).gather(since).alias("slot"))
+    if rows.get_column("slot").null_count():
+        rows = rows.drop_nulls("slot")
+    rows = trend_of(_newest_versions(rows), "slot", config.span_factor)
     close, slot = pl.col("close"), pl.col("slot")
-    ranges = true_range(pl.col("high"), pl.col("low"), close.shift(1))
-    returns = close.log().diff()
+    spans = {
+        name: slot - back(slot, bars) < config.span_factor * (bars + 1)
+        for name, bars in (("atr_pct", config.daily_atr_window), ("rv", config.realized_vol_window))
+    }
     rows = rows.with_columns(
-        pl.when(span_within(slot, config.daily_atr_window + 1, config.span_factor))
-        .then(atr(ranges, config.daily_atr_window) / close)
-        .over("ticker", mapping_strategy="explode")
-        .alias("atr_pct"),
-        pl.when(span_within(slot, config.realized_vol_window + 1, config.span_factor))
-        .then(returns.rolling_std(config.realized_vol_window) * 252**0.5)
-        .over("ticker", mapping_strategy="explode")
-        .alias("rv"),
+        true_range(pl.col("high"), pl.col("low"), back(close, 1)).alias("range"),
+        aged(close.log().diff(), 1).alias("return"),
+    )
+    rows = rows.with_columns(
+        per_ticker(atr(pl.col("range"), config.daily_atr_window)).alias("atr_pct"),
+        per_ticker(pl.col("return").rolling_std(config.realized_vol_window)).alias("rv"),
+    ).with_columns(
+        pl.when(spans["atr_pct"]).then(pl.col("atr_pct") / close).alias("atr_pct"),
+        pl.when(spans["rv"]).then(pl.col("rv") * 252**0.5).alias("rv"),
     )
     return rows, days
 
