@@ -8,7 +8,7 @@ bars are not built here: they are a data product of their own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from math import ceil
 
 import polars as pl
@@ -21,8 +21,6 @@ from trading_assets.market.sessions import Session
 #: Stored column of each timeframe's trend, and the timeframe's minutes.
 INTRADAY = {"trend_5m": 5, "trend_15m": 15, "trend_1h": 60}
 TREND_SHORT, TREND_LONG = 20, 50
-#: A slot after every other.
-_NO_END = 2**31
 
 
 def slots_before(sessions: Sequence[Session], minutes: int) -> list[int]:
@@ -143,17 +141,16 @@ def with_newest(
             trends = trends.with_columns(per_ticker(atr(ranges, atr_window)).alias("atr"), reach.alias("atr_until"))
             values["atr14_5m"] = ("atr", "atr_until")
             reaches["atr_until"] = atr_window - 1
-        if own and own[-1] > warm_up:
-            last = pl.Series(
-                [*(first - 1 for first in before[warm_up + 1 :]), *[_NO_END] * (warm_up + 1)], dtype=pl.Int64
-            )
-            trends = trends.with_columns(
-                pl.min_horizontal(until, pl.lit(last).gather(pl.col("session_no").shift(back)))
-                for until, back in reaches.items()
-            )
-        found = _newest_complete(frame, newest, trends, [name for pair in values.values() for name in pair])
+        trends = trends.with_columns(
+            pl.col("session_no").shift(oldest).alias(f"{until}_from") for until, oldest in reaches.items()
+        )
+        found = _newest_complete(
+            frame, newest, trends, [*chain(*values.values()), *(f"{name}_from" for name in reaches)]
+        )
         frame = frame.with_columns(
-            pl.when(found.get_column(until) >= newest).then(found.get_column(value)).alias(name)
+            pl.when((found[until] >= newest) & (found[f"{until}_from"] >= numbers - warm_up))
+            .then(found[value])
+            .alias(name)
             for name, (value, until) in values.items()
         )
     return frame

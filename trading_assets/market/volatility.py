@@ -122,7 +122,13 @@ def daily_states(daily_bars: pl.DataFrame, days: Sequence[date], config: Feature
         asked.join(tickers, how="cross")
         .sort("newest")
         .join_asof(
-            rows.sort("slot"), left_on="newest", right_on="slot", by="ticker", strategy="backward", coalesce=False
+            rows.sort("slot"),
+            left_on="newest",
+            right_on="slot",
+            by="ticker",
+            strategy="backward",
+            coalesce=False,
+            check_sortedness=False,
         )
         .filter(slot.is_not_null())
     )
