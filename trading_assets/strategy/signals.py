@@ -127,17 +127,19 @@ def _inputs(
     moments = pl.DataFrame({"as_of": list(as_ofs)}, schema={"as_of": INSTANT}).sort("as_of")
     decided = watchlist.select(pl.col("as_of").alias("listed_at")).unique().sort("listed_at")
     newest = moments.join_asof(decided, left_on="as_of", right_on="listed_at", strategy="backward")
-    rows = features.select(_READ).join(newest, on="as_of", how="inner")
     members = watchlist.filter("member").select(
         pl.col("as_of").alias("listed_at"), "ticker", pl.col("score").alias("watchlist_score")
     )
-    # Compared as numbers: texts would be most of the work.
+    # Compared as numbers, and found by their keys alone: texts and whole rows would be most of the work.
     names = pl.Enum(members["ticker"].unique().sort())
     code = pl.col("ticker").cast(names, strict=False).alias("code")
-    rows = rows.with_columns(code).join(
-        members.with_columns(code).drop("ticker"), on=["listed_at", "code"], how="inner", nulls_equal=False
+    found = (
+        features.select("as_of", code)
+        .with_row_index("row")
+        .join(newest, on="as_of", how="inner")
+        .join(members.select("listed_at", code, "watchlist_score"), on=["listed_at", "code"], how="inner")
     )
-    rows = rows.drop("listed_at", "code")
+    rows = features.select(_READ)[found["row"]].with_columns(found["watchlist_score"])
     views = aggregate_sentiment(sentiment, as_ofs, news)
     if views.is_empty():
         empty_view = (
