@@ -6,6 +6,7 @@ unknown has no score and cannot enter; a member without a score keeps its last o
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -218,13 +219,13 @@ def _decide(
     starts, stops = (
         scored["as_of"].to_physical().search_sorted(moments, side=side).to_list() for side in ("left", "right")
     )
-    enter = scored["score"] >= config.enter_score
+    enter = (scored["score"] >= config.enter_score).arg_true().to_list()
     for as_of, start, stop in zip(as_ofs, starts, stops, strict=True):
         if as_of in afresh:
             course.members = {}
         rows = range(start, stop)
         at = dict(zip(tickers[start:stop], zip(rows, scores[start:stop], strict=True), strict=True))
-        chosen = (enter[start:stop].arg_true() + start).to_list()
+        chosen = enter[bisect_left(enter, start) : bisect_left(enter, stop)]
         course.decide(
             as_of,
             at if course.members else {},
