@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from trading_assets.market.context import market_context
-from trading_assets.market.features import compute_features
+from trading_assets.market.features import compute_features_over
 from trading_assets.market.frames import BARS, CHAINS, DAILY_BARS, INSTANT, SENTIMENT, empty
 from trading_assets.market.recordings import RecordingFormat, composite, normalise
 from trading_assets.market.sessions import Session, session_on, shift
@@ -68,31 +68,38 @@ def daily(bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def decided(
-    bars: pl.DataFrame, days: pl.DataFrame, sessions: list[Session], presets: dict[str, StrategyConfig]
+    bars: pl.DataFrame, days: pl.DataFrame, sessions: list[Session], presets: dict[str, StrategyConfig], warm_up: int
 ) -> pl.DataFrame:
-    """The entries of the last of ``sessions`` by every preset; the others warm up."""
-    session, common = sessions[-1], next(iter(presets.values()))
-    as_ofs = [session.open + MINUTE * (n + 1) for n in range(session.minutes)]
-    inside = bars.filter((pl.col("ts") >= sessions[0].open) & (pl.col("ts") < session.close))
-    before = days.filter(pl.col("session") < session.day)
-    features = compute_features(inside, before, sessions=sessions, as_ofs=as_ofs, config=common.features)
-    context = market_context(
-        features,
-        empty(CHAINS),
-        session=session,
-        previous_session=shift(session.day, -1),
-        as_ofs=as_ofs,
-        config=common.context,
+    """The entries of ``sessions[warm_up:]`` by every preset."""
+    common = next(iter(presets.values()))
+    deciding = {
+        session: [session.open + MINUTE * (n + 1) for n in range(session.minutes)] for session in sessions[warm_up:]
+    }
+    as_ofs = [moment for group in deciding.values() for moment in group]
+    features = compute_features_over(
+        bars, days, sessions=sessions, as_ofs=as_ofs, config=common.features, warm_up=warm_up
+    )
+    context = pl.concat(
+        market_context(
+            features.filter(pl.col("as_of").is_between(group[0], group[-1])),
+            empty(CHAINS),
+            session=session,
+            previous_session=shift(session.day, -1),
+            as_ofs=group,
+            config=common.context,
+        )
+        for session, group in deciding.items()
     ).with_columns(pl.col("index_trend_1d").fill_null(0))
     told = empty(SENTIMENT)
     members = watchlist_over(
         features,
         told,
-        as_ofs=grid(as_ofs, session, common.watchlist),
+        as_ofs=[moment for session, group in deciding.items() for moment in grid(group, session, common.watchlist)],
         previous=None,
         config=common.watchlist,
         signals=common.signals,
         news=common.news_view,
+        afresh={group[0] for group in deciding.values()},
     )
     found = [
         decide(
@@ -110,11 +117,17 @@ def decided(
         )
         for name, strategy in presets.items()
     ]
-    minute = ((pl.col("as_of") - pl.lit(session.open)).dt.total_minutes() - 1).alias("minute")
+    opens = pl.DataFrame(
+        {"open": [session.open for session in deciding], "session": [session.key for session in deciding]},
+        schema={"open": INSTANT, "session": pl.String()},
+    )
+    minute = ((pl.col("as_of") - pl.col("open")).dt.total_minutes() - 1).alias("minute")
     return (
         pl.concat(found)
         .filter(pl.col("action") != "HOLD")
-        .select("preset", "strategy", "ticker", "confidence", minute, pl.lit(session.key).alias("session"))
+        .sort("as_of", maintain_order=True)
+        .join_asof(opens, left_on="as_of", right_on="open", strategy="backward")
+        .select("preset", "strategy", "ticker", "confidence", minute, "session")
     )
 
 
@@ -173,9 +186,9 @@ def main() -> None:
     bars = recorded(given.bars, RecordingFormat(columns=columns, zone=given.zone), common.context.index)
     days = daily(bars)
     sessions = [session for day in days["session"].unique().sort() if (session := session_on(day)) is not None]
-    deciding = range(max(warm, len(sessions) - (given.sessions or len(sessions))), len(sessions))
-    signals = pl.concat([decided(bars, days, sessions[n - warm : n + 1], presets) for n in deciding])
-    keys = [sessions[n].key for n in deciding]
+    first = max(warm, len(sessions) - (given.sessions or len(sessions)))
+    signals = decided(bars, days, sessions[first - warm :], presets, warm)
+    keys = [session.key for session in sessions[first:]]
     print(json.dumps({preset: summary(signals, keys, preset) for preset in presets}, indent=2))
     if given.picture is not None:
         draw(signals, len(keys), given.picture)

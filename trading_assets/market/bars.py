@@ -24,6 +24,28 @@ def instants(values: Sequence[datetime], name: str = "instants") -> pl.Series:
     return pl.Series(name, [require_utc(value) for value in values], dtype=pl.Datetime("us", "UTC"))
 
 
+def age_in_ticker() -> pl.Expr:
+    """How many rows of the same ticker come before a row, on rows that are sorted by ticker."""
+    number = pl.int_range(pl.len(), dtype=pl.Int64)
+    new = (pl.col("ticker") != pl.col("ticker").shift(1)).fill_null(value=True)
+    return number - pl.when(new).then(number).forward_fill()
+
+
+def per_ticker(window: pl.Expr) -> pl.Expr:
+    """``window`` of each ticker alone, on rows that are sorted by ticker."""
+    return window.over("ticker", mapping_strategy="explode")
+
+
+def aged(column: pl.Expr, bars: int) -> pl.Expr:
+    """``column``, null for the first ``bars`` rows of a ticker (by the column ``age``)."""
+    return pl.when(pl.col("age") >= bars).then(column)
+
+
+def back(column: pl.Expr, bars: int) -> pl.Expr:
+    """The value ``bars`` rows before, null where that row is another ticker's (by the column ``age``)."""
+    return aged(column.shift(bars), bars)
+
+
 def _first_failure() -> pl.Expr:
     """Why a row is unusable, or null: the first matching reason."""
     known = pl.all_horizontal(*(pl.col(c).is_not_null() & pl.col(c).is_finite() for c in _PRICES))

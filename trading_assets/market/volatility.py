@@ -6,10 +6,13 @@ chains. Bars are taken as stored unless splits are given (``splits.adjusted``).
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import polars as pl
 
+from trading_assets.market.bars import aged, back, per_ticker
 from trading_assets.market.config import FeatureConfig
 from trading_assets.market.indicators import atr, span_within, true_range
 from trading_assets.market.sessions import sessions_between
@@ -58,45 +61,15 @@ def daily_state(
     """
     if splits is not None:
         daily_bars = adjusted(daily_bars, splits, day)
-    rows = daily_bars.filter(usable_daily() & (pl.col("session") < day))
-    if rows.is_empty():
-        return pl.DataFrame(
-            schema={
-                "ticker": daily_bars.schema["ticker"],
-                "trend_1d": pl.Int64(),
-                "daily_atr_pct": pl.Float64(),
-                "daily_atr_pct_median60": pl.Float64(),
-                "rv_rank": pl.Float64(),
-                "rv_rank_sessions": pl.Int64(),
-                "previous_close": pl.Float64(),
-            }
-        )
-    first = rows.get_column("session").min()
-    assert isinstance(first, date)
-    days = [session.day for session in sessions_between(first, day - timedelta(days=1))]
-    calendar = pl.DataFrame({"session": pl.Series(days, dtype=pl.Date()), "slot": range(len(days))}).cast(
-        {"slot": pl.Int64()}
-    )
-    newest = len(days) - 1
-    rows = _newest_versions(rows.join(calendar, on="session", how="inner", maintain_order="left"))
-    rows = trend_of(rows, "slot", config.span_factor)
+    found = _by_session(daily_bars.filter(usable_daily() & (pl.col("session") < day)), day, config)
+    if found is None:
+        return pl.DataFrame(schema=_schema(daily_bars))
+    rows, newest = found[0], len(found[1]) - 1
     close, slot = pl.col("close"), pl.col("slot")
-    ranges = true_range(pl.col("high"), pl.col("low"), close.shift(1))
-    returns = close.log().diff()
 
     def spans(window: int) -> pl.Expr:
         return span_within(slot, window, config.span_factor, now=pl.lit(newest))
 
-    rows = rows.with_columns(
-        pl.when(span_within(slot, config.daily_atr_window + 1, config.span_factor))
-        .then(atr(ranges, config.daily_atr_window) / close)
-        .over("ticker")
-        .alias("atr_pct"),
-        pl.when(span_within(slot, config.realized_vol_window + 1, config.span_factor))
-        .then(returns.rolling_std(config.realized_vol_window) * 252**0.5)
-        .over("ticker")
-        .alias("rv"),
-    )
     values = pl.col("rv").tail(config.rv_rank_window).drop_nulls()
     rv, low, high = pl.col("rv").last(), values.min(), values.max()
     enough = (values.len() >= config.rv_rank_minimum) & (high > low)
@@ -117,6 +90,113 @@ def daily_state(
         )
         .select(DAILY_COLUMNS)
     )
+
+
+def daily_states(daily_bars: pl.DataFrame, days: Sequence[date], config: FeatureConfig) -> pl.DataFrame:
+    """:func:`daily_state` of each of ``days`` (rising), with the column ``day``, in one pass over the bars.
+
+    Each day sees every bar of the sessions before it: what is known later than some of ``days`` is not for here.
+    Means and deviations may differ in the last digits from those of the day alone.
+    """
+    found = _by_session(daily_bars.filter(usable_daily() & (pl.col("session") < days[-1])), days[-1], config)
+    if found is None:
+        return pl.DataFrame(schema={**_schema(daily_bars), "day": pl.Date()})
+    rows, sessions = found
+    slot, close, rv = pl.col("slot"), pl.col("close"), pl.col("rv")
+    ranked = config.rv_rank_window
+    widths = {MEDIAN_WINDOW, config.daily_atr_window + 1, config.realized_vol_window + 1}
+    windows = {
+        **{f"oldest_{bars}": slot.shift(bars - 1) for bars in widths},
+        "median": pl.col("atr_pct").rolling_median(MEDIAN_WINDOW),
+        "low": rv.rolling_min(ranked, min_samples=1),
+        "high": rv.rolling_max(ranked, min_samples=1),
+        "known": rv.is_not_null().cast(pl.Int64).rolling_sum(ranked, min_samples=1),
+    }
+    rows = rows.with_columns(per_ticker(expr).alias(name) for name, expr in windows.items())
+    asked = pl.DataFrame(
+        {"day": days, "newest": [bisect_left(sessions, day) - 1 for day in days]},
+        schema={"day": pl.Date(), "newest": pl.Int64()},
+    )
+    tickers = rows.select("ticker").unique(maintain_order=True)
+    seen = (
+        asked.join(tickers, how="cross")
+        .sort("newest")
+        .join_asof(
+            rows.sort("slot"),
+            left_on="newest",
+            right_on="slot",
+            by="ticker",
+            strategy="backward",
+            coalesce=False,
+            check_sortedness=False,
+        )
+        .filter(slot.is_not_null())
+    )
+    newest = pl.col("newest")
+
+    def spans(window: int) -> pl.Expr:
+        return newest - pl.col(f"oldest_{window}") < config.span_factor * window
+
+    enough = (pl.col("known") >= config.rv_rank_minimum) & (pl.col("high") > pl.col("low"))
+    return seen.select(
+        "ticker",
+        pl.when(pl.col("trend_until") >= newest).then(pl.col("trend")).alias("trend_1d"),
+        pl.when(spans(config.daily_atr_window + 1)).then(pl.col("atr_pct")).alias("daily_atr_pct"),
+        pl.when(spans(MEDIAN_WINDOW)).then(pl.col("median")).alias("daily_atr_pct_median60"),
+        pl.when(enough & spans(config.realized_vol_window + 1))
+        .then((rv - pl.col("low")) / (pl.col("high") - pl.col("low")))
+        .alias("rv_rank"),
+        pl.col("known").alias("rv_rank_sessions"),
+        pl.when(slot == newest).then(close).alias("previous_close"),
+        "day",
+    )
+
+
+def _schema(daily_bars: pl.DataFrame) -> dict[str, pl.DataType]:
+    return {
+        "ticker": daily_bars.schema["ticker"],
+        "trend_1d": pl.Int64(),
+        "daily_atr_pct": pl.Float64(),
+        "daily_atr_pct_median60": pl.Float64(),
+        "rv_rank": pl.Float64(),
+        "rv_rank_sessions": pl.Int64(),
+        "previous_close": pl.Float64(),
+    }
+
+
+def _by_session(rows: pl.DataFrame, day: date, config: FeatureConfig) -> tuple[pl.DataFrame, list[date]] | None:
+    """Usable rows by ticker and session with trend, average range and volatility of each, and the sessions from the
+    first row's to the one before ``day``, which ``slot`` numbers; None without a row."""
+    first = rows.get_column("session").min()
+    if first is None:
+        return None
+    assert isinstance(first, date)
+    days = [session.day for session in sessions_between(first, day - timedelta(days=1))]
+    slots: list[int | None] = [None] * ((day - first).days)
+    for number, known in enumerate(days):
+        slots[(known - first).days] = number
+    since = (rows.get_column("session") - first).dt.total_days()
+    rows = rows.with_columns(pl.Series(slots, dtype=pl.Int64()).gather(since).alias("slot"))
+    if rows.get_column("slot").null_count():
+        rows = rows.drop_nulls("slot")
+    rows = trend_of(_newest_versions(rows), "slot", config.span_factor)
+    close, slot = pl.col("close"), pl.col("slot")
+    spans = {
+        name: slot - back(slot, bars) < config.span_factor * (bars + 1)
+        for name, bars in (("atr_pct", config.daily_atr_window), ("rv", config.realized_vol_window))
+    }
+    rows = rows.with_columns(
+        true_range(pl.col("high"), pl.col("low"), back(close, 1)).alias("range"),
+        aged(close.log().diff(), 1).alias("return"),
+    )
+    rows = rows.with_columns(
+        per_ticker(atr(pl.col("range"), config.daily_atr_window)).alias("atr_pct"),
+        per_ticker(pl.col("return").rolling_std(config.realized_vol_window)).alias("rv"),
+    ).with_columns(
+        pl.when(spans["atr_pct"]).then(pl.col("atr_pct") / close).alias("atr_pct"),
+        pl.when(spans["rv"]).then(pl.col("rv") * 252**0.5).alias("rv"),
+    )
+    return rows, days
 
 
 def _newest_versions(rows: pl.DataFrame) -> pl.DataFrame:

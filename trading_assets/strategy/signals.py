@@ -127,21 +127,29 @@ def _inputs(
     moments = pl.DataFrame({"as_of": list(as_ofs)}, schema={"as_of": INSTANT}).sort("as_of")
     decided = watchlist.select(pl.col("as_of").alias("listed_at")).unique().sort("listed_at")
     newest = moments.join_asof(decided, left_on="as_of", right_on="listed_at", strategy="backward")
-    members = newest.join(
-        watchlist.filter("member").select(
-            pl.col("as_of").alias("listed_at"), "ticker", pl.col("score").alias("watchlist_score")
-        ),
-        on="listed_at",
-        how="inner",
+    members = watchlist.filter("member").select(
+        pl.col("as_of").alias("listed_at"), "ticker", pl.col("score").alias("watchlist_score")
     )
+    # Compared as numbers, and found by their keys alone: texts and whole rows would be most of the work.
+    names = pl.Enum(members["ticker"].unique().sort())
+    code = pl.col("ticker").cast(names, strict=False).alias("code")
+    found = (
+        features.select("as_of", code)
+        .with_row_index("row")
+        .join(newest, on="as_of", how="inner")
+        .join(members.select("listed_at", code, "watchlist_score"), on=["listed_at", "code"], how="inner")
+    )
+    rows = features.select(_READ)[found["row"]].with_columns(found["watchlist_score"])
     views = aggregate_sentiment(sentiment, as_ofs, news)
+    if views.is_empty():
+        empty_view = (
+            pl.lit(None, dtype).alias(name) for name, dtype in views.schema.items() if name not in rows.columns
+        )
+        rows = rows.with_columns(empty_view)
+    else:
+        rows = rows.join(views, on=["as_of", "ticker"], how="left")
     trend = context.select("as_of", "index_trend_1d").unique("as_of", keep="last")
-    return (
-        members.select("as_of", "ticker", "watchlist_score")
-        .join(features.select(_READ), on=["as_of", "ticker"], how="inner")
-        .join(views, on=["as_of", "ticker"], how="left")
-        .join(trend, on="as_of", how="left")
-    )
+    return rows.join(trend, on="as_of", how="left")
 
 
 def _ranked(rows: pl.DataFrame) -> pl.DataFrame:

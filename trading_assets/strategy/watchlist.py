@@ -6,7 +6,8 @@ unknown has no score and cannot enter; a member without a score keeps its last o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -52,18 +53,20 @@ def watchlist_over(
     config: WatchlistConfig,
     signals: SignalConfig,
     news: NewsViewConfig,
+    afresh: Collection[datetime] = (),
 ) -> pl.DataFrame:
     """``WATCHLIST`` rows decided at each of ``as_ofs`` (rising, already on the grid), each building on the one before.
 
     ``features`` and ``sentiment`` are the session's stored frames; ``previous`` holds earlier watchlist rows, of which
-    only the newest decision counts.
+    only the newest decision counts. At instants in ``afresh`` nobody is a member yet: so several sessions are decided
+    at once, each from its first instant on as if alone.
     """
     if not as_ofs:
         return empty(WATCHLIST)
     moments = pl.DataFrame({"as_of": list(as_ofs)}, schema={"as_of": INSTANT})
     views = aggregate_sentiment(sentiment, as_ofs, news).select("as_of", "ticker", "sentiment")
     rows = features.join(moments, on="as_of", how="semi").join(views, on=["as_of", "ticker"], how="left")
-    return _decide(_scores(rows, config, signals), _newest(previous), as_ofs, config)
+    return _decide(_scores(rows, config, signals), _newest(previous), as_ofs, config, afresh)
 
 
 def update_watchlist(
@@ -148,9 +151,9 @@ class _Course:
     replaced: list[int] = field(default_factory=list)
 
     def decide(self, as_of: datetime, at: dict[str, tuple[int, float | None]], entering: Sequence[_Verdict]) -> None:
-        """The decision at ``as_of``: ``at`` finds a ticker's scored row, ``entering`` would enter if not yet in."""
+        """The decision at ``as_of``: ``at`` finds a ticker's scored row; no one of ``entering`` is a member yet."""
         before = self.members
-        verdicts = [verdict for verdict in entering if verdict.ticker not in before]
+        verdicts = list(entering)
         for ticker, member in before.items():
             row, score = at.get(ticker, (None, None))
             if row is not None and score is not None:
@@ -159,8 +162,9 @@ class _Course:
                 verdicts.append(self._keep(member, "no features" if row is None else "a factor is unknown", as_of))
                 self.replaced += [] if row is None else [row]
         listed = [verdict for verdict in verdicts if verdict.listed]
-        listed.sort(key=lambda v: (-(v.score if v.score is not None else -1), v.ticker))
         size = self.config.size
+        if len(listed) > size:
+            listed.sort(key=lambda v: (-(v.score if v.score is not None else -1), v.ticker))
         for position, verdict in enumerate(listed[size:], size + 1):
             verdict.member, verdict.entered_at = False, None
             verdict.reason = f"rank {position}: {size} better ones are there"
@@ -192,7 +196,11 @@ class _Course:
 
 
 def _decide(
-    scored: pl.DataFrame, previous: pl.DataFrame, as_ofs: Sequence[datetime], config: WatchlistConfig
+    scored: pl.DataFrame,
+    previous: pl.DataFrame,
+    as_ofs: Sequence[datetime],
+    config: WatchlistConfig,
+    afresh: Collection[datetime] = (),
 ) -> pl.DataFrame:
     """The decisions at ``as_ofs``, each building on the one before; ``scored`` is sorted by instant and ticker.
 
@@ -211,15 +219,21 @@ def _decide(
     starts, stops = (
         scored["as_of"].to_physical().search_sorted(moments, side=side).to_list() for side in ("left", "right")
     )
-    enter = scored["score"] >= config.enter_score
+    enter = (scored["score"] >= config.enter_score).arg_true().to_list()
     for as_of, start, stop in zip(as_ofs, starts, stops, strict=True):
+        if as_of in afresh:
+            course.members = {}
         rows = range(start, stop)
         at = dict(zip(tickers[start:stop], zip(rows, scores[start:stop], strict=True), strict=True))
-        chosen = (enter[start:stop].arg_true() + start).to_list()
+        chosen = enter[bisect_left(enter, start) : bisect_left(enter, stop)]
         course.decide(
             as_of,
             at if course.members else {},
-            [_Verdict(tickers[row], scores[row], True, True, as_of, as_of, "entered", row) for row in chosen],
+            [
+                _Verdict(tickers[row], scores[row], True, True, as_of, as_of, "entered", row)
+                for row in chosen
+                if tickers[row] not in course.members
+            ],
         )
     return _rows(course)
 
@@ -229,27 +243,30 @@ def _rows(course: _Course) -> pl.DataFrame:
     config, scored = course.config, course.scored
     judged = [verdict for verdict in course.verdicts if verdict.row is not None]
     names = ("row", "listed", "member", "entered_at", "reason")
-    types = {
-        "row": scored.schema["row"],
-        "listed": pl.Boolean(),
-        "member": pl.Boolean(),
-        "entered_at": INSTANT,
-        "reason": pl.String(),
-    }
-    verdicts = pl.DataFrame({name: [getattr(v, name) for v in judged] for name in names}, schema=types)
+    verdicts = pl.DataFrame(
+        [
+            pl.Series("row", [verdict.row for verdict in judged], dtype=scored.schema["row"]),
+            pl.Series("listed", [verdict.listed for verdict in judged], dtype=pl.Boolean()),
+            pl.Series("member", [verdict.member for verdict in judged], dtype=pl.Boolean()),
+            _instants("entered_at", [verdict.entered_at for verdict in judged]),
+            pl.Series("reason", [verdict.reason for verdict in judged], dtype=pl.String()),
+        ]
+    )
     left_out = pl.Series(course.replaced, dtype=scored.schema["row"])
     low = f"is below {config.enter_score:.2f}"
-    said = ["no score: a factor is unknown" if x is None else f"score {x:.2f} {low}" for x in scored["score"].to_list()]
-    present = (
-        scored.with_columns(said=pl.Series(said, dtype=pl.String()))
-        .filter(~pl.col("row").is_in(left_out.implode()))
-        .join(verdicts, on="row", how="left")
-        .with_columns(
-            pl.col("listed", "member").fill_null(value=False),
-            pl.col("reason").fill_null(pl.col("said")),
-            last_feature_at=pl.col("as_of"),
-            rank=pl.lit(None, WATCHLIST["rank"]),
-        )
+    present = scored.join(verdicts, on="row", how="left", maintain_order="left")
+    if course.replaced:
+        present = present.filter(~pl.col("row").is_in(left_out.implode()))
+    reasons, scores = present["reason"].to_list(), present["score"].to_list()
+    said = [
+        reason or ("no score: a factor is unknown" if score is None else f"score {score:.2f} {low}")
+        for reason, score in zip(reasons, scores, strict=True)
+    ]
+    present = present.with_columns(
+        pl.col("listed", "member").fill_null(value=False),
+        pl.Series("reason", said, dtype=pl.String()),
+        last_feature_at=pl.col("as_of"),
+        rank=pl.lit(None, WATCHLIST["rank"]),
     )
     absent = [
         {
@@ -269,3 +286,10 @@ def _rows(course: _Course) -> pl.DataFrame:
     )
     rank = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("as_of")
     return rows.with_columns(rank=rank).select(list(WATCHLIST))
+
+
+def _instants(name: str, values: Sequence[datetime | None]) -> pl.Series:
+    """A column of few distinct instants: each is converted once."""
+    table: dict[datetime | None, int] = {}
+    codes = [table.setdefault(value, len(table)) for value in values]
+    return pl.Series(name, list(table), dtype=INSTANT).gather(codes)

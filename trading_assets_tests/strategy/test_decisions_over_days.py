@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_assets.market.config import FeatureConfig
-from trading_assets.market.features import compute_features
+from trading_assets.market.features import compute_features, compute_features_over
 from trading_assets.market.frames import FEATURES, INSTANT, MARKET_CONTEXT, SENTIMENT, conform, empty
 from trading_assets.market.sessions import MINUTE, Session
 from trading_assets.strategy.config_signals import NewsViewConfig, SignalConfig, TradeMode, WatchlistConfig
@@ -69,19 +69,26 @@ class Outcome:
 
 
 def outcome(day: Day, as_ofs: Sequence[datetime], bars: pl.DataFrame | None = None) -> Outcome:
-    session, news = day.sessions[-1], NewsViewConfig()
+    session = day.sessions[-1]
     features = compute_features(
         day.bars if bars is None else bars, day.daily, sessions=day.sessions, as_ofs=as_ofs, config=FeatureConfig()
     )
-    signals = EAGER
+    return decided(features, as_ofs, grid(as_ofs, session, WatchlistConfig()))
+
+
+def decided(
+    features: pl.DataFrame, as_ofs: Sequence[datetime], listed: Sequence[datetime], afresh: Sequence[datetime] = ()
+) -> Outcome:
+    news, signals = NewsViewConfig(), EAGER
     watchlist = watchlist_over(
         features,
         empty(SENTIMENT),
-        as_ofs=grid(as_ofs, session, WatchlistConfig()),
+        as_ofs=listed,
         previous=None,
         config=WatchlistConfig(),
         signals=signals,
         news=news,
+        afresh=afresh,
     )
     decisions = decide(
         features,
@@ -287,3 +294,46 @@ def test_missing_daily_bars_leave_their_features_unknown_and_not_zero(name: str)
         for column in ("trend_1d", "daily_atr_pct", "daily_atr_pct_median60", "rv_rank"):
             assert seen[column].is_null().all(), column
     assert seen.schema == FEATURES and not seen.is_empty()
+
+
+# --- many sessions at once --------------------------------------------------------------------------------------------
+
+
+def require_same_course(bars: pl.DataFrame, daily: pl.DataFrame, sessions: list[Session], warm_up: int) -> None:
+    """Sessions after the warm-up decided at once are decided as each one alone."""
+    alone = [
+        Day(bars, daily.filter(pl.col("session") < last.day), sessions[number : number + warm_up + 1])
+        for number, last in enumerate(sessions[warm_up:])
+    ]
+    one_by_one = [outcome(day, day.instants()) for day in alone]
+    every = [moment for day in alone for moment in day.instants()]
+    features = compute_features_over(
+        bars, daily, sessions=sessions, as_ofs=every, config=FeatureConfig(), warm_up=warm_up
+    )
+    listed = [moment for day in alone for moment in grid(day.instants(), day.sessions[-1], WatchlistConfig())]
+    together = decided(features, every, listed, [day.instants()[0] for day in alone])
+    columns = {
+        "features": ["ticker", "as_of", "ts"],
+        "watchlist": ["as_of", "ticker", "member", "rank", "direction", "entered_at", "last_feature_at"],
+        "decisions": ["as_of", "ticker", "action", "strategy", "direction", "confidence", "urgent", "signal_id"],
+    }
+    for name, chosen in columns.items():
+        theirs = pl.concat([getattr(one, name) for one in one_by_one])
+        assert getattr(together, name).select(chosen).equals(theirs.select(chosen)), name
+    assert together.decisions["signal_id"].n_unique() > len(alone)
+
+
+@pytest.mark.recorded
+@pytest.mark.parametrize("recording", RECORDED[:1], ids=lambda recording: recording[0])
+def test_real_sessions_decided_at_once_are_decided_as_each_alone(
+    recorded_data: Path, recording: tuple[str, tuple[str, ...]]
+) -> None:
+    bars, daily, sessions = recorded_days(recorded_data, *recording, 14)
+    require_same_course(bars, daily, sessions, warm_up=10)
+
+
+def test_random_sessions_decided_at_once_are_decided_as_each_alone() -> None:
+    sessions = sessions_ending(DAY, 10)
+    names = ["AAA", "BBB", "CCC"]
+    bars = minute_bars(names, sessions, seed=5, gap_share=0.05, late_share=0.0005, drift=2e-5)
+    require_same_course(bars, daily_bars(names, sessions[-1].day, 90), sessions, warm_up=7)
