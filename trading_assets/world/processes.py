@@ -11,8 +11,9 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import psutil
@@ -37,6 +38,24 @@ class Child:
     name: str
     pid: int
     started: float
+
+
+@contextlib.contextmanager
+def _heeding_requests_to_end() -> Iterator[None]:
+    """What is started here ends on SIGTERM, also where this process ignores it: a child inherits that deafness.
+
+    Dagster gives SIGTERM the handler of SIGINT after a run in the process, and a shell starts background jobs with
+    SIGINT ignored. Only the main thread may change this; elsewhere a child is killed when it does not end.
+    """
+    deaf = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    if not deaf or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class Children:
@@ -81,14 +100,15 @@ class Children:
         mark = {MARK_VARIABLE: self._mark(name)}
         log = os.open(self.world.logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            process = subprocess.Popen(
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={**os.environ, **(env or {}), **mark},
-            )
+            with _heeding_requests_to_end():
+                process = subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env={**os.environ, **(env or {}), **mark},
+                )
         except OSError as error:
             raise ProcessError(f"cannot start {name}: {error}", where=command[0]) from None
         finally:

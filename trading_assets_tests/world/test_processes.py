@@ -54,6 +54,19 @@ def test_another_supervisor_adopts_and_ends_a_recorded_child(children: Children)
     assert other.stop("sleeper") is False
 
 
+def test_a_child_heeds_the_request_to_end_although_its_parent_does_not(children: Children) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        child = children.start("sleeper", SLEEP)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    os.kill(child.pid, signal.SIGTERM)
+    while children.is_alive(child):
+        pass
+    assert children.exit_status(child) == -signal.SIGTERM
+
+
 def test_a_name_runs_once(children: Children) -> None:
     children.start("sleeper", SLEEP)
     with pytest.raises(ProcessError, match="already runs"):
