@@ -147,7 +147,7 @@ def test_a_runs_log_filtered_by_asset_shows_that_assets_own_lines_and_no_others(
     expect(page).to_have_url(re.compile("/runs/[0-9a-f-]{36}"))
     expect(page.get_by_text("Success", exact=True)).to_be_visible()
     # The log keeps only the lines in the document that fit on the screen.
-    page.set_viewport_size({"width": 1600, "height": 4000})
+    page.set_viewport_size({"width": 1600, "height": 8000})
     log_filter(page).fill("")
     expect(page.get_by_text("RUN_SUCCESS")).to_be_visible()
     assert {"bars", "features", "signals"} <= set(logged_steps(page))
@@ -178,9 +178,9 @@ def test_a_sensors_ticks_say_that_nothing_was_asked_for_and_why(page: Page, sens
     expect(tick_rows(page).nth(1)).to_be_visible()
     expect(page.get_by_role("link", name=job, exact=True)).to_be_visible()
     # The newest tick may be at work in this moment: those that ended say what they asked for.
-    ended = tick_rows(page).filter(has_not_text="Evaluating").first.locator("td")
-    expect(ended.nth(1)).to_have_text("0 runs requested")
-    ended.nth(1).get_by_text("0 runs requested").last.click()
+    ended = tick_rows(page).filter(has_not_text="Evaluating").first
+    expect(ended.locator("td").nth(1)).to_have_text("0 runs requested")
+    ended.get_by_role("button", name="0 runs requested").click()
     expect(page.get_by_text("the market is closed").first).to_be_visible()
 
 
