@@ -32,3 +32,11 @@ def round_to_tick(price: Decimal, tick: Decimal, *, direction: str = "nearest") 
     """``price`` on the grid of ``tick``; ``direction`` is ``nearest``, ``up`` or ``down``."""
     rounding = {"nearest": ROUND_HALF_EVEN, "up": ROUND_CEILING, "down": ROUND_FLOOR}[direction]
     return (price / tick).to_integral_value(rounding=rounding) * tick
+
+
+def told(price: Decimal | None) -> str:
+    """``price`` for a person: at least two decimals and no further zeros; ``unknown`` for None."""
+    if price is None:
+        return "unknown"
+    whole, _, part = f"{price:f}".partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"

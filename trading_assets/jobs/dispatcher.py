@@ -14,7 +14,6 @@ from trading_assets.jobs.publishing import publish_fresh
 from trading_assets.jobs.recording import record_dispatch
 from trading_assets.ledger import runs
 from trading_assets.resources.desk import Desk
-from trading_assets.risk.gates import describe_gates
 
 
 @op(description="Writes the current session's fresh live signals to the ledger. Refuses runs without a ticket.")
@@ -32,7 +31,6 @@ def dispatch(context: OpExecutionContext, desk: ResourceParam[Desk]) -> None:
         acting = runs.get(connection, context.run_id)
     if acting is None or acting.account is None:
         raise LookupError(f"run {context.run_id} holds no ticket for an account")
-    context.log.info("gates:\n" + "\n".join(f"{name}: {text}" for name, text in describe_gates()))
     report = dispatch_account(desk, acting.account, context.run_id, context.log)
     with desk.ledger.begin() as connection:
         runs.finish(connection, context.run_id, desk.clock.now(), report.as_json())

@@ -13,6 +13,7 @@ from trading_assets.broker.ladder import Entry, LadderPlan, LadderResult, Ladder
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.identities import position_id
+from trading_assets.domain.money import told
 from trading_assets.domain.values import SignalStatus
 from trading_assets.jobs.weighing import Weighed, weigh
 from trading_assets.ledger import dispatch, executions, orders, positions
@@ -137,7 +138,10 @@ def _buy(desk: Desk, entry: Entry, plan: LadderPlan, run_id: str, log: Log) -> t
 
 def _outcome(result: LadderResult) -> tuple[SignalStatus, str]:
     if result.filled_quantity > 0:
-        return SignalStatus.EXECUTED, f"bought {result.filled_quantity} at {result.avg_price} ({result.state.value})"
+        return (
+            SignalStatus.EXECUTED,
+            f"bought {result.filled_quantity} at {told(result.avg_price)} ({result.state.value})",
+        )
     if result.state is LadderState.REJECTED:
         return SignalStatus.FAILED, f"the broker refused: {result.error}"
     if result.state is LadderState.UNKNOWN:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from trading_assets.broker.errors import SymbolBlocked
 from trading_assets.broker.ladder import Exit, LadderPlan, LadderState, Rung, leave
 from trading_assets.domain.errors import TradingAssetsError
-from trading_assets.domain.money import CENT, option_tick
+from trading_assets.domain.money import CENT, option_tick, told
 from trading_assets.domain.values import AccountSnapshot, OpenPosition, Priority, Strategy
 from trading_assets.jobs.alerting import stuck, tell
 from trading_assets.jobs.marking import ODD, Earnings, Marking, regime_or_none
@@ -206,7 +206,7 @@ class ExitCycle:
             self._stuck(position, decision, f"Sold {result.filled_quantity} of {decision.quantity} ({why}).")
         self._log.info(
             f"{position.symbol}: {decision.reason} Sold {result.filled_quantity} of {decision.quantity} at "
-            f"{result.avg_price} ({result.state.value})"
+            f"{told(result.avg_price)} ({result.state.value})"
         )
 
     def _stuck(self, position: OpenPosition, decision: ExitDecision, seen: str) -> None:

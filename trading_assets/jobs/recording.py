@@ -72,7 +72,7 @@ def record_dispatch(context: OpExecutionContext, desk: Desk, report: DispatchRep
     context.log.info(
         f"account {report.account}: took {report.claimed} signals; {len(report.entered)} bought, "
         f"{len(report.skipped)} not bought, {len(report.failed)} failed; {report.fills} fills booked; "
-        f"{report.expired} signals of any account were too old"
+        f"{report.expired} signals were too old"
     )
     facts = {
         **_said("not_bought", (f"{signal}: {reason}" for signal, reason in report.skipped.items())),

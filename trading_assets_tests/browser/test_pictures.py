@@ -68,6 +68,7 @@ def test_a_picture_of_the_lineage(browser: Browser, day: OpenDay, folder: Path) 
         page.locator("button:has([aria-label=panel_show_right])").click()
         settled(page)
         expect(page.get_by_text("Latest event").first).to_be_visible()
+        expect(page.get_by_text(re.compile("^Loading"))).to_have_count(0)
         taken(page, folder, "lineage")
 
 
