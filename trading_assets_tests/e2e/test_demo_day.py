@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from trading_assets_tests.e2e.demo_runs import EVENTFUL, DemoWorld, without_wall_clock
 
 
@@ -25,6 +27,7 @@ def test_a_day_ends_consistent_with_trades_denials_and_their_reasons(
     assert account["orders"] >= account["entries"] * 2
 
 
+@pytest.mark.patient
 def test_equal_arguments_give_an_equal_day(
     eventful_day: tuple[DemoWorld, dict[str, object]], module_world_home: Path
 ) -> None:

@@ -109,6 +109,7 @@ def test_a_headline_is_news_from_its_capture_on_and_is_scored(
 
 
 @pytest.mark.recorded
+@pytest.mark.patient
 def test_recorded_bars_and_recorded_feeds_of_one_day_are_played_together(recorded_data: Path, world_home: Path) -> None:
     bars = recorded_data / "bars_1m" / "S1_yahoo_2026_tech100" / "bars.parquet"
     folder = recorded_data / "feeds" / "F3_finance_feeds_2026_05"
