@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from trading_assets.broker.errors import SymbolBlocked
 from trading_assets.broker.ladder import Exit, LadderPlan, LadderState, Rung, leave
+from trading_assets.broker.snapshot import observed_equity
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.money import CENT, option_tick, told
 from trading_assets.domain.values import AccountSnapshot, OpenPosition, Priority, Strategy
@@ -68,20 +69,29 @@ class ExitCycle:
         self._run_id, self._report, self._log = run_id, report, log
         self._account = snapshot.account
         self._strategy = desk.strategy(self._account)
-        self._facts = AccountFacts(snapshot.kill_mode, daily_loss_reached(snapshot, self._strategy.sizing))
+        self._facts = self._account_facts()
         self._marking = Marking(desk, self._account, session, earnings)
 
-    def work(self, held: list[OpenPosition]) -> None:
-        """Judge ``held`` and work every exit that is due, the most urgent first."""
+    def work(self, held: list[OpenPosition]) -> AccountSnapshot:
+        """Judge ``held`` and work every exit that is due, the most urgent first; the account with its cash flows.
+
+        What was paid in or out is asked for before the last round: by it the day's loss is judged whole, and no stop
+        and no flatten waits for it.
+        """
         blind = {position.position_id: self._marking.blind(position) for position in held}
         rest = self._round(held, blind, lambda decision: decision.market_at_once)
-        if not rest:
-            return
-        quoted = self._marking.quoted(rest)
+        quoted = self._marking.quoted(rest) if rest else {}
         rest = self._round(rest, quoted, lambda decision: decision.priority is Priority.CRITICAL)
+        broker = self._desk.broker(self._account).impatient()
+        self._snapshot = observed_equity(self._desk.ledger, broker, self._desk.clock, self._snapshot)
+        self._facts = self._account_facts()
         if rest:
             known = {position.position_id: quoted[position.position_id] for position in rest}
             self._last_round(rest, self._marking.with_contract_facts(rest, known))
+        return self._snapshot
+
+    def _account_facts(self) -> AccountFacts:
+        return AccountFacts(self._snapshot.kill_mode, daily_loss_reached(self._snapshot, self._strategy.sizing))
 
     def _round(
         self,

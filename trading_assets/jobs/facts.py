@@ -1,4 +1,4 @@
-"""What acting jobs read from the decided frames of the current session: newest features, regime."""
+"""What acting jobs look up: newest features and regime of the session's frames, the market of one held contract."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from trading_assets.domain.values import Regime
+from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.domain.values import ContractSnapshot, OpenPosition, Regime
 from trading_assets.market.sessions import Session
 from trading_assets.resources.desk import Desk
 
@@ -21,3 +22,21 @@ def regime_at(desk: Desk, session: Session) -> Regime | None:
     """The volatility regime of the newest decision, or None if none was made in this session."""
     rows = desk.frames.read("market_context", [session.key]).sort("as_of").filter(pl.col("regime").is_not_null())
     return Regime(rows["regime"][-1]) if rows.height else None
+
+
+def contract_row(broker: AlpacaBroker, position: OpenPosition) -> ContractSnapshot | None:
+    """The chain's row of the option that ``position`` holds; None for a stock or a contract that the chain lacks.
+
+    Raises what the broker's chain raises.
+    """
+    if position.right is None or position.expiry is None or position.strike is None:
+        return None
+    chain = broker.option_chain(
+        position.underlying,
+        position.expiry,
+        position.expiry,
+        low_strike=position.strike,
+        high_strike=position.strike,
+        right=position.right,
+    )
+    return next((row for row in chain if row.contract.symbol == position.symbol), None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from trading_assets.broker.errors import BrokerUnavailable
 from trading_assets.broker.reconciliation import reconcile
-from trading_assets.broker.snapshot import account_snapshot, observed_equity
+from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.jobs.drawdown import watch_drawdown
 from trading_assets.jobs.exit_cycle import ExitCycle
 from trading_assets.jobs.marking import Earnings
@@ -85,11 +85,10 @@ def _work_exits(
 ) -> None:
     with desk.ledger.connect() as connection:
         kill_mode = accounts.kill_mode(connection, account)
-    broker = desk.broker(account)
-    # What was paid in or out decides no exit: it is asked for afterwards.
+    # What was paid in or out is asked for by the cycle, once the exits that need it not are worked.
     snapshot = account_snapshot(
         desk.ledger,
-        broker,
+        desk.broker(account),
         desk.clock,
         account,
         kill_mode=kill_mode,
@@ -99,9 +98,8 @@ def _work_exits(
     held = [position for position in snapshot.positions if position.quantity > 0]
     report.positions = len(held)
     report.equity = snapshot.equity
-    if held:
-        ExitCycle(desk, snapshot, session, run_id, report, log, earnings).work(held)
-    paused = watch_drawdown(desk, observed_equity(desk.ledger, broker.impatient(), desk.clock, snapshot))
+    observed = ExitCycle(desk, snapshot, session, run_id, report, log, earnings).work(held)
+    paused = watch_drawdown(desk, observed)
     if paused.pause_reason is not None:
         report.alerts.append(f"no new risk is taken until 'trading-assets resume': {paused.pause_reason}")
 

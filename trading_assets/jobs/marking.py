@@ -16,7 +16,7 @@ from typing import Any
 from trading_assets.broker.errors import Rejected
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.values import OpenPosition, Quote, Regime
-from trading_assets.jobs.facts import latest_features, regime_at
+from trading_assets.jobs.facts import contract_row, latest_features, regime_at
 from trading_assets.market.sessions import Session, shift
 from trading_assets.resources.desk import Desk
 from trading_assets.strategy.exit_values import ExitMarket
@@ -47,14 +47,15 @@ def earnings_next_session(earnings: Earnings | None, underlying: str, session: S
 class Marking:
     """The market as one cycle over one account's positions sees it, asked for piece by piece: the most needed first.
 
-    Quotes are asked for twice at most, anything else once, and once market data did not answer no more is asked of it
-    in this cycle: an exit must not wait for numbers that it can do without.
+    Quotes are asked for twice at most, anything else once; what did not answer is not asked again in this cycle: an
+    exit must not wait for numbers that it can do without. Where quotes did not answer a chain is still asked for once,
+    because a stop can do with the model value that rests on it.
     """
 
     def __init__(self, desk: Desk, account: str, session: Session, earnings: Earnings | None) -> None:
         self._desk, self._account, self._session, self._earnings = desk, account, session, earnings
         self._broker, self._hasty = desk.broker(account).impatient(2), desk.broker(account).impatient()
-        self.silent = False
+        self.quotes_silent, self.chains_silent = False, False
 
     def blind(self, position: OpenPosition) -> ExitMarket:
         """What is known without asking anybody: enough for the exits that need no price."""
@@ -86,7 +87,7 @@ class Marking:
     def requoted(self, position: OpenPosition, market: ExitMarket) -> ExitMarket:
         """``market`` with a new quote where its own has become too old to sell by; unchanged where it is fresh."""
         exits = self._desk.strategy(self._account).exits
-        if self.silent or fresh_bid(market, position.symbol, self._desk.clock.now(), exits) is not None:
+        if self.quotes_silent or fresh_bid(market, position.symbol, self._desk.clock.now(), exits) is not None:
             return market
         found = self._quotes(
             self._hasty.quotes if position.right is None else self._hasty.option_quotes, [position.symbol]
@@ -108,13 +109,13 @@ class Marking:
         }
         for position in sorted(held, key=lambda position: quoted[position.position_id]):
             market = markets[position.position_id]
-            if self.silent or position.right is None or market.underlying_price is None:
+            if self.chains_silent or position.right is None or market.underlying_price is None:
                 continue
             try:
                 result[position.position_id] = self._of_contract(position, market, market.underlying_price)
             except TradingAssetsError as error:
                 _log.error("account %s: the Greeks of %s: %s", self._account, position.symbol, error)
-                self.silent = not isinstance(error, Rejected)
+                self.chains_silent = not isinstance(error, Rejected)
             except ODD:
                 # Whatever is odd about a chain, it must not keep a stop from being judged.
                 _log.exception("account %s: the Greeks of %s", self._account, position.symbol)
@@ -125,17 +126,7 @@ class Marking:
 
         A volatility that is itself derived from the quote's price would agree with that quote always.
         """
-        if position.expiry is None or position.strike is None:
-            return market
-        chain = self._hasty.option_chain(
-            position.underlying,
-            position.expiry,
-            position.expiry,
-            low_strike=position.strike,
-            high_strike=position.strike,
-            right=position.right,
-        )
-        row = next((row for row in chain if row.contract.symbol == position.symbol), None)
+        row = contract_row(self._hasty, position)
         if row is None:
             return market
         now, config = self._desk.clock.now(), self._desk.strategy(self._account).contracts
@@ -156,7 +147,7 @@ class Marking:
             return {name: quote for symbol in symbols for name, quote in self._quotes(ask, [symbol]).items()}
         except TradingAssetsError as error:
             _log.error("account %s: quotes of %s: %s", self._account, ", ".join(symbols), error)
-            self.silent = True
+            self.quotes_silent = True
             return {}
 
 

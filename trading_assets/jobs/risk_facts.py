@@ -16,6 +16,7 @@ from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.errors import Rejected
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.values import AccountSnapshot, OpenPosition, Quote, Signal, Strategy
+from trading_assets.jobs.facts import contract_row
 from trading_assets.market.correlation import Correlation, beta, log_returns, shrunk_correlation
 from trading_assets.market.portfolio_greeks import PositionGreeks, stock_position
 from trading_assets.market.sessions import Session, shift
@@ -123,21 +124,13 @@ def _of_position(
 ) -> PositionGreeks | None:
     if position.right is None:
         return stock_position(position.symbol, quantity=1, spot=spot, beta=slope)
-    if spot is None or spot <= 0 or position.expiry is None or position.strike is None:
+    if spot is None or spot <= 0:
         return None
-    chain = broker.option_chain(
-        position.underlying,
-        position.expiry,
-        position.expiry,
-        low_strike=position.strike,
-        high_strike=position.strike,
-        right=position.right,
-    )
+    found = contract_row(broker, position)
+    if found is None:
+        return None
     config = desk.strategy(account).contracts
-    rows = with_greeks(chain, spot=spot, as_of=desk.clock.now(), config=config)
-    row = next((row for row in rows if row.contract.symbol == position.symbol), None)
-    if row is None:
-        return None
+    (row,) = with_greeks([found], spot=spot, as_of=desk.clock.now(), config=config)
     return PositionGreeks(
         position.symbol,
         position.underlying,

@@ -123,12 +123,14 @@ def day_result(account: AccountSnapshot) -> Decimal | None:
 def daily_loss_limit(account: AccountSnapshot, config: SizingConfig) -> Decimal | None:
     """The loss that stops the day, dollars, positive: the tier's part of the previous close's equity. None: unknown.
 
-    What was paid in or out since then counts to that equity.
+    What was paid in or out since then counts to that equity, where it is known; the gate denies where it is not.
     """
     tier, base = tier_for(account.equity, config), finite(account.last_equity)
     if tier is None or base is None or base <= 0:
         return None
-    base += finite(account.cash_flow_today) or 0
+    flow = finite(account.cash_flow_today)
+    if flow is not None:
+        base += flow
     return tier.daily_loss * base if base > 0 else None
 
 

@@ -20,7 +20,8 @@ from sqlalchemy import select
 from trading_assets.automation.names import POSITION_MANAGER_TICK
 from trading_assets.broker.adoption import blank_position
 from trading_assets.broker.values import BrokerFill, OrderRequest
-from trading_assets.domain.values import ContractSnapshot, KillMode, Priority, Side, Strategy
+from trading_assets.domain.values import AccountSnapshot, ContractSnapshot, KillMode, Priority, Side, Strategy
+from trading_assets.jobs import exit_cycle
 from trading_assets.jobs.managing import ManagementReport, manage_account
 from trading_assets.jobs.marking import Marking
 from trading_assets.ledger import accounts, executions, listings, positions
@@ -335,6 +336,23 @@ def test_the_daily_loss_limit_closes_a_day_trade_and_leaves_a_swing(world: Playg
         connection.execute(active_positions.update().where(loser).values(entry_price=before))
     assert sold(world, day) == {"daily_loss": 1}
     assert sold(world, swing) == {}
+
+
+def test_the_days_loss_is_that_of_the_whole_equity_and_not_only_of_what_is_held(
+    world: Playground, noon: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = contract(world, "NKE", LATER)
+    acquire(world, {day: (1, lambda _: {"strategy": DAY})})
+
+    def fallen(_ledger: object, _broker: object, _clock: object, snapshot: AccountSnapshot) -> AccountSnapshot:
+        assert snapshot.cash_flow_today is None, "no stop waited for it"
+        assert snapshot.equity is not None
+        return replace(snapshot, last_equity=snapshot.equity * 2, cash_flow_today=Decimal(0))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exit_cycle, "observed_equity", fallen)
+        manage(world)
+    assert sold(world, day) == {"daily_loss": 1}
 
 
 # --- what is told and not done ----------------------------------------------------------------------------------------

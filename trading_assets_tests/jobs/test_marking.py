@@ -60,7 +60,7 @@ def test_a_broker_that_does_not_answer_leaves_quotes_unknown(error: Exception) -
 
     market = marked(SimpleNamespace())
     assert market._quotes(ask, ["AAPL"]) == {}
-    assert market.silent, "nothing more is asked for in this cycle"
+    assert market.quotes_silent and not market.chains_silent, "a stop may still do with the model value"
 
 
 def test_frames_that_cannot_be_read_leave_features_and_regime_unknown() -> None:
@@ -123,7 +123,7 @@ def test_an_old_quote_is_asked_for_again_before_a_sale_and_a_fresh_one_is_kept()
     fresh = seen("X", "2.00")
     assert answering.requoted(swing("X"), fresh) is fresh
     assert marked(SimpleNamespace(option_quotes=lambda _: {})).requoted(swing("X"), old) == old
-    answering.silent = True
+    answering.quotes_silent = True
     assert answering.requoted(swing("X"), old) is old, "a feed that does not answer is not waited for again"
 
 

@@ -20,6 +20,7 @@ A sheet that is printed to d decimals is compared to half a unit of its last one
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ import pytest
 import talib
 
 from trading_assets.market import indicators as ind
+from trading_assets.market.config import FeatureConfig
+from trading_assets.market.features import compute_features
+from trading_assets.market.frames import DAILY_BARS, empty
+from trading_assets.market.sessions import MINUTE
+from trading_assets_tests.market.bars_factory import minute_bars, sessions_ending
 
 Floats = npt.NDArray[np.float64]
 OPEN, HIGH, LOW, CLOSE = pl.col("open"), pl.col("high"), pl.col("low"), pl.col("close")
@@ -98,6 +104,38 @@ def from_ta_lib(prices: pl.DataFrame, name: str) -> tuple[pl.Expr, Floats]:
 def test_an_indicator_is_ta_libs_from_its_first_value_on(prices: pl.DataFrame, name: str) -> None:
     expression, theirs = from_ta_lib(prices, name)
     agree(seen(prices, expression), theirs)
+
+
+def test_the_features_of_a_session_are_ta_libs_on_its_bars_and_those_before() -> None:
+    """What decisions read goes another, faster way than the expressions above: it must end at the same values."""
+    sessions = sessions_ending(date(2026, 3, 11), 4)
+    bars, today = minute_bars(["AAPL"], sessions, seed=3), sessions[-1]
+    asked = [today.open + MINUTE * (number + 1) + timedelta(seconds=5) for number in range(today.minutes)]
+    found = compute_features(
+        bars, empty(DAILY_BARS), sessions=sessions, as_ofs=asked, config=FeatureConfig.model_validate({})
+    )
+    high, low, close = (bars.sort("ts")[name].to_numpy() for name in ("high", "low", "close"))
+    upper, _, lower = talib.BBANDS(close, 20, 2.0, 2.0)
+    macd, signal, histogram = talib.MACD(close, FAST, SLOW, SIGNAL)
+    before = np.array([np.nan])
+    expected: dict[str, tuple[Floats, Floats | float]] = {
+        "sma20": (talib.SMA(close, 20), 1.0),
+        "sma50": (talib.SMA(close, 50), 1.0),
+        "rsi14": (talib.RSI(close, 14), 1.0),
+        "bollinger_upper": (upper, 1.0),
+        "bollinger_lower": (lower, 1.0),
+        # Differences of prices: to nine digits of the price they are made of.
+        "macd": (macd, close),
+        "macd_signal": (signal, close),
+        "macd_histogram": (histogram, close),
+        "donchian_high20": (np.concatenate([before, talib.MAX(high, 20)[:-1]]), 1.0),
+        "donchian_low20": (np.concatenate([before, talib.MIN(low, 20)[:-1]]), 1.0),
+        "return_60": (talib.ROCP(close, 60), close),
+    }
+    assert found.height == today.minutes
+    for name, (theirs, scale) in expected.items():
+        last = theirs[-today.minutes :]
+        agree(found[name].to_numpy(), last, scale=scale if isinstance(scale, float) else scale[-today.minutes :])
 
 
 def test_bollinger_bands_are_ta_libs_relative_to_the_price(prices: pl.DataFrame) -> None:
