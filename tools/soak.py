@@ -34,6 +34,8 @@ _SAMPLE_SECONDS = 10.0
 _STUCK = timedelta(minutes=3)
 #: How long a killed world may take to work again before its runs and minutes are judged.
 _SETTLE_SECONDS = 90.0
+#: How long after a blow a run may still meet a service that is coming back.
+_RECOVERY = timedelta(seconds=60)
 
 
 def main() -> None:
@@ -51,7 +53,7 @@ def main() -> None:
         os.environ["TRADING_ASSETS_HOME"] = str(home)
         with opened(home, arguments.speed, arguments.seed) as process:
             memory, killed = watched(process, arguments.minutes * 60, VICTIMS if arguments.kill else ())
-            findings = {"speed": arguments.speed, "killed": killed, **judged(), "memory_mib": memory}
+            findings = {"speed": arguments.speed, "killed": killed, **judged(killed), "memory_mib": memory}
     text = json.dumps(findings, indent=2)
     print(text)
     if arguments.json is not None:
@@ -95,7 +97,7 @@ def watched(
         if due and passed >= due[0][0]:
             _, name = due.pop(0)
             services()[name].kill()
-            killed.append({"service": name, "after_seconds": round(passed)})
+            killed.append({"service": name, "after_seconds": round(passed), "at": datetime.now(UTC).isoformat()})
             print(f"{passed:6.0f} s  killed {name}", file=sys.stderr, flush=True)
         for name, service in services().items():
             try:
@@ -124,18 +126,17 @@ def services() -> dict[str, psutil.Process]:
     return found
 
 
-def _course(samples: list[tuple[float, float]]) -> dict[str, float]:
-    """First tenth, last tenth and highest."""
+def _course(samples: list[tuple[float, float]]) -> dict[str, Any]:
+    """The median of each tenth of the time, and the highest."""
     values = [value for _, value in samples]
     tenth = max(1, len(values) // 10)
     return {
-        "first": round(median(values[:tenth]), 1),
-        "last": round(median(values[-tenth:]), 1),
+        "tenths": [round(median(values[start : start + tenth]), 1) for start in range(0, len(values), tenth)],
         "highest": round(max(values), 1),
     }
 
 
-def judged() -> dict[str, Any]:
+def judged(killed: list[dict[str, Any]]) -> dict[str, Any]:
     """What the ledger, the frames, the runs and the exchange say, while the world is still open."""
     from dagster import DagsterInstance
 
@@ -163,7 +164,7 @@ def judged() -> dict[str, Any]:
         troubles.append(f"{len(missing)} minutes have no bar, the first is {missing[0]:%H:%M}")
     decided = desk.frames.read("signals", [session.key])["as_of"].unique().sort().to_list()
     with DagsterInstance.from_config(str(runtime.world.dagster)) as instance:
-        runs = _runs(instance, troubles)
+        runs = _runs(instance, killed, troubles)
     with desk.ledger.connect() as connection:
         latency = listings.latency(connection, session.day)
         signals = listings.signals(connection, session.day)
@@ -190,19 +191,37 @@ def judged() -> dict[str, Any]:
     }
 
 
-def _runs(instance: Any, troubles: list[str]) -> dict[str, Any]:
+def _runs(instance: Any, killed: list[dict[str, Any]], troubles: list[str]) -> dict[str, Any]:
     """Runs by job and status; what failed and what hangs is a trouble unless a killed service took it along."""
     counts: dict[str, Counter[str]] = {}
-    lost: list[str] = []
+    failed: list[dict[str, Any]] = []
+    blows = [datetime.fromisoformat(blow["at"]) for blow in killed]
     for record in instance.get_run_records():
         run = record.dagster_run
         counts.setdefault(run.job_name, Counter())[run.status.value] += 1
         if run.is_failure:
-            lost.append(run.job_name)
+            failed.append({"job": run.job_name, "at": record.create_timestamp.isoformat(), "why": _why(instance, run)})
+            ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
+            if not any(record.create_timestamp - _RECOVERY <= blow <= ended for blow in blows):
+                troubles.append(f"run {run.run_id} of {run.job_name} failed, and no service was killed under it")
         age = datetime.now(UTC) - record.create_timestamp
         if not run.is_finished and age > _STUCK:
             troubles.append(f"run {run.run_id} of {run.job_name} has been {run.status.value} for {age}")
-    return {"by_job": {job: dict(found) for job, found in sorted(counts.items())}, "failed": dict(Counter(lost))}
+    return {"by_job": {job: dict(found) for job, found in sorted(counts.items())}, "failed": failed}
+
+
+def _why(instance: Any, run: Any) -> list[str]:
+    """The first words of each failure event of a run, innermost cause last."""
+    said = []
+    for entry in instance.all_logs(run.run_id):
+        event = entry.dagster_event
+        if event is None or not event.is_failure:
+            continue
+        error = getattr(event.event_specific_data, "error", None)
+        while error is not None:
+            said.append(error.message.strip()[:300])
+            error = error.cause
+    return said
 
 
 def _widest(instants: list[datetime]) -> float | None:

@@ -116,6 +116,9 @@ def _decide(
         _settle(desk, claimed, run_id, SignalStatus.FAILED, f"it could not be judged: {error}", report, log)
         return
     _record(desk, account, claimed, run_id, weighed)
+    if weighed.sizing is not None and weighed.sizing.alert is not None:
+        report.alerts.append(f"{signal.strategy.value}: {weighed.sizing.alert}")
+        log.warning(f"account {account}: {report.alerts[-1]}")
     if weighed.entry is None or weighed.plan is None:
         _settle(desk, claimed, run_id, SignalStatus.SKIPPED, weighed.reason, report, log)
         return

@@ -20,10 +20,12 @@ from trading_assets.jobs.facts import regime_at
 from trading_assets.jobs.iv_facts import archived_iv
 from trading_assets.jobs.risk_facts import gather_facts
 from trading_assets.ledger import accounts
+from trading_assets.ledger.outcomes import closed_returns
 from trading_assets.market.sessions import MINUTE, Session
 from trading_assets.resources.desk import Desk
 from trading_assets.risk.facts import RiskFacts
 from trading_assets.risk.gates import GateContext, evaluate
+from trading_assets.risk.kelly import outcomes_of
 from trading_assets.risk.sizing import Book, SizingDecision, size_option, size_stock
 from trading_assets.strategy.contracts import ContractSelection, chain_query, select_contract
 from trading_assets.strategy.orders import entry_ladder, highest_permitted_price
@@ -120,6 +122,8 @@ def _weigh_option(
         return option_tick(signal.ticker, amount)
 
     quote = None if chosen is None else chosen.quote
+    with desk.ledger.connect() as connection:
+        outcomes = outcomes_of(closed_returns(connection, account, signal.strategy))
     sizing = size_option(
         account=snapshot,
         strategy=signal.strategy,
@@ -132,9 +136,10 @@ def _weigh_option(
         limits=desk.account(account).limits,
         book=book,
         contract=chosen,
+        outcomes=outcomes,
     )
     report = _judge(desk, account, signal, session, snapshot, selection, sizing, quote, book.facts)
-    inputs = {"account": snapshot, "chain": chain, "quote": spot, "facts": book.facts}
+    inputs = {"account": snapshot, "chain": chain, "quote": spot, "facts": book.facts, "outcomes": outcomes}
     rungs = tuple(Rung(rung.limit, rung.seconds) for rung in entry_ladder(quote, tick, config.orders))
     if not report.passed or chosen is None or not rungs:
         return Weighed(report, selection, sizing, None, None, denial_reason(report), inputs)

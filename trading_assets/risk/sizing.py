@@ -45,7 +45,7 @@ class SizingDecision:
     ``budget`` is the premium (or, for stock, the loss at the stop) that may be at risk, dollars; ``unit_cost`` the most
     one contract or share may cost; ``factors`` what the budget was made of, None where unknown; ``binding`` the
     constraint that set ``quantity``; ``unit_risk`` what one contract or share would lose (a day trade or stock at its
-    stop, anything else whole).
+    stop, anything else whole); ``alert`` what a person should read about the strategy's record, None if nothing.
     """
 
     quantity: int
@@ -56,6 +56,7 @@ class SizingDecision:
     binding: str
     reason: str
     unit_risk: Decimal | None = None
+    alert: str | None = None
 
 
 def volatility_scale(current: float | None, median: float | None, config: SizingConfig) -> Decimal | None:
@@ -90,12 +91,13 @@ def _decide(
     factors: Mapping[str, Decimal | None],
     constraints: tuple[Constraint, ...],
     unit_risk: Decimal | None,
+    alert: str | None = None,
 ) -> SizingDecision:
     """The smallest constraint wins; an unknown one counts as the smallest; of equals the first is named."""
     tightest = min(constraints, key=lambda item: -1 if item.limit is None else item.limit)
     quantity = tightest.limit or 0
     said = f"{quantity} by {tightest.name}: {tightest.reason}"
-    return SizingDecision(quantity, budget, unit, dict(factors), constraints, tightest.name, said, unit_risk)
+    return SizingDecision(quantity, budget, unit, dict(factors), constraints, tightest.name, said, unit_risk, alert)
 
 
 def _tier_cap(tier: TierConfig | None, limits: AccountLimits) -> Constraint:
@@ -125,7 +127,8 @@ def size_option(
 
     budget = equity x tier % x volatility scaling x regime x Kelly x half-limit x volatility-rank factor; then one floor
     and the minimum with tier cap, buying power and room. In the elevated regime (or an unknown one) a single contract
-    is allowed if it fits equity x tier %. ``contract`` carries the Greeks of one contract. ``ValueError`` for stocks.
+    is allowed if it fits equity x tier %. ``contract`` carries the Greeks of one contract, ``outcomes`` the strategy's
+    record in this account (None: none yet). ``ValueError`` for stocks.
     """
     if strategy is Strategy.STOCK:
         raise ValueError("size_option sizes options, use size_stock")
@@ -133,11 +136,12 @@ def size_option(
     unit = paid * multiplier if paid is not None and paid > 0 else None
     fraction = None if tier is None else tier.risk_day if strategy is Strategy.DAY_TRADE else tier.risk_swing
     risk = None if unit is None else unit * stop_fraction(strategy, book.exits)
+    kelly = None if fraction is None else kelly_scale(outcomes, fraction, config.kelly)
     factors: dict[str, Decimal | None] = {
         "tier": fraction,
         "volatility": volatility_scale(daily_atr_pct, daily_atr_pct_median60, config),
         "regime": config.regime.of(regime),
-        "kelly": None if fraction is None else kelly_scale(outcomes, fraction, config.kelly),
+        "kelly": None if kelly is None else kelly.scale,
         "half_limit": half_limit_scale(account, config),
         "volatility_rank": finite(rank_factor),
     }
@@ -155,7 +159,7 @@ def size_option(
         *capital_rooms(account, tier, unit, config, limits),
         *book_rooms(account, strategy, tier, unit, risk, contract, config, limits, book),
     )
-    return _decide(budget, unit, factors, constraints, risk)
+    return _decide(budget, unit, factors, constraints, risk, None if kelly is None else kelly.alert)
 
 
 def _budget_constraint(

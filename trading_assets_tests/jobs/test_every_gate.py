@@ -27,6 +27,7 @@ from trading_assets.domain.clock import Clock
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.identities import signal_id
 from trading_assets.domain.values import Action, Direction, KillMode, PositionState, Regime, Signal, Strategy
+from trading_assets.jobs import weighing
 from trading_assets.ledger import accounts, dispatch, positions
 from trading_assets.ledger.tables import decisions, equity_marks, order_intents
 from trading_assets.market.sessions import MINUTE
@@ -49,6 +50,8 @@ class Floor:
     held: Signal
     other: Signal
     passed: Gates
+    #: Identity of the newest offer.
+    newest: str = ""
 
     def offer(self, signal: Signal, **changes: Any) -> Gates:
         """Publish ``signal`` as decided now, dispatch it, and give what each gate recorded."""
@@ -56,7 +59,7 @@ class Floor:
         given = {name: value(now) if callable(value) else value for name, value in changes.items()}
         fresh = replace(signal, **({"known_at": now, "bar_start": now - MINUTE} | given))
         identity = signal_id(f"case {next(_number)}", fresh.ticker, now, fresh.action, fresh.strategy)
-        fresh = replace(fresh, signal_id=identity)
+        fresh, self.newest = replace(fresh, signal_id=identity), identity
         with self.world.desk.ledger.begin() as connection:
             dispatch.publish(connection, [fresh], [ACCOUNT], "test", now)
         outcomes = self.world.ticker.sensor(DISPATCHER_TICK)
@@ -316,6 +319,33 @@ def test_a_drawdown_pauses_until_a_person_resumes_and_the_mark_starts_anew(floor
     assert floor.offer(floor.held)["drawdown_pause"]["passed"]
     (shown,) = floor.command("kill-switch")["accounts"]
     assert shown["paused_at"] is None and shown["high_water"] == shown["equity"]
+
+
+def test_a_strategy_with_a_losing_record_is_sized_by_the_least_scale_and_the_run_says_so(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def losing(_connection: Any, account: str, strategy: Strategy) -> tuple[float, ...]:
+        asked.append((account, strategy))
+        return (-0.5,) * 120
+
+    def size() -> dict[str, Any]:
+        with floor.world.desk.ledger.connect() as connection:
+            query = select(decisions.c.sizing).where(decisions.c.signal_id == floor.newest)
+            row: dict[str, Any] = connection.execute(query).scalar_one()
+        return row
+
+    floor.offer(floor.held)
+    assert size()["factors"]["kelly"] == "1" and size()["alert"] is None
+    with monkeypatch.context() as patched:
+        patched.setattr(weighing, "closed_returns", losing)
+        floor.offer(floor.held)
+    assert asked == [(ACCOUNT, Strategy.SWING_TRADE)]
+    assert size()["factors"]["kelly"] == "0.25" and "0 wins in 120 trades" in size()["alert"]
+    (run,) = floor.world.instance.get_run_records(limit=1)
+    logged = [entry.user_message for entry in floor.world.instance.all_logs(run.dagster_run.run_id)]
+    assert any("swing_trade: 0 wins in 120 trades" in line for line in logged)
 
 
 @pytest.mark.parametrize("scope", [[], ["--account", ACCOUNT]], ids=["all accounts", "one account"])

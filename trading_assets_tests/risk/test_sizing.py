@@ -15,7 +15,7 @@ from trading_assets.domain.values import AccountSnapshot, Regime, Strategy
 from trading_assets.risk.config import DEFAULT_TIERS, AccountLimits, SizingConfig
 from trading_assets.risk.exposure import exposure, exposure_limit, tier_for
 from trading_assets.risk.gates import evaluate
-from trading_assets.risk.kelly import StrategyOutcomes, kelly_scale, win_rate_lower_bound
+from trading_assets.risk.kelly import KellyScale, StrategyOutcomes, kelly_scale, outcomes_of, win_rate_lower_bound
 from trading_assets.risk.sizing import SizingDecision, half_limit_scale, size_option, size_stock, volatility_scale
 from trading_assets_tests.risk.builders import (
     SIZING,
@@ -324,26 +324,54 @@ def test_stocks_and_options_are_sized_by_their_own_rule() -> None:
 
 def test_the_kelly_scale_is_one_until_a_hundred_outcomes_exist() -> None:
     losing = StrategyOutcomes(99, 0, 0.5, 0.4)
-    assert kelly_scale(None, Decimal("0.25"), SIZING.kelly) == 1
-    assert kelly_scale(losing, Decimal("0.25"), SIZING.kelly) == 1
+    assert kelly_scale(None, Decimal("0.25"), SIZING.kelly) == KellyScale(Decimal(1), None)
+    assert kelly_scale(losing, Decimal("0.25"), SIZING.kelly) == KellyScale(Decimal(1), None)
 
 
 @pytest.mark.parametrize(
     "outcomes",
     [StrategyOutcomes(200, 60, 0.5, 0.5), StrategyOutcomes(200, 300, 0.5, 0.5), StrategyOutcomes(200, 100, 0.5, 0.0),
-     StrategyOutcomes(200, 100, float("nan"), 0.5)],
+     StrategyOutcomes(200, 100, float("nan"), 0.5), StrategyOutcomes(200, 0, 0.0, 0.5)],
 )  # fmt: skip
 def test_no_edge_or_a_senseless_record_gives_the_least_scale_and_never_zero(outcomes: StrategyOutcomes) -> None:
-    assert kelly_scale(outcomes, Decimal("0.25"), SIZING.kelly) == Decimal("0.25")
+    kelly = kelly_scale(outcomes, Decimal("0.25"), SIZING.kelly)
+    assert kelly.scale == Decimal("0.25") and kelly.alert is not None and str(outcomes.count) in kelly.alert
 
 
 def test_the_kelly_scale_follows_the_lower_bound_of_the_win_rate() -> None:
     # By hand: 120 of 200, z = 1.28155 -> p = 0.5549; b = 1 -> f = 0.1098; half of it over 0.4 is 0.1372 of equity.
     assert win_rate_lower_bound(120, 200, 0.90) == pytest.approx(0.5549, abs=1e-4)
     outcomes = StrategyOutcomes(200, 120, 0.4, 0.4)
-    assert float(kelly_scale(outcomes, Decimal("0.25"), SIZING.kelly)) == pytest.approx(0.1372 / 0.25, abs=2e-3)
-    assert kelly_scale(outcomes, Decimal("0.01"), SIZING.kelly) == 1
-    assert size(account("5000"), "1.00", outcomes=StrategyOutcomes(200, 60, 0.5, 0.5)).budget == 150
+    kelly = kelly_scale(outcomes, Decimal("0.25"), SIZING.kelly)
+    assert float(kelly.scale) == pytest.approx(0.1372 / 0.25, abs=2e-3)
+    assert kelly.edge == pytest.approx(0.1098, abs=2e-4) and kelly.alert is None
+    assert kelly_scale(outcomes, Decimal("0.01"), SIZING.kelly).scale == 1
+
+
+def test_a_strategy_without_an_edge_is_sized_by_the_least_scale_and_a_person_is_told() -> None:
+    decision = size(account("5000"), "1.00", outcomes=StrategyOutcomes(200, 60, 0.5, 0.5))
+    assert decision.budget == 150 and decision.factors["kelly"] == Decimal("0.25")
+    assert decision.alert is not None and "60 wins in 200 trades" in decision.alert
+    assert size(account("5000"), "1.00").alert is None
+
+
+def test_a_record_is_made_of_the_results_of_closed_trades() -> None:
+    assert outcomes_of([0.5, -0.25, 0.25, 0.0, -0.75]) == StrategyOutcomes(5, 2, 0.375, 0.5)
+    assert outcomes_of([]) == StrategyOutcomes(0, 0, 0.0, 1.0)
+    assert outcomes_of([-0.5]) == StrategyOutcomes(1, 0, 0.0, 0.5)
+    assert outcomes_of([0.5, 0.0]) == StrategyOutcomes(2, 1, 0.5, 1.0), "without a loss yet, all may be lost"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(-1, 20), min_size=100, max_size=160), st.floats(1, 5), st.sampled_from(["0.01", "0.25"]))
+def test_one_more_loss_as_large_as_the_mean_one_never_raises_the_scale(
+    returns: list[float], times: float, tier: str
+) -> None:
+    loss = -outcomes_of(returns).mean_loss * times
+    before, after = (
+        kelly_scale(outcomes_of(record), Decimal(tier), SIZING.kelly).scale for record in (returns, [*returns, loss])
+    )
+    assert Decimal("0.25") <= after <= before <= 1
 
 
 def test_tiers_out_of_order_and_unknown_keys_are_refused() -> None:

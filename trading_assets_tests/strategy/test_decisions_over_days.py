@@ -237,35 +237,56 @@ TOUCHED = ["sma20", "sma50", "rsi14", "atr14", "macd", "macd_signal", "bollinger
 TOUCHED += ["volume_ratio", "return_vol_30", "return_vol_120", "return_60"]
 
 
+def without_and_invented(day: Day, missing: pl.Expr, first: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Features of ``day`` without its ``missing`` bars, and with what a careless feed would send in their place.
+
+    That is the last price before ``first``, the start of the hole, and no volume.
+    """
+    before = day.bars.filter(pl.col("ts") == first - MINUTE).select("ticker", pl.col("close").alias("last"))
+    prices = ("open", "high", "low", "close", "vwap")
+    invented = day.bars.join(before, on="ticker").with_columns(
+        *(pl.when(missing).then(pl.col("last")).otherwise(pl.col(name)).alias(name) for name in prices),
+        volume=pl.when(missing).then(0).otherwise(pl.col("volume")),
+    )
+    absent, zero = (
+        compute_features(bars, day.daily, sessions=day.sessions, as_ofs=day.instants(), config=FeatureConfig())
+        for bars in (day.bars.filter(~missing), invented.select(day.bars.columns))
+    )
+    assert absent.filter(missing).is_empty() and not zero.filter(missing).is_empty()
+    return absent, zero
+
+
 @pytest.mark.parametrize("minute", [40, 150])
 def test_a_missing_bar_is_not_a_bar_without_volume(minute: int) -> None:
     day = random_day(3, gap_share=0.0)
     ts = day.open + minute * MINUTE
-    here = pl.col("ts") == ts
-    before = day.bars.filter(pl.col("ts") == ts - MINUTE).select("ticker", pl.col("close").alias("last"))
-    # What a careless feed would send for a minute without a trade: the last price and no volume.
-    invented = (
-        day.bars.join(before, on="ticker")
-        .with_columns(
-            *(pl.when(here).then(pl.col("last")).otherwise(pl.col(name)).alias(name) for name in ("open", "close")),
-            *(
-                pl.when(here).then(pl.col("last")).otherwise(pl.col(name)).alias(name)
-                for name in ("high", "low", "vwap")
-            ),
-            volume=pl.when(here).then(0).otherwise(pl.col("volume")),
-        )
-        .select(day.bars.columns)
-    )
     # The bar of the minute is missing; it decides nothing, and every window reaches one bar further back.
-    absent = outcome(day, day.instants(), day.bars.filter(~here)).features
-    zero = outcome(day, day.instants(), invented).features
-    assert absent.filter(here).is_empty() and zero.filter(here).height == 3
+    absent, zero = without_and_invented(day, pl.col("ts") == ts, ts)
     both = absent.join(zero, on=["ticker", "ts"], suffix="_zero").filter(pl.col("ts") > ts)
     for name in TOUCHED:
         different = both.filter(pl.col(name).ne_missing(pl.col(f"{name}_zero")))
         assert different["ticker"].n_unique() == 3, name
     # Without volume it has no weight in the session's VWAP: there alone the two are the same.
     assert both.select((pl.col("vwap") / pl.col("vwap_zero") - 1).abs().max()).item() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("minutes", "touched"),
+    [
+        (5, ["atr14_5m", "trend_5m"]),
+        (15, ["trend_15m", "donchian_high20", "donchian_low20"]),
+        (60, ["trend_1h", "mtf_alignment"]),
+    ],
+)
+def test_a_longer_bar_in_which_nothing_traded_is_not_one_at_the_last_price(minutes: int, touched: list[str]) -> None:
+    sessions, tickers = sessions_ending(DAY, 11), [f"T{number}" for number in range(8)]
+    day = Day(minute_bars(tickers, sessions, seed=8), daily_bars(tickers, sessions[-2].day, 80), sessions)
+    first = day.open + 60 * MINUTE
+    hole = pl.col("ts").is_between(first, first + minutes * MINUTE, closed="left")
+    absent, zero = without_and_invented(day, hole, first)
+    both = absent.join(zero, on=["ticker", "ts"], suffix="_zero").filter(pl.col("ts") > first)
+    for name in touched:
+        assert both.filter(pl.col(name).ne_missing(pl.col(f"{name}_zero"))).height > 0, name
 
 
 @pytest.mark.parametrize("column", ["open", "high", "low", "close", "volume"])
