@@ -6,12 +6,10 @@ unknown has no score and cannot enter; a member without a score keeps its last o
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
+import numpy as np
 import polars as pl
 
 from trading_assets.domain.values import Direction
@@ -19,6 +17,7 @@ from trading_assets.market.frames import INSTANT, WATCHLIST, empty
 from trading_assets.market.sessions import MINUTE, Session
 from trading_assets.strategy.confidence import with_base
 from trading_assets.strategy.config_signals import NewsViewConfig, SignalConfig, WatchlistConfig
+from trading_assets.strategy.membership import Carried, Course, Floats, Integers, Outcome, Scores, follow
 from trading_assets.strategy.news_view import aggregate_sentiment
 
 #: ``direction`` of a ticker whose price and trend give none.
@@ -120,81 +119,6 @@ def _scores(rows: pl.DataFrame, config: WatchlistConfig, signals: SignalConfig) 
     )
 
 
-@dataclass(slots=True)
-class _Verdict:
-    """What one decision says about one ticker that is or was a member; ``listed``: a member before the list is cut.
-
-    ``row`` is its scored row; without one, ``kept`` is the last row that had a score.
-    """
-
-    ticker: str
-    score: float | None
-    listed: bool
-    member: bool
-    entered_at: datetime | None
-    last_feature_at: datetime
-    reason: str
-    row: int | None
-    kept: dict[str, Any] | None = None
-    as_of: datetime | None = None
-
-
-@dataclass(slots=True)
-class _Course:
-    """The verdicts of successive decisions, and the members after the newest of them."""
-
-    config: WatchlistConfig
-    scored: pl.DataFrame
-    members: dict[str, _Verdict]
-    verdicts: list[_Verdict] = field(default_factory=list)
-    #: Scored rows that say nothing because the member's last score is kept instead.
-    replaced: list[int] = field(default_factory=list)
-
-    def decide(self, as_of: datetime, at: dict[str, tuple[int, float | None]], entering: Sequence[_Verdict]) -> None:
-        """The decision at ``as_of``: ``at`` finds a ticker's scored row; no one of ``entering`` is a member yet."""
-        before = self.members
-        verdicts = list(entering)
-        for ticker, member in before.items():
-            row, score = at.get(ticker, (None, None))
-            if row is not None and score is not None:
-                verdicts.append(self._stay(member, row, score, as_of))
-            else:
-                verdicts.append(self._keep(member, "no features" if row is None else "a factor is unknown", as_of))
-                self.replaced += [] if row is None else [row]
-        listed = [verdict for verdict in verdicts if verdict.listed]
-        size = self.config.size
-        if len(listed) > size:
-            listed.sort(key=lambda v: (-(v.score if v.score is not None else -1), v.ticker))
-        for position, verdict in enumerate(listed[size:], size + 1):
-            verdict.member, verdict.entered_at = False, None
-            verdict.reason = f"rank {position}: {size} better ones are there"
-        self.verdicts += verdicts
-        self.members = {verdict.ticker: verdict for verdict in listed[:size]}
-
-    def _stay(self, member: _Verdict, row: int, score: float, as_of: datetime) -> _Verdict:
-        stays = score >= self.config.leave_score
-        reason = "stays" if stays else f"left: score {score:.2f} is below {self.config.leave_score:.2f}"
-        entered_at = member.entered_at if stays else None
-        return _Verdict(member.ticker, score, stays, stays, entered_at, as_of, reason, row)
-
-    def _keep(self, member: _Verdict, why: str, as_of: datetime) -> _Verdict:
-        silent = as_of - member.last_feature_at
-        stays = silent < timedelta(minutes=self.config.retention_minutes)
-        kept = member.kept if member.row is None else self.scored.row(member.row, named=True)
-        return _Verdict(
-            member.ticker,
-            member.score,
-            stays,
-            stays,
-            member.entered_at if stays else None,
-            member.last_feature_at,
-            f"{'stays' if stays else 'left'}: {why} for {silent / MINUTE:.0f} min",
-            None,
-            kept,
-            as_of,
-        )
-
-
 def _decide(
     scored: pl.DataFrame,
     previous: pl.DataFrame,
@@ -202,94 +126,80 @@ def _decide(
     config: WatchlistConfig,
     afresh: Collection[datetime] = (),
 ) -> pl.DataFrame:
-    """The decisions at ``as_ofs``, each building on the one before; ``scored`` is sorted by instant and ticker.
+    """The decisions at ``as_ofs``, each building on the one before; ``scored`` is sorted by instant and ticker."""
+    carried = previous.filter("member")
+    names = pl.concat([scored["ticker"], carried["ticker"]]).unique().sort()
+    kind = pl.Enum(names)
+    moments = pl.Series(as_ofs, dtype=INSTANT).to_physical().to_numpy()
+    course = follow(
+        Scores(
+            moment=np.searchsorted(moments, scored["as_of"].to_physical().to_numpy()),
+            ticker=scored["ticker"].cast(kind).to_physical().to_numpy().astype(np.int64),
+            score=scored["score"].to_numpy(),
+        ),
+        Carried(
+            ticker=carried["ticker"].cast(kind).to_physical().to_numpy().astype(np.int64),
+            score=carried["score"].to_numpy(),
+            entered=carried["entered_at"].to_physical().to_numpy(),
+            seen=carried["last_feature_at"].to_physical().to_numpy(),
+        ),
+        moments=moments,
+        afresh=[moment in afresh for moment in as_ofs],
+        tickers=len(names),
+        config=config,
+    )
+    return _rows(course, scored, carried, moments, config)
 
-    Only where a ticker is or was a member does its row depend on others. Those few are judged one by one, all the
-    rest at once.
-    """
-    members = {
-        row["ticker"]: _Verdict(
-            row["ticker"], row["score"], True, True, row["entered_at"], row["last_feature_at"], row["reason"], None, row
+
+def _rows(
+    course: Course, scored: pl.DataFrame, carried: pl.DataFrame, moments: Integers, config: WatchlistConfig
+) -> pl.DataFrame:
+    """``WATCHLIST`` rows of the verdicts, by instant and rank: members first, then those not listed, by score."""
+    told = ["ticker", "score", "direction", *_FACTORS]
+    base = pl.concat([scored.select(told), carried.select(told)])
+    score = base["score"].to_numpy()[course.row]
+    order = np.lexsort((course.ticker, -score, ~course.listed, course.moment))
+    course, score = course.taken(order), score[order]
+    entered = pl.Series(np.where(course.member, course.entered, 0)).cast(INSTANT)
+    return (
+        base[course.row]
+        .with_columns(
+            as_of=pl.Series(moments[course.moment]).cast(INSTANT),
+            rank=1 + np.arange(len(order)) - np.searchsorted(course.moment, course.moment),
+            member=pl.Series(course.member),
+            entered_at=pl.select(pl.when(pl.Series(course.member)).then(entered)).to_series(),
+            last_feature_at=pl.Series(course.seen).cast(INSTANT),
+            reason=_reasons(course, score, moments, config),
         )
-        for row in previous.filter("member").to_dicts()
-    }
-    course = _Course(config, scored, members)
-    tickers, scores = scored["ticker"].to_list(), scored["score"].to_list()
-    moments = pl.Series(as_ofs, dtype=INSTANT).to_physical()
-    starts, stops = (
-        scored["as_of"].to_physical().search_sorted(moments, side=side).to_list() for side in ("left", "right")
+        .select([pl.col(name).cast(dtype) for name, dtype in WATCHLIST.items()])
     )
-    enter = (scored["score"] >= config.enter_score).arg_true().to_list()
-    for as_of, start, stop in zip(as_ofs, starts, stops, strict=True):
-        if as_of in afresh:
-            course.members = {}
-        rows = range(start, stop)
-        at = dict(zip(tickers[start:stop], zip(rows, scores[start:stop], strict=True), strict=True))
-        chosen = enter[bisect_left(enter, start) : bisect_left(enter, stop)]
-        course.decide(
-            as_of,
-            at if course.members else {},
-            [
-                _Verdict(tickers[row], scores[row], True, True, as_of, as_of, "entered", row)
-                for row in chosen
-                if tickers[row] not in course.members
-            ],
-        )
-    return _rows(course)
 
 
-def _rows(course: _Course) -> pl.DataFrame:
-    """``WATCHLIST`` rows: strangers by their score alone, the others as their verdicts say."""
-    config, scored = course.config, course.scored
-    judged = [verdict for verdict in course.verdicts if verdict.row is not None]
-    names = ("row", "listed", "member", "entered_at", "reason")
-    verdicts = pl.DataFrame(
-        [
-            pl.Series("row", [verdict.row for verdict in judged], dtype=scored.schema["row"]),
-            pl.Series("listed", [verdict.listed for verdict in judged], dtype=pl.Boolean()),
-            pl.Series("member", [verdict.member for verdict in judged], dtype=pl.Boolean()),
-            _instants("entered_at", [verdict.entered_at for verdict in judged]),
-            pl.Series("reason", [verdict.reason for verdict in judged], dtype=pl.String()),
-        ]
-    )
-    left_out = pl.Series(course.replaced, dtype=scored.schema["row"])
-    low = f"is below {config.enter_score:.2f}"
-    present = scored.join(verdicts, on="row", how="left", maintain_order="left")
-    if course.replaced:
-        present = present.filter(~pl.col("row").is_in(left_out.implode()))
-    reasons, scores = present["reason"].to_list(), present["score"].to_list()
-    said = [
-        reason or ("no score: a factor is unknown" if score is None else f"score {score:.2f} {low}")
-        for reason, score in zip(reasons, scores, strict=True)
-    ]
-    present = present.with_columns(
-        pl.col("listed", "member").fill_null(value=False),
-        pl.Series("reason", said, dtype=pl.String()),
-        last_feature_at=pl.col("as_of"),
-        rank=pl.lit(None, WATCHLIST["rank"]),
-    )
-    absent = [
-        {
-            **(verdict.kept or {}),
-            **{name: getattr(verdict, name) for name in (*names[1:], "as_of", "last_feature_at")},
-            "rank": None,
-        }
-        for verdict in course.verdicts
-        if verdict.row is None
-    ]
-    order = [*WATCHLIST, "listed"]
-    silent = pl.DataFrame(
-        [{name: row[name] for name in order} for row in absent], schema={**WATCHLIST, "listed": pl.Boolean()}
-    )
-    rows = pl.concat([present.select(order), silent]).sort(
-        "as_of", "listed", "score", "ticker", descending=[False, True, True, False], nulls_last=True
-    )
-    rank = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("as_of")
-    return rows.with_columns(rank=rank).select(list(WATCHLIST))
+def _reasons(course: Course, score: Floats, moments: Integers, config: WatchlistConfig) -> pl.Series:
+    """Why each row says what it says. What many rows say alike is put into words once."""
+    texts = ["stays", "entered", "no score: a factor is unknown"]
+    codes = np.full(len(score), -1, dtype=np.int64)
+    codes[course.outcome == Outcome.STAYS] = 0
+    codes[course.outcome == Outcome.ENTERED] = 1
+    codes[(course.outcome == Outcome.STRANGER) & np.isnan(score)] = 2
+    for place in np.unique(course.place[course.place > 0]).tolist():
+        codes[course.place == place] = len(texts)
+        texts.append(f"rank {place}: {config.size} better ones are there")
+
+    def say(said: Integers, words: list[str]) -> None:
+        codes[said] = np.arange(len(texts), len(texts) + len(words))
+        texts.extend(words)
+
+    said = np.flatnonzero((codes < 0) & (course.outcome == Outcome.STRANGER))
+    say(said, [f"score {one:.2f} is below {config.enter_score:.2f}" for one in score[said].tolist()])
+    said = np.flatnonzero((codes < 0) & (course.outcome == Outcome.LOW))
+    say(said, [f"left: score {one:.2f} is below {config.leave_score:.2f}" for one in score[said].tolist()])
+    said = np.flatnonzero(codes < 0)
+    say(said, [_of_silence(course, row, moments) for row in said.tolist()])
+    return pl.Series(texts, dtype=pl.String()).gather(codes)
 
 
-def _instants(name: str, values: Sequence[datetime | None]) -> pl.Series:
-    """A column of few distinct instants: each is converted once."""
-    table: dict[datetime | None, int] = {}
-    codes = [table.setdefault(value, len(table)) for value in values]
-    return pl.Series(name, list(table), dtype=INSTANT).gather(codes)
+def _of_silence(course: Course, row: int, moments: Integers) -> str:
+    silent = timedelta(microseconds=int(moments[course.moment[row]] - course.seen[row]))
+    why = "a factor is unknown" if course.unscored[row] else "no features"
+    return f"{'stays' if course.outcome[row] == Outcome.SILENT_STAYS else 'left'}: {why} for {silent / MINUTE:.0f} min"
