@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import accumulate, pairwise
+from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from trading_assets.domain.clock import NEW_YORK, require_utc
@@ -22,6 +24,16 @@ _PRICES = ("open", "high", "low", "close")
 def instants(values: Sequence[datetime], name: str = "instants") -> pl.Series:
     """Timezone-aware instants as a polars series of ``Datetime('us', 'UTC')``; naive ones raise ``ValueError``."""
     return pl.Series(name, [require_utc(value) for value in values], dtype=pl.Datetime("us", "UTC"))
+
+
+def index_in(
+    ordered: pl.Series, sought: pl.Series, side: Literal["left", "right"] = "left", name: str = "index"
+) -> pl.Series:
+    """Where each of ``sought`` (whole numbers, no nulls) would be put into ``ordered``, before or after equal ones.
+
+    By numpy, which goes on from where the number before was found: bars come in order.
+    """
+    return pl.Series(name, np.searchsorted(ordered.to_numpy(), sought.to_numpy(), side=side), dtype=pl.Int64)
 
 
 def age_in_ticker() -> pl.Expr:
@@ -92,7 +104,7 @@ def locate(bars: pl.DataFrame, sessions: Sequence[Session]) -> pl.DataFrame:
     minutes = pl.Series("minutes", [s.minutes for s in sessions], dtype=pl.Int64)
     before = pl.Series("before", [0, *accumulate(s.minutes for s in sessions)][: len(sessions)], dtype=pl.Int64)
     starts = bars.get_column("ts").to_physical()
-    number = opens.search_sorted(starts, side="right").cast(pl.Int64) - 1 if len(starts) else starts
+    number = index_in(opens, starts, side="right") - 1
     located = bars.with_columns(number.alias("session_no")).filter(pl.col("session_no") >= 0)
     number = located.get_column("session_no")
     minute = (located.get_column("ts").to_physical() - opens.gather(number)) // MINUTE_US

@@ -65,9 +65,9 @@ def one_pass(
     ``bars`` (one row per ticker and minute, sorted, see ``bars.locate``) and ``daily`` are what every one of
     ``moments`` sees of its past. A decision sees the timeframes of its session and ``warm_up`` sessions before it.
     """
-    asked = locate(
-        pl.DataFrame({"as_of": instants(moments), "ts": instants([deciding_bar(m) for m in moments])}), sessions
-    )
+    # As ``deciding_bar`` has it: the bar that started a minute before the instant's minute.
+    decided = pl.col("as_of").dt.truncate("1m") - MINUTE
+    asked = locate(pl.DataFrame({"as_of": instants(moments)}).with_columns(decided.alias("ts")), sessions)
     deciding = asked.get_column("session_no").unique().sort().to_list()
     rows = _minute_features(bars, asked, deciding, sessions, config)
     rows = with_newest(rows, bars, sessions, config.span_factor, warm_up, ATR_WINDOW)
@@ -214,11 +214,10 @@ def _deciding(frame: pl.DataFrame, asked: pl.DataFrame, sessions: Sequence[Sessi
     if asked.get_column("ordinal").n_unique() < asked.height:
         frame = frame.join(asked.select("ordinal", "as_of"), on="ordinal", how="inner", maintain_order="left")
     else:
-        table: list[int | None] = [None] * minutes
-        for ordinal, as_of in asked.select("ordinal", pl.col("as_of").to_physical()).iter_rows():
-            table[ordinal] = as_of
-        found = pl.Series("as_of", table, pl.Int64()).gather(frame.get_column("ordinal")).cast(INSTANT)
-        frame = frame.with_columns(found)
+        empty = pl.repeat(None, minutes, dtype=pl.Int64(), eager=True)
+        table = empty.scatter(asked.get_column("ordinal"), asked.get_column("as_of").to_physical())
+        found = table.gather(frame.get_column("ordinal")).cast(INSTANT)
+        frame = frame.with_columns(found.alias("as_of"))
         if found.null_count():
             frame = frame.filter(pl.col("as_of").is_not_null())
     return frame

@@ -8,16 +8,18 @@ directions, anything that decides.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import accumulate, pairwise
+from operator import lt
 
+import numpy as np
 import polars as pl
 
 from trading_assets.domain.clock import require_utc
-from trading_assets.market.bars import MINUTE_US, instants, latest_versions, locate, usable
+from trading_assets.market.bars import MINUTE_US, index_in, instants, latest_versions, locate, usable
 from trading_assets.market.config import FeatureConfig
 from trading_assets.market.feature_pass import deciding_bar, floor_minute, one_pass
 from trading_assets.market.frames import FEATURES, conform, empty
@@ -31,6 +33,7 @@ _COLUMNS = ("ticker", "ts", "open", "high", "low", "close", "volume", "vwap", "f
 _PORTION = 200_000
 #: Portions that are worked on at once, in threads: a part of each step runs on one core.
 _AT_ONCE = 2
+_DAY = timedelta(days=1)
 #: Bars of warm-up after which a smoothed value no longer shows where it started: Wilder's average of 14 five-minute
 #: ranges keeps (13/14)^400 of it, less than 2e-13.
 _SETTLED = 2_000
@@ -172,20 +175,27 @@ def compute_features_over(
 
 def _rising(as_ofs: Sequence[datetime]) -> list[datetime]:
     moments = [require_utc(moment) for moment in as_ofs]
-    if any(later <= earlier for earlier, later in pairwise(moments)):
+    if not all(map(lt, moments, moments[1:])):
         raise ValueError("as_ofs must rise strictly")
     return moments
 
 
 def _by_session(moments: Sequence[datetime], sessions: Sequence[Session]) -> dict[int, list[datetime]]:
     """``moments`` by the index of their session."""
-    opens = [session.open for session in sessions]
     groups: dict[int, list[datetime]] = {}
-    for moment in moments:
-        number = bisect_right(opens, moment) - 1
-        if number < 0 or moment >= opens[number] + timedelta(days=1):
-            raise ValueError(f"as_ofs must lie in sessions that are given, saw {moment}")
-        groups.setdefault(number, []).append(moment)
+    start = 0
+    for number, session in enumerate(sessions):
+        later = sessions[number + 1].open if number + 1 < len(sessions) else None
+        begin = bisect_left(moments, session.open, start)
+        stop = len(moments) if later is None else bisect_left(moments, later, begin)
+        stray = moments[start:begin] or [m for m in moments[max(begin, stop - 1) : stop] if m >= session.open + _DAY]
+        if stray:
+            raise ValueError(f"as_ofs must lie in sessions that are given, saw {stray[0]}")
+        if stop > begin:
+            groups[number] = list(moments[begin:stop])
+        start = stop
+    if start < len(moments):
+        raise ValueError(f"as_ofs must lie in sessions that are given, saw {moments[start]}")
     return groups
 
 
@@ -248,9 +258,11 @@ def _in_order(parts: list[pl.DataFrame], seen_at: pl.Series) -> pl.DataFrame:
         return empty(FEATURES)
     keys = pl.concat([part.select("as_of", "ticker") for part in parts])
     # One key of whole numbers sorts faster than two columns; the codes of the tickers are in their order.
-    instant = seen_at.search_sorted(keys.get_column("as_of").to_physical()).cast(pl.Int64) * 2**32
-    order = (instant + keys.get_column("ticker").to_physical().cast(pl.Int64)).arg_sort()
-    del keys, instant
+    instant = index_in(seen_at, keys.get_column("as_of").to_physical()) * 2**32
+    key = instant + keys.get_column("ticker").to_physical().cast(pl.Int64)
+    # A stable sort merges runs that rise already, and each ticker is one.
+    order = pl.Series(np.argsort(key.to_numpy(), kind="stable"))
+    del keys, instant, key
 
     def column(name: str) -> pl.Series:
         # Column by column: at no time are there two whole frames.
@@ -289,8 +301,9 @@ def _by_tickers(bars: pl.DataFrame, daily: pl.DataFrame) -> Iterator[tuple[pl.Da
     bars, daily = (
         rows if _codes(rows).is_sorted() else rows.sort("ticker", maintain_order=True) for rows in (bars, daily)
     )
-    count = bars.get_column("ticker").n_unique()
-    share = max(1, count * _PORTION // bars.height)
+    # As many portions as the threads can share evenly.
+    portions = -(-bars.height // (_PORTION * _AT_ONCE)) * _AT_ONCE
+    share = -(-bars.get_column("ticker").n_unique() // portions)
     highest = int(_codes(bars)[-1])
     edges = pl.Series([*range(0, highest + 1, share), highest + 1], dtype=pl.UInt32())
     cuts = [_codes(rows).cast(pl.UInt32).search_sorted(edges).to_list() for rows in (bars, daily)]
@@ -305,14 +318,14 @@ def _codes(rows: pl.DataFrame) -> pl.Series:
 
 def _index_seen(seen_at: pl.Series, known_at: pl.Series) -> pl.Series:
     """Index of the first decision at or after each knowledge time; the number of decisions if there is none."""
-    return seen_at.search_sorted(known_at.to_physical(), side="left").cast(pl.Int64)
+    return index_in(seen_at, known_at.to_physical())
 
 
 def _when_seen(located: pl.DataFrame, seen_at: pl.Series) -> pl.DataFrame:
     """Rows some decision can see, with ``due`` (first decision at or after the bar's end) and ``seen`` (first one that
     knows it): ``seen`` > ``due`` is a late or revised bar."""
     ends = located.get_column("ts").to_physical() + MINUTE_US
-    due = seen_at.search_sorted(ends, side="left").cast(pl.Int64).alias("due")
+    due = index_in(seen_at, ends, name="due")
     known = _index_seen(seen_at, located.get_column("known_at")).alias("seen")
     return (
         located.with_columns(due, known)

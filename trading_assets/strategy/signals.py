@@ -15,11 +15,12 @@ import polars as pl
 
 from trading_assets.domain.identities import signal_id
 from trading_assets.domain.values import DEFAULT_PRESET, Action, Direction, Signal, Strategy
-from trading_assets.market.frames import DECISIONS, INSTANT, WEBHOOK_INPUTS, empty
+from trading_assets.market.frames import DECISIONS, WEBHOOK_INPUTS, empty
 from trading_assets.strategy.config_signals import NewsViewConfig, SignalConfig
 from trading_assets.strategy.news_view import aggregate_sentiment
 from trading_assets.strategy.rule_sets import RULE_SETS
 from trading_assets.strategy.rule_sets.ruling import FACTORS
+from trading_assets.strategy.standing import MOMENT, PLACE, best_first, members_only
 
 #: Version of the default rules. A change that could alter a decision gets a new one; it is part of a signal's identity.
 RULE_SET = RULE_SETS["momentum"].version
@@ -84,10 +85,12 @@ def decide(
             preset=pl.lit(preset),
             signal_id=pl.lit(None, dtype=pl.String),
         )
-        .select([pl.col(column).cast(dtype) for column, dtype in DECISIONS.items()])
+        .select(*(pl.col(column).cast(dtype) for column, dtype in DECISIONS.items()), MOMENT, PLACE)
         for name in sorted(rule_sets)
     ]
-    ranked = _ranked(pl.concat(judged))
+    every = pl.concat(judged)
+    # Rows of one member at one moment stay in the order of the rule sets' names.
+    ranked = every.drop(MOMENT, PLACE)[best_first(every[MOMENT], every["confidence"], every[PLACE])]
     return _identified(_repeated(ranked, recent, config), preset)
 
 
@@ -124,22 +127,7 @@ def _inputs(
     news: NewsViewConfig,
 ) -> pl.DataFrame:
     """Feature rows of the members at each instant, with news and the index's trend beside them."""
-    moments = pl.DataFrame({"as_of": list(as_ofs)}, schema={"as_of": INSTANT}).sort("as_of")
-    decided = watchlist.select(pl.col("as_of").alias("listed_at")).unique().sort("listed_at")
-    newest = moments.join_asof(decided, left_on="as_of", right_on="listed_at", strategy="backward")
-    members = watchlist.filter("member").select(
-        pl.col("as_of").alias("listed_at"), "ticker", pl.col("score").alias("watchlist_score")
-    )
-    # Compared as numbers, and found by their keys alone: texts and whole rows would be most of the work.
-    names = pl.Enum(members["ticker"].unique().sort())
-    code = pl.col("ticker").cast(names, strict=False).alias("code")
-    found = (
-        features.select("as_of", code)
-        .with_row_index("row")
-        .join(newest, on="as_of", how="inner")
-        .join(members.select("listed_at", code, "watchlist_score"), on=["listed_at", "code"], how="inner")
-    )
-    rows = features.select(_READ)[found["row"]].with_columns(found["watchlist_score"])
+    rows = members_only(features.select(_READ), watchlist, as_ofs)
     views = aggregate_sentiment(sentiment, as_ofs, news)
     if views.is_empty():
         empty_view = (
@@ -150,21 +138,6 @@ def _inputs(
         rows = rows.join(views, on=["as_of", "ticker"], how="left")
     trend = context.select("as_of", "index_trend_1d").unique("as_of", keep="last")
     return rows.join(trend, on="as_of", how="left")
-
-
-def _ranked(rows: pl.DataFrame) -> pl.DataFrame:
-    """``rows`` by instant, and within one the best first: confidence, watchlist score, ticker, rule set."""
-    keys = rows.select(
-        "as_of",
-        "confidence",
-        "watchlist_score",
-        # Compared as numbers: texts would be most of the work.
-        *(pl.col(name).cast(pl.Enum(rows[name].unique().sort())) for name in ("ticker", "rule_set")),
-    )
-    order = keys.select(
-        pl.arg_sort_by(keys.columns, descending=[False, True, True, False, False], nulls_last=True)
-    ).to_series()
-    return rows[order]
 
 
 def _repeated(ranked: pl.DataFrame, recent: pl.DataFrame | None, config: SignalConfig) -> pl.DataFrame:

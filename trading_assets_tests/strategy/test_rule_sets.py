@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from trading_assets.market.frames import SENTIMENT, WEBHOOK_INPUTS, empty
 from trading_assets.strategy.config_signals import GapFadeConfig, NewsViewConfig, SignalConfig, TradeMode, WebhookConfig
-from trading_assets.strategy.rule_sets.ruling import Number, fixed
+from trading_assets.strategy.rule_sets.wording import Number, distinct, sentences
 from trading_assets.strategy.signals import RULE_SET, decide, to_signal
 from trading_assets_tests.strategy.signal_builders import MINUTE, decisions, feature, features, index, listed
 
@@ -198,13 +199,27 @@ COUNTED = [("BUY_CALL", 6), ("BUY_STOCK", 3), ("HOLD", 135)]
 
 
 @settings(deadline=None)
-@given(st.floats(min_value=-1e9, max_value=1e9), st.sampled_from([2, 3]))
-def test_a_number_in_a_reason_is_rounded_as_python_rounds(value: float, places: int) -> None:
-    frame = pl.DataFrame({"value": [value + 0.0], "_code": [0]}, schema={"value": pl.Float64, "_code": pl.Int32})
-    assert fixed(frame, {0: Number(pl.col("value"), places)}).to_list() == [f"{value + 0.0:.{places}f}"]
+@given(
+    st.lists(st.one_of(st.floats(-1e13, 1e13), st.floats(-10, 10), st.integers(-4000, 4000).map(lambda n: n / 1000))),
+    st.sampled_from([2, 3]),
+    st.booleans(),
+)
+def test_a_number_in_a_reason_is_rounded_as_python_rounds(values: list[float], places: int, signed: bool) -> None:
+    texts, codes = distinct(Number(pl.col("value"), places, signed), np.array(values, dtype=np.float64))
+    sign = "+" if signed else ""
+    assert [texts[code] for code in codes.tolist()] == [f"{value:{sign}.{places}f}" for value in values]
 
 
-@pytest.mark.parametrize("value", [0.125, 2.675, 1.145, 1.005, 0.285, 3.0049999999999999, 1.115])
-def test_ties_go_by_the_exact_value(value: float) -> None:
-    frame = pl.DataFrame({"value": [value], "_code": [0]}, schema={"value": pl.Float64, "_code": pl.Int32})
-    assert fixed(frame, {0: Number(pl.col("value"), 2)}).to_list() == [f"{value:.2f}"]
+def test_values_that_are_told_alike_share_a_text_and_an_unknown_one_is_left_out() -> None:
+    values = np.array([1.231, 1.229, 2.675, 2.675, np.nan, np.inf, -0.0])
+    texts, codes = distinct(Number(pl.col("value")), values)
+    assert codes[0] == codes[1]
+    assert [texts[code] for code in codes.tolist()] == ["1.23", "1.23", "2.67", "2.67", "", "inf", "-0.00"]
+
+
+def test_a_sentence_joins_its_texts_and_numbers_in_turn() -> None:
+    numbers = (Number(pl.col("a")), Number(pl.col("b"), 1, signed=True))
+    values = [np.array([1.0, 1.0, 2.0]), np.array([0.5, 0.51, 0.5])]
+    words, codes = sentences(("from ", " to "), numbers, values)
+    assert [words[code] for code in codes.tolist()] == ["from 1.00 to +0.5", "from 1.00 to +0.5", "from 2.00 to +0.5"]
+    assert sentences(("a ", " b ", " c"), numbers, values)[0] == ["a 1.00 b +0.5 c", "a 2.00 b +0.5 c"]

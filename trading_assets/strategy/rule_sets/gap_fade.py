@@ -19,7 +19,8 @@ from trading_assets.market.frames import INSTANT
 from trading_assets.market.sessions import session_of
 from trading_assets.strategy.config_signals import SignalConfig, TradeMode
 from trading_assets.strategy.rule_sets.instrument import CONFIDENCE, acting, thin_volume
-from trading_assets.strategy.rule_sets.ruling import FACTORS, Case, Number, settled
+from trading_assets.strategy.rule_sets.ruling import FACTORS, Case, settled
+from trading_assets.strategy.rule_sets.wording import Number
 
 _NEEDED = ("gap", "volume_ratio", "trend_state", "vwap", "close")
 

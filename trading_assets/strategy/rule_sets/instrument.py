@@ -10,7 +10,8 @@ import polars as pl
 
 from trading_assets.domain.values import Strategy
 from trading_assets.strategy.config_signals import SignalConfig, TradeMode
-from trading_assets.strategy.rule_sets.ruling import Case, Number
+from trading_assets.strategy.rule_sets.ruling import Case
+from trading_assets.strategy.rule_sets.wording import Number
 
 CONFIDENCE, RATIO, VOL_RATIO = pl.col("confidence"), pl.col("volume_ratio"), pl.col("vol_ratio")
 ACTING = ("confidence ", ", volume ratio ")

@@ -13,7 +13,8 @@ import polars as pl
 from trading_assets.strategy import confidence as factor
 from trading_assets.strategy.config_signals import SignalConfig
 from trading_assets.strategy.rule_sets.instrument import instruments, thin_volume
-from trading_assets.strategy.rule_sets.ruling import Case, Number, settled
+from trading_assets.strategy.rule_sets.ruling import Case, settled
+from trading_assets.strategy.rule_sets.wording import Number
 
 _NEEDED = ("volume_ratio", "base", "volume_multiplier", "breakout_multiplier", "index_multiplier")
 

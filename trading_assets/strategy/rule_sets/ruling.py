@@ -1,7 +1,7 @@
 """What a rule set is, and how an ordered list of cases becomes action, strategy and a reason per row.
 
-What belongs here: the interface and the machinery that all rule sets share. What does not: any rule. Everything is
-polars expressions over whole frames; no row is looked at in Python.
+What belongs here: the interface and the machinery that all rule sets share. What does not: any rule, and how numbers
+are put into words (``wording``). Everything works on whole columns; no row is looked at in Python.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import polars as pl
 
 from trading_assets.domain.values import Action, Direction, Strategy
 from trading_assets.strategy.config_signals import SignalConfig
+from trading_assets.strategy.rule_sets.wording import Number, sentences
 
 #: Factors of a decision that have a column of their own; a rule set that has no such factor leaves it null.
 FACTORS = (
@@ -27,8 +29,6 @@ FACTORS = (
     "breakout_multiplier",
     "index_multiplier",
 )
-#: Factor that takes a double apart into two halves whose products are exact (Veltkamp).
-_SPLIT = float(2**27 + 1)
 #: Most distinct texts of one case.
 _VARIANTS = 64
 
@@ -51,15 +51,6 @@ class RuleSet(Protocol):
         confidence, urgent, reason, every one of :data:`FACTORS` and ``own_factors`` (JSON text, null without any).
         ``external`` holds signals received from outside; only the rule set ``webhook`` reads them.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number within a reason: with ``places`` decimals, ``signed`` also where it is not negative."""
-
-    value: pl.Expr
-    places: int = 2
-    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,63 +116,19 @@ def _lookup(key: pl.Expr, values: Mapping[int, Any], dtype: Any = pl.String) -> 
 
 
 def _reasons(rows: pl.DataFrame, cases: Sequence[Case]) -> pl.Series:
-    """Text, number, text, number, text. Each number is formatted once for all the cases that have one."""
-    heads: dict[int, str] = {}
-    tails: tuple[dict[int, str], dict[int, str]] = ({}, {})
+    """The reason of each row by its case (``_code``). A text that many rows share is put together once."""
+    code = rows.get_column("_code").to_numpy()
+    which, texts, at = code // _VARIANTS, list[str](), np.zeros(rows.height, dtype=np.int64)
     for position, case in enumerate(cases):
-        first = position * _VARIANTS
-        if case.variant is not None:
-            heads |= {first + variant: text for variant, text in enumerate(case.texts)}
+        chosen = np.flatnonzero(which == position)
+        if not len(chosen):
             continue
-        heads[first] = case.texts[0]
-        for place, text in enumerate(case.texts[1:]):
-            tails[place][first] = text
-    code = pl.col("_code")
-    parts: list[pl.Expr | pl.Series] = [_lookup(code, heads)]
-    for place in range(2):
-        told = {n: case.numbers[place] for n, case in enumerate(cases) if len(case.numbers) > place}
-        if told:
-            parts += [fixed(rows, told), _lookup(code, tails[place])]
-    return rows.select(reason=pl.concat_str(parts, ignore_nulls=True)).to_series()
-
-
-def fixed(rows: pl.DataFrame, told: Mapping[int, Number]) -> pl.Series:
-    """The number of the row's case (by ``_code``) as text, null for a case without one.
-
-    It is rounded as ``f"{x:.2f}"`` rounds: by its exact value, ties to even. The product with 100 or 1000 is itself
-    rounded and may fall on a tie that the number is not; its error, known exactly (Dekker), then decides. One step
-    after the other: an expression that names a step twice would compute it twice.
-    """
-    which = pl.col("_code") // _VARIANTS
-    value: Any = None
-    for position, number in told.items():
-        value = (pl if value is None else value).when(which == position).then(number.value)
-    scale, plus = {n: 10.0**number.places for n, number in told.items()}, {n: "+" for n, x in told.items() if x.signed}
-    steps = rows.select(value=value, scale=_lookup(which, scale, pl.Float64), plus=_lookup(which, plus))
-    steps = steps.with_columns(size=pl.col("value").abs()).with_columns(
-        product=pl.col("size") * pl.col("scale"), spread=pl.col("size") * _SPLIT
-    )
-    steps = steps.with_columns(
-        high=pl.col("spread") - (pl.col("spread") - pl.col("size")), whole=pl.col("product").floor()
-    )
-    steps = steps.with_columns(
-        rest=pl.col("product") - pl.col("whole"),
-        error=(pl.col("high") * pl.col("scale") - pl.col("product"))
-        + (pl.col("size") - pl.col("high")) * pl.col("scale"),
-        whole=pl.col("whole").cast(pl.Int64, strict=False),
-        scale=pl.col("scale").cast(pl.Int64),
-    )
-    odd = pl.col("whole") % 2 == 1
-    above = (pl.col("error") > 0) | ((pl.col("error") == 0) & odd)
-    up = (pl.col("rest") > 0.5) | ((pl.col("rest") == 0.5) & above)
-    steps = steps.with_columns(units=pl.col("whole") + up.cast(pl.Int64))
-    minus = pl.when(pl.col("value") < 0).then(pl.lit("-")).otherwise(pl.col("plus")).fill_null("")
-    text = pl.concat_str(
-        minus,
-        (pl.col("units") // pl.col("scale")).cast(pl.String),
-        pl.lit("."),
-        (pl.col("units") % pl.col("scale") + pl.col("scale")).cast(pl.String).str.slice(1),
-    )
-    return steps.select(
-        pl.when(pl.col("value").is_finite()).then(text).otherwise(pl.col("value").cast(pl.String))
-    ).to_series()
+        if case.numbers:
+            columns = rows.select(number.value.alias(str(n)) for n, number in enumerate(case.numbers))
+            values = [column.to_numpy()[chosen] for column in columns]
+            words, spoken = sentences(case.texts, case.numbers, values)
+        else:
+            words, spoken = list(case.texts), code[chosen] % _VARIANTS
+        at[chosen] = spoken + len(texts)
+        texts += words
+    return pl.Series("reason", texts, dtype=pl.String()).gather(at)
