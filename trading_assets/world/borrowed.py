@@ -6,8 +6,6 @@ again, unless somebody came in the meantime who uses it.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +14,7 @@ from pathlib import Path
 from trading_assets.domain.errors import ConfigurationError, TradingAssetsError
 from trading_assets.world import practice
 from trading_assets.world.lease import STOP_ORDER, stop_world
-from trading_assets.world.lock import InUse, hold
+from trading_assets.world.lock import InUse, hold, holder
 from trading_assets.world.paths import World
 from trading_assets.world.postgres import EmbeddedPostgres
 from trading_assets.world.practice import PracticeExchange
@@ -47,30 +45,13 @@ def occupation(world: World) -> Occupation:
         running.append("processes that nobody wrote down")
     if world.server().is_running():
         running.append(POSTGRES)
-    owner = _holder(world.lock_file, fcntl.LOCK_SH)
-    return Occupation(
-        owner=owner, clients=_holder(clients_lock(world), fcntl.LOCK_EX) is not None, running=tuple(running)
-    )
+    owner = holder(world.lock_file)
+    return Occupation(owner=owner, clients=holder(clients_lock(world), shared=True) is not None, running=tuple(running))
 
 
 def clients_lock(world: World) -> Path:
     """The file on which every client of ``world`` holds a shared lock."""
     return world.directory / "clients.lock"
-
-
-def _holder(path: Path, mode: int) -> str | None:
-    """What the holder of the lock on ``path`` wrote into it; None if ``mode`` could be had, or if there is no file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-        return None
-    except BlockingIOError:
-        return os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-    finally:
-        os.close(descriptor)
 
 
 @dataclass

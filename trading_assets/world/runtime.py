@@ -7,7 +7,9 @@ and ends nothing that ``trading-assets up`` or a demo runs.
 
 from __future__ import annotations
 
+import os
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -17,7 +19,7 @@ from sqlalchemy import text
 
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.connections import BrokerConnection
-from trading_assets.domain.errors import ConfigurationError
+from trading_assets.domain.errors import BrokerUnavailable, ConfigurationError
 from trading_assets.ledger.accounts import upsert_account
 from trading_assets.ledger.engine import open_ledger
 from trading_assets.ledger.positions import accounts_with_open_work
@@ -26,7 +28,7 @@ from trading_assets.market.sessions import require_session, shift
 from trading_assets.world import practice
 from trading_assets.world.clocks import SystemClock
 from trading_assets.world.lease import hold_lease
-from trading_assets.world.lock import hold
+from trading_assets.world.lock import hold, holder
 from trading_assets.world.paths import World, WorldKind, WorldRecord, write_private
 from trading_assets.world.practice import PracticeAccount, PracticeExchange
 from trading_assets.world.processes import Children
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 LEDGER_DATABASE = "ledger"
 DAGSTER_DATABASE = "dagster"
+#: How long a client waits for the exchange of a world that somebody runs, and how often it looks.
+_REVIVAL_SECONDS, _LOOK_SECONDS = 60.0, 0.2
 #: Arguments of a practice world that nobody gave any: one fixed day, so that equal worlds are equal.
 DEFAULT_PRACTICE: Mapping[str, Any] = {
     "session": "2026-03-11",
@@ -115,6 +119,9 @@ def open_world(
 ) -> Runtime:
     """Open the world of ``settings``, starting its database and exchange if nobody did.
 
+    The exchange of a world that another process runs is that process's to start: it is waited for. Raises
+    ``BrokerUnavailable`` if it does not come.
+
     ``begin`` notes a new start of the world (its owner does that, under the world's lock) and brings the schema up to
     date; a client that finds a world begins it only if it was never begun. ``speed`` is that of a practice exchange
     that is started here: multiples of wall time, 0 stands still until its clock is moved.
@@ -181,6 +188,9 @@ def _exchange(settings: Settings, record: WorldRecord, speed: float) -> Practice
     found = practice.running(world.exchange)
     if found is not None:
         return found
+    owner = holder(world.lock_file)
+    if owner not in (None, str(os.getpid())):
+        return _revived(world, owner)
     arguments = record.arguments
     session = require_session(date.fromisoformat(arguments["session"])).day
     practice.write_config(
@@ -199,6 +209,24 @@ def _exchange(settings: Settings, record: WorldRecord, speed: float) -> Practice
         ],
     )
     return practice.start(Children(world))
+
+
+def _revived(world: World, owner: str | None) -> PracticeExchange:
+    """The exchange once the world's owner has started it again.
+
+    Nobody else may: it would come back with another speed than the owner gave it.
+    """
+    deadline = time.monotonic() + _REVIVAL_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+        found = practice.running(world.exchange)
+        if found is not None:
+            return found
+    raise BrokerUnavailable(
+        f"the practice exchange has not answered for {_REVIVAL_SECONDS:.0f} s although pid {owner} runs this world",
+        where=str(world.logs / f"{practice.CHILD}.log"),
+        mend=f"Look at the log; 'trading-assets down --world {world.name}' and then 'up' start everything anew.",
+    )
 
 
 def _prepare_ledger(settings: Settings, runtime: Runtime) -> None:
