@@ -34,6 +34,8 @@ _SAMPLE_SECONDS = 10.0
 _STUCK = timedelta(minutes=3)
 #: How long a killed world may take to work again before its runs and minutes are judged.
 _SETTLE_SECONDS = 90.0
+#: An exchange that was killed is back before.
+_STANDSTILL_SECONDS = 60.0
 #: How long after a blow a run may still meet a service that is coming back.
 _RECOVERY = timedelta(seconds=60)
 
@@ -52,8 +54,11 @@ def main() -> None:
         home = arguments.home or Path(temporary)
         os.environ["TRADING_ASSETS_HOME"] = str(home)
         with opened(home, arguments.speed, arguments.seed) as process:
-            memory, killed = watched(process, arguments.minutes * 60, VICTIMS if arguments.kill else ())
+            memory, killed, still = watched(process, arguments.minutes * 60, VICTIMS if arguments.kill else ())
             findings = {"speed": arguments.speed, "killed": killed, **judged(killed), "memory_mib": memory}
+            findings["clock_stood_still_seconds"] = still
+            if still > _STANDSTILL_SECONDS:
+                findings["troubles"].append(f"the exchange's clock stood still for {still:.0f} s of the wall")
     text = json.dumps(findings, indent=2)
     print(text)
     if arguments.json is not None:
@@ -85,9 +90,10 @@ def opened(home: Path, speed: float, seed: int) -> Iterator[subprocess.Popen[str
 
 def watched(
     process: subprocess.Popen[str], seconds: float, victims: tuple[str, ...]
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Resident memory of each service over the time, in MiB, and what was killed when (seconds since the start)."""
+) -> tuple[dict[str, Any], list[dict[str, Any]], float]:
+    """Memory of each service in MiB, what was killed when, and for how long (s) the clock stood still."""
     began = time.monotonic()
+    still, (shown, since) = 0.0, (clock(), began)
     due = [(seconds * (number + 1) / (len(victims) + 2), name) for number, name in enumerate(victims)]
     samples: dict[str, list[tuple[float, float]]] = {}
     killed: list[dict[str, Any]] = []
@@ -104,10 +110,26 @@ def watched(
                 samples.setdefault(name, []).append((passed, service.memory_info().rss / 2**20))
             except psutil.NoSuchProcess:
                 continue
+        if (now := clock()) not in (None, shown):
+            shown, since = now, time.monotonic()
+        still = max(still, time.monotonic() - since)
         time.sleep(_SAMPLE_SECONDS)
     if killed:
         time.sleep(_SETTLE_SECONDS)
-    return {name: _course(found) for name, found in sorted(samples.items())}, killed
+    return {name: _course(found) for name, found in sorted(samples.items())}, killed, round(still, 1)
+
+
+def clock() -> datetime | None:
+    """The exchange's time; None while it does not answer."""
+    from trading_assets.domain.errors import TradingAssetsError
+    from trading_assets.world import practice
+    from trading_assets.world.paths import World, home_directory
+
+    found = practice.running(World(home_directory(), WORLD).exchange)
+    try:
+        return None if found is None else found.clock().now()
+    except TradingAssetsError:
+        return None
 
 
 def services() -> dict[str, psutil.Process]:
