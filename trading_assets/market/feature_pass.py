@@ -159,7 +159,7 @@ def _minute_features(
 
 
 def _smoothed(frame: pl.DataFrame, means: Mapping[str, _Mean]) -> pl.DataFrame:
-    """``frame`` with exponential means as ``indicators.wilder`` and ``indicators.ema`` take them, ticker by ticker.
+    """``frame`` with exponential means as ``indicators.seeded`` takes them, ticker by ticker.
 
     A mean starts where its values have been known for a window, from their plain mean.
     """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 
-def _seeded(values: pl.Expr, window: int, alpha: float) -> pl.Expr:
+def seeded(values: pl.Expr, window: int, alpha: float) -> pl.Expr:
     """Exponential mean that starts, at the ``window``-th known value, from the plain mean of the first ``window``."""
     count = values.is_not_null().cum_sum()
     seed = values.drop_nulls().head(window).mean()
@@ -20,24 +20,12 @@ def _seeded(values: pl.Expr, window: int, alpha: float) -> pl.Expr:
 
 def wilder(values: pl.Expr, window: int) -> pl.Expr:
     """Wilder's smoothing: the mean of the first ``window`` values, then previous + (value - previous) / window."""
-    return _seeded(values, window, 1 / window)
-
-
-def ema(values: pl.Expr, window: int) -> pl.Expr:
-    """Exponential mean with alpha 2 / (window + 1), started from the plain mean of the first ``window`` values."""
-    return _seeded(values, window, 2 / (window + 1))
+    return seeded(values, window, 1 / window)
 
 
 def sma(values: pl.Expr, window: int) -> pl.Expr:
     """Plain mean of the last ``window`` values."""
     return values.rolling_mean(window)
-
-
-def rsi(close: pl.Expr, window: int) -> pl.Expr:
-    """Wilder's relative strength index in [0, 100]; null for the first ``window`` bars and where nothing moved."""
-    change = close.diff()
-    gain, loss = change.clip(lower_bound=0.0), (-change).clip(lower_bound=0.0)
-    return relative_strength(wilder(gain, window), wilder(loss, window))
 
 
 def relative_strength(gain: pl.Expr, loss: pl.Expr) -> pl.Expr:
@@ -60,18 +48,6 @@ def true_range(high: pl.Expr, low: pl.Expr, previous_close: pl.Expr, *, restart:
 def atr(ranges: pl.Expr, window: int) -> pl.Expr:
     """Wilder's average true range, in price units, from a series of true ranges."""
     return wilder(ranges, window)
-
-
-def macd(close: pl.Expr, fast: int, slow: int) -> pl.Expr:
-    """Fast minus slow exponential mean, in price units; null before the slow one starts."""
-    return ema(close, fast) - ema(close, slow)
-
-
-def bollinger(close: pl.Expr, window: int, width: float) -> tuple[pl.Expr, pl.Expr]:
-    """Upper and lower band: plain mean +- ``width`` population standard deviations of the last ``window`` closes."""
-    middle = sma(close, window)
-    offset = width * close.rolling_std(window, ddof=0)
-    return middle + offset, middle - offset
 
 
 def span_within(ordinal: pl.Expr, bars: int, factor: float, *, now: pl.Expr | None = None) -> pl.Expr:

@@ -33,8 +33,9 @@ import talib
 from trading_assets.market import indicators as ind
 from trading_assets.market.config import FeatureConfig
 from trading_assets.market.features import compute_features
-from trading_assets.market.frames import DAILY_BARS, empty
+from trading_assets.market.frames import BARS, DAILY_BARS, conform, empty
 from trading_assets.market.sessions import MINUTE
+from trading_assets_tests.market import definitions as defined
 from trading_assets_tests.market.bars_factory import minute_bars, sessions_ending
 
 Floats = npt.NDArray[np.float64]
@@ -86,9 +87,9 @@ def from_ta_lib(prices: pl.DataFrame, name: str) -> tuple[pl.Expr, Floats]:
     answers: dict[str, tuple[pl.Expr, Floats]] = {
         "sma20": (ind.sma(CLOSE, 20), talib.SMA(close, 20)),
         "sma50": (ind.sma(CLOSE, 50), talib.SMA(close, 50)),
-        "ema12": (ind.ema(CLOSE, FAST), talib.EMA(close, FAST)),
-        "ema26": (ind.ema(CLOSE, SLOW), talib.EMA(close, SLOW)),
-        "rsi14": (ind.rsi(CLOSE, 14), talib.RSI(close, 14)),
+        "ema12": (defined.ema(CLOSE, FAST), talib.EMA(close, FAST)),
+        "ema26": (defined.ema(CLOSE, SLOW), talib.EMA(close, SLOW)),
+        "rsi14": (defined.rsi(CLOSE, 14), talib.RSI(close, 14)),
         "true range": (RANGE, talib.TRANGE(high, low, close)),
         "atr14": (ind.atr(RANGE, 14), talib.ATR(high, low, close, 14)),
         "donchian high": (HIGH.rolling_max(20), talib.MAX(high, 20)),
@@ -107,7 +108,7 @@ def test_an_indicator_is_ta_libs_from_its_first_value_on(prices: pl.DataFrame, n
 
 
 def test_the_features_of_a_session_are_ta_libs_on_its_bars_and_those_before() -> None:
-    """What decisions read goes another, faster way than the expressions above: it must end at the same values."""
+    """What decisions read goes another way than the definitions above, over all tickers at once."""
     sessions = sessions_ending(date(2026, 3, 11), 4)
     bars, today = minute_bars(["AAPL"], sessions, seed=3), sessions[-1]
     asked = [today.open + MINUTE * (number + 1) + timedelta(seconds=5) for number in range(today.minutes)]
@@ -142,7 +143,7 @@ def test_bollinger_bands_are_ta_libs_relative_to_the_price(prices: pl.DataFrame)
     # TA-Lib takes the deviation as the root of a difference of squares, which loses digits next to the price.
     close = prices["close"].to_numpy()
     upper, middle, lower = talib.BBANDS(close, 20, 2.0, 2.0)
-    ours = ind.bollinger(CLOSE, 20, 2.0)
+    ours = defined.bollinger(CLOSE, 20, 2.0)
     for expression, theirs in ((ours[0], upper), (ind.sma(CLOSE, 20), middle), (ours[1], lower)):
         agree(seen(prices, expression), theirs, scale=close)
 
@@ -151,15 +152,15 @@ def test_the_macd_is_the_difference_of_two_exponential_means_each_from_its_own_f
     prices: pl.DataFrame,
 ) -> None:
     close = prices["close"].to_numpy()
-    agree(seen(prices, ind.macd(CLOSE, FAST, SLOW)), talib.EMA(close, FAST) - talib.EMA(close, SLOW), scale=close)
+    agree(seen(prices, defined.macd(CLOSE, FAST, SLOW)), talib.EMA(close, FAST) - talib.EMA(close, SLOW), scale=close)
 
 
 def test_ta_libs_macd_differs_in_the_start_of_its_fast_mean_and_in_nothing_else(prices: pl.DataFrame) -> None:
     close = prices["close"].to_numpy()
     line, signal, histogram = talib.MACD(close, FAST, SLOW, SIGNAL)
     bar = pl.int_range(pl.len())
-    late = ind.ema(pl.when(bar >= SLOW - FAST).then(CLOSE), FAST) - ind.ema(CLOSE, SLOW)
-    frame = prices.with_columns(late.alias("line")).with_columns(ind.ema(pl.col("line"), SIGNAL).alias("signal"))
+    late = defined.ema(pl.when(bar >= SLOW - FAST).then(CLOSE), FAST) - defined.ema(CLOSE, SLOW)
+    frame = prices.with_columns(late.alias("line")).with_columns(defined.ema(pl.col("line"), SIGNAL).alias("signal"))
     shown = pl.when(bar >= SLOW + SIGNAL - 2)  # TA-Lib withholds the line until its signal exists
     agree(seen(frame, shown.then(pl.col("line"))), line, scale=close)
     agree(seen(frame, pl.col("signal")), signal, scale=close)
@@ -169,8 +170,8 @@ def test_ta_libs_macd_differs_in_the_start_of_its_fast_mean_and_in_nothing_else(
 def test_after_the_warm_up_the_macd_is_ta_libs(prices: pl.DataFrame) -> None:
     close = prices["close"].to_numpy()
     line, signal, _ = talib.MACD(close, FAST, SLOW, SIGNAL)
-    ours = ind.macd(CLOSE, FAST, SLOW)
-    frame = prices.with_columns(ours.alias("line")).with_columns(ind.ema(pl.col("line"), SIGNAL).alias("signal"))
+    ours = defined.macd(CLOSE, FAST, SLOW)
+    frame = prices.with_columns(ours.alias("line")).with_columns(defined.ema(pl.col("line"), SIGNAL).alias("signal"))
     tail = slice(WARM_UP, None)
     agree(seen(frame, pl.col("line"))[tail], line[tail], scale=close[tail])
     agree(seen(frame, pl.col("signal"))[tail], signal[tail], scale=close[tail])
@@ -186,17 +187,17 @@ def test_after_the_warm_up_the_macd_is_ta_libs(prices: pl.DataFrame) -> None:
     ("name", "column", "expression"),
     [
         ("sma", "sma", ind.sma(CLOSE, 20)),
-        ("ema", "ema", ind.ema(CLOSE, 20)),
+        ("ema", "ema", defined.ema(CLOSE, 20)),
         ("smma", "smma", ind.wilder(CLOSE, 20)),
-        ("rsi", "rsi", ind.rsi(CLOSE, 14)),
+        ("rsi", "rsi", defined.rsi(CLOSE, 14)),
         ("tr", "tr", RANGE),
         ("atr", "atr", ind.atr(RANGE, 14)),
         ("atr", "atrp", 100 * ind.atr(RANGE, 14) / CLOSE),
-        ("macd", "fastEma", ind.ema(CLOSE, FAST)),
-        ("macd", "slowEma", ind.ema(CLOSE, SLOW)),
+        ("macd", "fastEma", defined.ema(CLOSE, FAST)),
+        ("macd", "slowEma", defined.ema(CLOSE, SLOW)),
         ("bb", "sma", ind.sma(CLOSE, 20)),
-        ("bb", "upperBand", ind.bollinger(CLOSE, 20, 2.0)[0]),
-        ("bb", "lowerBand", ind.bollinger(CLOSE, 20, 2.0)[1]),
+        ("bb", "upperBand", defined.bollinger(CLOSE, 20, 2.0)[0]),
+        ("bb", "lowerBand", defined.bollinger(CLOSE, 20, 2.0)[1]),
         ("donchian", "upperBand", HIGH.rolling_max(20).shift(1)),
         ("donchian", "lowerBand", LOW.rolling_min(20).shift(1)),
     ],
@@ -209,11 +210,54 @@ def test_an_indicator_is_skenders_from_its_first_value_on(
 
 
 @pytest.mark.recorded
+@pytest.mark.parametrize(
+    ("feature", "name", "column"),
+    [
+        ("sma20", "sma", "sma"),
+        ("rsi14", "rsi", "rsi"),
+        ("macd", "macd", "macd"),
+        ("macd_signal", "macd", "signal"),
+        ("macd_histogram", "macd", "histogram"),
+        ("bollinger_upper", "bb", "upperBand"),
+        ("bollinger_lower", "bb", "lowerBand"),
+        ("donchian_high20", "donchian", "upperBand"),
+        ("donchian_low20", "donchian", "lowerBand"),
+    ],
+)
+def test_a_feature_is_skenders_where_his_bars_are_minutes(
+    recorded_data: Path, feature: str, name: str, column: str
+) -> None:
+    """His 502 bars as the minutes of two sessions; the second of them decides, with the first behind it."""
+    quotes, theirs = skender(recorded_data, name, column)
+    sessions = sessions_ending(date(2026, 3, 11), 2)
+    starts = [session.open + MINUTE * n for session in sessions for n in range(session.minutes)][: quotes.height]
+    bars = quotes.select("open", "high", "low", "close", pl.col("volume").cast(pl.Int64)).with_columns(
+        pl.lit("AAPL").alias("ticker"),
+        pl.Series("ts", starts, dtype=BARS["ts"]),
+        pl.Series("known_at", [start + MINUTE for start in starts], dtype=BARS["known_at"]),
+        pl.lit(None, pl.Int64).alias("trade_count"),
+        pl.lit(None, pl.Float64).alias("vwap"),
+        pl.lit("sip").alias("feed"),
+        pl.lit("assumed").alias("known_how"),
+    )
+    asked = [start + MINUTE + timedelta(seconds=1) for start in starts if start >= sessions[-1].open]
+    found = compute_features(
+        conform(bars.select(list(BARS)), BARS, "bars"),
+        empty(DAILY_BARS),
+        sessions=sessions,
+        as_ofs=asked,
+        config=FeatureConfig.model_validate({}),
+    )
+    assert found.height == len(asked) == 112
+    agree(found[feature].to_numpy(), theirs[-len(asked) :], scale=quotes["close"].to_numpy()[-len(asked) :])
+
+
+@pytest.mark.recorded
 @pytest.mark.parametrize("column", ["macd", "signal", "histogram"])
 def test_the_macd_is_skenders_from_its_first_value_on(recorded_data: Path, column: str) -> None:
     quotes, theirs = skender(recorded_data, "macd", column)
-    line = ind.macd(CLOSE, FAST, SLOW)
-    ours = {"macd": line, "signal": ind.ema(line, SIGNAL), "histogram": line - ind.ema(line, SIGNAL)}
+    line = defined.macd(CLOSE, FAST, SLOW)
+    ours = {"macd": line, "signal": defined.ema(line, SIGNAL), "histogram": line - defined.ema(line, SIGNAL)}
     # A difference that crosses zero is compared relative to the price it is a difference of.
     agree(seen(quotes, ours[column]), theirs, scale=quotes["close"].to_numpy())
 
@@ -258,7 +302,7 @@ def test_the_sheet_of_the_average_true_range_counts_the_first_bars_own_range(rec
 @pytest.mark.recorded
 def test_the_sheet_of_the_bollinger_bands(recorded_data: Path) -> None:
     frame = sheet(recorded_data, "cs-bbands")
-    upper, lower = ind.bollinger(CLOSE, 20, 2.0)
+    upper, lower = defined.bollinger(CLOSE, 20, 2.0)
     for expression, column in ((upper, "highband"), (lower, "lowband"), (ind.sma(CLOSE, 20), "middleband")):
         printed(seen(frame, expression), frame[column], 6, start=19)
 
@@ -286,7 +330,7 @@ def test_the_sheet_of_the_rsi_starts_from_zero_and_differs_in_nothing_else(recor
     stated = seen(frame, ind.relative_strength(pl.col("avg gain"), pl.col("avg loss")))
     np.testing.assert_allclose(stated[14:], frame["rsi"].cast(pl.Float64).to_numpy()[14:], rtol=0, atol=5e-4)
     # Our start, the mean of the first fourteen moves, is TA-Lib's and Wilder's; it and the sheet's then draw together.
-    apart = np.abs(seen(frame, ind.rsi(CLOSE, 14)) - frame["rsi"].cast(pl.Float64).to_numpy())
+    apart = np.abs(seen(frame, defined.rsi(CLOSE, 14)) - frame["rsi"].cast(pl.Float64).to_numpy())
     assert apart[14] > 1 and apart[-1] < 3
 
 
@@ -296,9 +340,9 @@ def test_the_sheet_of_the_macd_starts_from_the_first_price_and_differs_in_nothin
     close = frame["close"].to_numpy()
     for column, window in (("short_ema", FAST), ("long_ema", SLOW)):
         before = pl.DataFrame({"value": np.concatenate([np.full(window, close[0]), close[1:]])})
-        printed(seen(before, ind.ema(pl.col("value"), window))[window - 1 :], frame[column], 8, start=0)
+        printed(seen(before, defined.ema(pl.col("value"), window))[window - 1 :], frame[column], 8, start=0)
         # Two starts under one recursion: their distance shrinks by (1 - alpha) a bar, exactly.
-        distance = seen(frame, ind.ema(CLOSE, window)) - frame[column].to_numpy()
+        distance = seen(frame, defined.ema(CLOSE, window)) - frame[column].to_numpy()
         bars = np.arange(len(close) - window + 1)
         shrinking = distance[window - 1] * (1 - 2 / (window + 1)) ** bars
         np.testing.assert_allclose(distance[window - 1 :], shrinking, rtol=0, atol=3e-8)

@@ -9,6 +9,7 @@ import pytest
 
 from trading_assets.market import indicators as ind
 from trading_assets.market.bars import locate
+from trading_assets_tests.market import definitions as defined
 from trading_assets_tests.market.bars_factory import minute_bars, sessions_ending
 
 CLOSE, HIGH, LOW = pl.col("close"), pl.col("high"), pl.col("low")
@@ -18,20 +19,20 @@ RANGE = ind.true_range(HIGH, LOW, CLOSE.shift(1))
 def test_the_expressions_work_per_ticker() -> None:
     sessions = sessions_ending(date(2026, 3, 11), 1)
     both = pl.concat([minute_bars(["AAA"], sessions, seed=1), minute_bars(["BBB"], sessions, seed=2)])
-    together = both.with_columns(ind.rsi(CLOSE, 14).over("ticker").alias("rsi"))
+    together = both.with_columns(defined.rsi(CLOSE, 14).over("ticker").alias("rsi"))
     for ticker in ("AAA", "BBB"):
-        alone = both.filter(pl.col("ticker") == ticker).select(ind.rsi(CLOSE, 14).alias("rsi"))["rsi"]
+        alone = both.filter(pl.col("ticker") == ticker).select(defined.rsi(CLOSE, 14).alias("rsi"))["rsi"]
         assert together.filter(pl.col("ticker") == ticker)["rsi"].equals(alone)
 
 
 def test_a_price_that_never_moved_has_no_rsi() -> None:
     flat = pl.DataFrame({"close": [10.0] * 40})
-    assert flat.select(ind.rsi(CLOSE, 14)).to_series().is_null().all()
+    assert flat.select(defined.rsi(CLOSE, 14)).to_series().is_null().all()
 
 
 def test_a_price_that_only_rose_has_an_rsi_of_a_hundred() -> None:
     rising = pl.DataFrame({"close": [10.0 + n for n in range(40)]})
-    assert rising.select(ind.rsi(CLOSE, 14)).to_series().to_list()[14:] == [100.0] * 26
+    assert rising.select(defined.rsi(CLOSE, 14)).to_series().to_list()[14:] == [100.0] * 26
 
 
 def test_where_the_range_restarts_the_previous_close_does_not_count() -> None:
