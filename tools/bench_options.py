@@ -81,7 +81,7 @@ def time_rows(count: int = CONTRACTS) -> list[Row]:
     iv = american_implied_volatility(columns.mid, SPOT, strike, years, config.rate, config.dividend, call)
 
     def judged() -> object:
-        known: ChainColumns = with_computed_greeks(columns, spot=SPOT, config=config)
+        known: ChainColumns = with_computed_greeks(columns, spot=SPOT, underlying="NVDA", config=config)
         return quality_columns(known, target=SPOT, band=config.swing_delta, config=config)
 
     def chosen() -> object:

@@ -345,24 +345,3 @@ def _value_and_vega(iv: Array, c: _Columns, start: Array) -> tuple[Array, Array,
     vega -= premium.value * premium.distance / premium.bend * 2.0 / iv * (premium.k - premium.n * premium.exponent)
     value = np.where(premium.exercised, c.sign * (c.spot - c.strike), european + premium.value)
     return value, np.where(premium.exercised, 0.0, vega), premium
-
-
-def escrowed_spot(
-    spot: ArrayLike, dividend_years: ArrayLike, dividend_amounts: ArrayLike, years: ArrayLike, rate: float
-) -> Array:
-    """The spot less the present value of the cash dividends that go ex before expiry: what an option's value rests on.
-
-    ``dividend_years`` and ``dividend_amounts`` list the known dividends of the underlying (years until they go ex,
-    dollars per share); past ones and those after an expiry in ``years`` count nothing for it. Use the result as the
-    spot with a dividend yield of zero (Hull, section 15.12). A call may be worth exercising just before a dividend,
-    which this leaves out. NaN where an input is missing; ``ValueError`` for dates and amounts of unlike number.
-    """
-    ex, amounts = np.atleast_1d(np.asarray(dividend_years, float)), np.atleast_1d(np.asarray(dividend_amounts, float))
-    if ex.shape != amounts.shape or ex.ndim != 1:
-        raise ValueError(f"expected one amount per dividend date, saw {amounts.size} amounts and {ex.size} dates")
-    s, t = np.broadcast_arrays(np.asarray(spot, dtype=np.float64), np.asarray(years, dtype=np.float64))
-    present = amounts * np.exp(-rate * ex)
-    unknown = np.isnan(present)
-    with np.errstate(invalid="ignore"):
-        due = (ex > 0) & (ex <= t[..., None]) | unknown
-    return np.where(np.isnan(t), np.nan, s - np.where(due, present, 0.0).sum(axis=-1))

@@ -120,8 +120,10 @@ def _finite(values: Array) -> Array:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def with_computed_greeks(columns: ChainColumns, *, spot: float, config: ContractConfig) -> ChainColumns:
-    """``columns`` with missing Greeks computed from the American model.
+def with_computed_greeks(
+    columns: ChainColumns, *, spot: float, underlying: str, config: ContractConfig
+) -> ChainColumns:
+    """``columns`` of contracts on ``underlying`` with missing Greeks computed from the American model.
 
     A contract that carries all four of delta, gamma, theta and vega is left as it is. For any other all four are
     computed from its implied volatility (the feed's, else the one of its mid price) and ``computed`` is set; where that
@@ -132,6 +134,7 @@ def with_computed_greeks(columns: ChainColumns, *, spot: float, config: Contract
     lacking = np.isnan(columns.delta + columns.gamma + columns.theta + columns.vega) | (empty & (columns.years > 0))
     if not lacking.any() or not (math.isfinite(spot) and spot > 0):
         return columns
+    dividend = config.dividend_of(underlying)
     strike, years, is_call = columns.strike[lacking], columns.years[lacking], columns.is_call[lacking]
     iv = columns.iv[lacking]
     unknown = np.isnan(iv)
@@ -142,10 +145,10 @@ def with_computed_greeks(columns: ChainColumns, *, spot: float, config: Contract
             strike[unknown],
             years[unknown],
             config.rate,
-            config.dividend,
+            dividend,
             is_call[unknown],
         )
-    found = american_greeks(spot, strike, years, iv, config.rate, config.dividend, is_call)
+    found = american_greeks(spot, strike, years, iv, config.rate, dividend, is_call)
     sound = (years > 0) & np.isfinite(found.delta + found.gamma + found.theta + found.vega)
     rows = np.flatnonzero(lacking)[sound]
 

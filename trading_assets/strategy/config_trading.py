@@ -8,6 +8,7 @@ Fractions are decimals (0.10 = 10 %), minutes and seconds say so in their name.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -109,7 +110,14 @@ class ContractConfig(_Frozen):
     )
     rate: float = Field(default=0.04, ge=-0.05, le=0.25, description="annual interest rate for computed Greeks")
     dividend: float = Field(default=0.0, ge=0, le=0.25, description="annual dividend yield for computed Greeks")
+    dividend_yields: dict[str, Annotated[float, Field(ge=0, le=0.25)]] = Field(
+        default={}, description="annual dividend yield by underlying, in place of `dividend` where it is known"
+    )
     quality: QualityConfig = Field(default=QualityConfig(), description="the quality score")
+
+    def dividend_of(self, underlying: str) -> float:
+        """Annual dividend yield by which contracts of ``underlying`` are computed."""
+        return self.dividend_yields.get(underlying, self.dividend)
 
 
 class OrderConfig(_Frozen):

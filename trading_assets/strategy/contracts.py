@@ -190,7 +190,8 @@ def select_contract(
     if finite(spot) is None or spot <= 0:
         return answer(None, None, (), False, "the price of the underlying is unknown")
     price = float(spot)
-    columns = with_computed_greeks(chain_columns(chain, as_of), spot=price, config=config)
+    underlying = chain[0].contract.underlying if chain else ""
+    columns = with_computed_greeks(chain_columns(chain, as_of), spot=price, underlying=underlying, config=config)
     right, (low, high) = right_for(direction), strike_range(spot, config)
     listed = [r.contract.right is right and is_standard(r.contract) and r.contract.tradable for r in chain]
     window, fallback = _window_for(

@@ -41,14 +41,15 @@ def usable_iv(snapshot: ContractSnapshot) -> float | None:
 def with_greeks(
     chain: Sequence[ContractSnapshot], *, spot: Decimal, as_of: datetime, config: ContractConfig
 ) -> tuple[ContractSnapshot, ...]:
-    """``chain`` with missing Greeks computed, in the same order.
+    """``chain`` (contracts of one underlying) with missing Greeks computed, in the same order.
 
     A contract that carries all four of delta, gamma, theta and vega is left as the feed sent it. For any other all four
     are computed from its implied volatility (the feed's, else the one of its mid price) and marked ``computed``; where
     that is impossible whatever usable value the feed sent remains and the rest is None.
     """
     price = float(spot) if finite(spot) is not None else math.nan
-    columns = with_computed_greeks(chain_columns(chain, as_of), spot=price, config=config)
+    underlying = chain[0].contract.underlying if chain else ""
+    columns = with_computed_greeks(chain_columns(chain, as_of), spot=price, underlying=underlying, config=config)
     return tuple(described(snapshot, columns, row) for row, snapshot in enumerate(chain))
 
 
@@ -77,7 +78,7 @@ def model_price(
             years_to_expiry(position.expiry, as_of),
             volatility,
             config.rate,
-            config.dividend,
+            config.dividend_of(position.underlying),
             position.right is Right.CALL,
         )
     )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_assets.market.american import american_greeks, american_implied_volatility, american_price, escrowed_spot
+from trading_assets.market.american import american_greeks, american_implied_volatility, american_price
 from trading_assets.market.greeks import black_scholes_price, greeks, implied_volatility
 from trading_assets_tests.market.quantlib_models import (
     finite_differences,
@@ -174,13 +174,3 @@ def test_inputs_broadcast_and_keep_their_shape() -> None:
     assert value[2, 1] == american_price(100.0, 110.0, 0.25, 0.3, 0.05, 0.03, False)
     assert american_greeks(100.0, strikes, 0.25, 0.3, 0.05, 0.03, rights).theta.shape == (3, 2)
     assert american_price(100.0, 100.0, 0.0, 0.3, 0.05, 0.03, True) == 0.0
-
-
-def test_the_escrowed_spot_is_less_the_dividends_that_come_before_expiry() -> None:
-    spot = escrowed_spot(100.0, [-0.01, 0.1, 0.35], [9.0, 1.0, 2.0], np.array([0.05, 0.1, 0.5]), 0.04)
-    first, second = np.exp(-0.004), 2 * np.exp(-0.014)
-    np.testing.assert_allclose(spot, [100.0, 100 - first, 100 - first - second])
-    assert np.isnan(escrowed_spot(100.0, [0.1], [np.nan], 0.5, 0.04))
-    assert np.isnan(escrowed_spot(np.nan, [0.1], [1.0], 0.5, 0.04))
-    with pytest.raises(ValueError, match="one amount per dividend date"):
-        escrowed_spot(100.0, [0.1, 0.2], [1.0], 0.5, 0.04)

@@ -104,7 +104,7 @@ def test_columns_of_a_chain_give_the_points_of_its_contracts() -> None:
 
 
 def test_an_empty_chain_has_empty_columns() -> None:
-    columns = with_computed_greeks(chain_columns([], NOON), spot=180.0, config=CONFIG)
+    columns = with_computed_greeks(chain_columns([], NOON), spot=180.0, underlying="NVDA", config=CONFIG)
     assert columns.strike.shape == columns.mid.shape == (0,)
 
 
@@ -118,6 +118,21 @@ def test_a_held_put_is_worth_the_american_value() -> None:
     assert float(near or 0) == pytest.approx(
         float(american_price(128, 130, years, 0.4, CONFIG.rate, 0, False)), abs=1e-4
     )
+
+
+def test_a_dividend_yield_that_is_known_by_name_counts_for_that_name_alone() -> None:
+    own, other = ContractConfig(dividend_yields={"NVDA": 0.08}), ContractConfig(dividend_yields={"KO": 0.08})
+    chain = [bare("180", Right.CALL, dte=60, bid="9", ask="9.2")]
+    plain, with_own, with_other = (
+        with_greeks(chain, spot=SPOT, as_of=NOON, config=config)[0] for config in (CONFIG, own, other)
+    )
+    assert plain == with_other
+    assert with_own.delta is not None and plain.delta is not None and with_own.delta < plain.delta
+    held = position(right=Right.CALL, strike=Decimal(130), dte=60)
+    values = [
+        model_price(held, underlying_price=Decimal(130), iv=0.3, as_of=NOON, config=config) for config in (CONFIG, own)
+    ]
+    assert values[0] is not None and values[1] is not None and values[1] < values[0]
 
 
 def _tool() -> ModuleType:
