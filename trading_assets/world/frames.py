@@ -1,19 +1,20 @@
 """The frame store: Parquet files under ``<root>/<asset>/<partition>/``, one small file per writing run.
 
-A run appends ``part-<as_of>.parquet``; after the close (or for a whole recomputed partition) one
-``day-<as_of>.parquet`` replaces every part up to its instant. Readers take the newest day file and the parts after it,
-so a crash between writing the one and deleting the others changes nothing. Each file is written to a temporary name,
-synced and renamed: a half-written file is never read as data. Nothing here knows Dagster or the meaning of a column.
+A run appends ``part-<as_of>.parquet``. Every so many parts, after the close, and for a whole recomputed partition one
+``day-<as_of>.parquet`` replaces every part up to its instant, so that a reader opens few files at any time of the day.
+Readers take the newest day file and the parts after it, so a crash between writing the one and deleting the others
+changes nothing. Each file is written to a temporary name, synced and renamed: a half-written file is never read as
+data. Nothing here knows Dagster or the meaning of a column.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -21,13 +22,26 @@ import polars as pl
 from trading_assets.domain.clock import require_utc
 from trading_assets.domain.errors import CorruptFrameError, TradingAssetsError
 from trading_assets.market.frames import SCHEMAS, conform, empty
+from trading_assets.world.frame_cache import FrameCache
 
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 _LIVE = ".live"
+#: Files of a partition from which on an append folds them into one, and the bytes up to which that is worth it: large
+#: files cost more to write again than to open.
+_FOLD_FILES, _FOLD_BYTES = 32, 64 * 2**20
+#: How often a reader looks again for the files of a partition that was folded while it was reading.
+_LOOKS = 5
+_CACHE_BYTES = 256 * 2**20
+_cache = FrameCache(_CACHE_BYTES)
+_log = logging.getLogger(__name__)
 
 
 class StaleWriteError(TradingAssetsError):
     """A run tried to write knowledge older than what the partition already holds."""
+
+
+class _Gone(CorruptFrameError):
+    """A file went away between being listed and being read."""
 
 
 def _stamp(instant: datetime) -> str:
@@ -36,12 +50,6 @@ def _stamp(instant: datetime) -> str:
 
 def _instant(path: Path) -> datetime:
     return datetime.strptime(path.stem.split("-", 1)[1], _STAMP).replace(tzinfo=UTC)
-
-
-@lru_cache(maxsize=1024)
-def _file(path: Path, asset: str, mtime_ns: int, size: int) -> pl.DataFrame:
-    """One file's frame. Files are written once and never changed, so a process reads each of them once."""
-    return conform(pl.read_parquet(path), SCHEMAS[asset], asset)
 
 
 class FrameStore:
@@ -61,13 +69,14 @@ class FrameStore:
         """Add the rows that the run of ``as_of`` produced.
 
         Writing the same instant again keeps the file that is there: a repeated run cannot change what was recorded.
-        An instant below the newest recorded one raises ``StaleWriteError``.
+        An instant below the newest recorded one raises ``StaleWriteError``. The answer is the file that holds the rows.
         """
         target = self.folder(asset, partition) / f"part-{_stamp(as_of)}.parquet"
         with self._locked(asset, partition):
-            if target.exists():
-                return target
-            newest = self.last_as_of(asset, partition)
+            current = self._current(asset, partition)
+            newest = None if not current else _instant(current[-1])
+            if newest is not None and require_utc(as_of) == newest:
+                return current[-1]
             if newest is not None and require_utc(as_of) < newest:
                 raise StaleWriteError(
                     f"refused to write {asset} as of {as_of.isoformat()}: the partition is known up to "
@@ -77,7 +86,7 @@ class FrameStore:
                 )
             (target.parent / _LIVE).touch()
             self._write(target, conform(frame, SCHEMAS[asset], asset))
-            return target
+            return self._folded(asset, partition, [*current, target])
 
     def replace(self, asset: str, partition: str, frame: pl.DataFrame, as_of: datetime) -> Path:
         """Write the whole partition anew, as known at ``as_of``; earlier files go once the new one is safe.
@@ -100,13 +109,31 @@ class FrameStore:
             self._replace(asset, partition, self._read_paths(asset, paths), _instant(paths[-1]))
             return True
 
+    def _folded(self, asset: str, partition: str, paths: list[Path]) -> Path:
+        """The file with the newest of ``paths``'s rows, after all were made one where they are many and small."""
+        if len(paths) < _FOLD_FILES or sum(path.stat().st_size for path in paths) > _FOLD_BYTES:
+            return paths[-1]
+        try:
+            return self._replace(asset, partition, self._read_paths(asset, paths), _instant(paths[-1]))
+        except CorruptFrameError as error:
+            # What was just recorded is safe; whoever reads the partition is told of the file, too.
+            _log.error("%s of %s stays in %d files: %s", asset, partition, len(paths), error)
+            return paths[-1]
+
     def read(self, asset: str, partitions: Sequence[str]) -> pl.DataFrame:
         """All rows of the given partitions in the order in which they became known; absent partitions add nothing.
 
         Raises ``CorruptFrameError`` naming the file if one cannot be read as the declared frame.
         """
-        paths = [path for partition in partitions for path in self._current(asset, partition)]
-        return self._read_paths(asset, paths)
+        for look in range(_LOOKS):
+            paths = [path for partition in partitions for path in self._current(asset, partition)]
+            try:
+                return self._read_paths(asset, paths)
+            except _Gone:
+                # Another process made one file of several since they were listed.
+                if look == _LOOKS - 1:
+                    raise
+        raise AssertionError("unreachable")
 
     def exists(self, asset: str, partition: str) -> bool:
         """Whether anything was ever written for the partition."""
@@ -168,13 +195,16 @@ class FrameStore:
         return [days[-1], *(path for path in parts if _instant(path) > _instant(days[-1]))]
 
     def _read_paths(self, asset: str, paths: Sequence[Path]) -> pl.DataFrame:
+        def read(path: Path) -> pl.DataFrame:
+            return conform(pl.read_parquet(path), SCHEMAS[asset], asset)
+
         frames = [empty(SCHEMAS[asset])]
         for path in paths:
             try:
-                status = path.stat()
-                frames.append(_file(path, asset, status.st_mtime_ns, status.st_size))
+                frames.append(_cache.get(path, read))
             except (pl.exceptions.PolarsError, ValueError, OSError) as error:
-                raise CorruptFrameError(
+                kind = CorruptFrameError if path.exists() else _Gone
+                raise kind(
                     f"the file cannot be read as {asset}: {str(error).splitlines()[0]}",
                     where=str(path),
                     mend="Move the file away and materialize the partition again; the ledger is not affected.",

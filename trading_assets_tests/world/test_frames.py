@@ -1,5 +1,7 @@
 """The frame store keeps what was recorded, refuses what is older, and never reads half a file."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from trading_assets.domain.errors import CorruptFrameError
 from trading_assets.market.frames import MARKET_CONTEXT, empty
+from trading_assets.world.frame_cache import FrameCache
 from trading_assets.world.frames import FrameStore, StaleWriteError
 
 T0 = datetime(2026, 3, 11, 14, 0, tzinfo=UTC)
@@ -80,6 +83,98 @@ def test_a_crash_between_compaction_and_clean_up_doubles_nothing(store: FrameSto
     for path, content in kept.items():
         path.write_bytes(content)
     assert levels(store) == [1.0, 2.0]
+
+
+def test_a_days_parts_are_folded_on_the_way_and_a_reader_opens_few_files(store: FrameStore) -> None:
+    counts = []
+    for minute in range(100):
+        written = store.append("market_context", "2026-03-11", row(float(minute)), T0 + minute * MINUTE)
+        assert written.exists()
+        counts.append(len([path for path in written.parent.iterdir() if path.suffix == ".parquet"]))
+    assert levels(store) == [float(minute) for minute in range(100)]
+    assert max(counts) == 31 and min(counts[32:]) == 1
+    assert store.count("market_context", "2026-03-11") == 100
+    assert store.is_live("market_context", "2026-03-11")
+
+
+def test_a_run_repeated_after_its_part_was_folded_changes_nothing(store: FrameStore) -> None:
+    for minute in range(32):
+        folded = store.append("market_context", "2026-03-11", row(float(minute)), T0 + minute * MINUTE)
+    assert folded.name.startswith("day-")
+    assert store.append("market_context", "2026-03-11", row(99.0), T0 + 31 * MINUTE) == folded
+    assert levels(store) == [float(minute) for minute in range(32)]
+    with pytest.raises(StaleWriteError):
+        store.append("market_context", "2026-03-11", row(99.0), T0 + 30 * MINUTE)
+
+
+def test_a_reader_whose_files_are_folded_under_it_looks_again(
+    store: FrameStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minute in range(3):
+        store.append("market_context", "2026-03-11", row(float(minute)), T0 + minute * MINUTE)
+    listed = store._current
+    writer = FrameStore(store.root)
+
+    def folded_meanwhile(asset: str, partition: str) -> list[Path]:
+        found = listed(asset, partition)
+        writer.compact(asset, partition)
+        return found
+
+    monkeypatch.setattr(store, "_current", folded_meanwhile)
+    assert levels(store) == [0.0, 1.0, 2.0]
+
+
+def test_many_readers_and_a_writer_at_once_see_every_row_in_order(store: FrameStore) -> None:
+    store.append("market_context", "2026-03-11", row(0.0), T0)
+    done = threading.Event()
+
+    def read_on() -> list[list[float]]:
+        seen = []
+        while not done.is_set():
+            seen.append(levels(store))
+        return seen
+
+    with ThreadPoolExecutor(3) as pool:
+        readers = [pool.submit(read_on) for _ in range(3)]
+        for minute in range(1, 100):
+            store.append("market_context", "2026-03-11", row(float(minute)), T0 + minute * MINUTE)
+        done.set()
+    for reader in readers:
+        for seen in reader.result():
+            assert seen == [float(minute) for minute in range(len(seen))] and seen
+
+
+def test_a_broken_part_does_not_keep_the_next_minute_from_being_recorded(store: FrameStore) -> None:
+    first = store.append("market_context", "2026-03-11", row(0.0), T0)
+    first.write_bytes(b"half")
+    for minute in range(1, 40):
+        newest = store.append("market_context", "2026-03-11", row(float(minute)), T0 + minute * MINUTE)
+    assert store.last_as_of("market_context", "2026-03-11") == T0 + 39 * MINUTE and newest.exists()
+    with pytest.raises(CorruptFrameError, match=first.name):
+        levels(store)
+
+
+def test_the_cache_holds_no_more_than_its_budget_and_reads_a_changed_file_anew(tmp_path: Path) -> None:
+    reads: list[Path] = []
+
+    def read(path: Path) -> pl.DataFrame:
+        reads.append(path)
+        return pl.read_parquet(path)
+
+    paths = [tmp_path / f"{name}.parquet" for name in range(3)]
+    for path in paths:
+        pl.DataFrame({"x": range(1000)}).write_parquet(path)
+    cache = FrameCache(20_000)
+    for path in (paths[0], paths[1], paths[0], paths[2]):
+        cache.get(path, read)
+    assert reads == paths and cache.held_bytes <= 20_000
+    cache.get(paths[0], read)
+    cache.get(paths[1], read)
+    assert reads[3:] == [paths[1]], "the one that was longest unread had to go"
+    pl.DataFrame({"x": range(500)}).write_parquet(paths[0])
+    assert cache.get(paths[0], read).height == 500
+    with pytest.raises(FileNotFoundError):
+        cache.get(tmp_path / "none.parquet", read)
 
 
 def test_F51_a_truncated_file_is_an_error_that_names_it_and_a_temporary_file_is_not_data(store: FrameStore) -> None:
