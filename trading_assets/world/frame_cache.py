@@ -14,7 +14,10 @@ import polars as pl
 
 
 class FrameCache:
-    """At most ``budget`` bytes of frames, the longest unread dropped first. Safe to use from several threads."""
+    """At most ``budget`` bytes of frames, the longest unread dropped first; none of a file that was seen to be gone.
+
+    Safe to use from several threads.
+    """
 
     def __init__(self, budget: int) -> None:
         self._budget, self._held = budget, 0
@@ -42,6 +45,9 @@ class FrameCache:
         # An empty frame still costs its columns.
         size = int(frame.estimated_size()) + 1024
         with self._lock:
+            # A new file often stands for others of its folder.
+            for other in [other for other in self._frames if other[0].parent == path.parent and not other[0].exists()]:
+                self._held -= self._frames.pop(other)[1]
             if key not in self._frames and size <= self._budget:
                 self._frames[key] = (frame, size)
                 self._held += size

@@ -177,6 +177,18 @@ def test_the_cache_holds_no_more_than_its_budget_and_reads_a_changed_file_anew(t
         cache.get(tmp_path / "none.parquet", read)
 
 
+def test_the_cache_lets_go_of_files_that_another_one_replaced(tmp_path: Path) -> None:
+    cache, sizes = FrameCache(10**9), []
+    for minute in range(5):
+        for old in tmp_path.iterdir():
+            old.unlink()
+        path = tmp_path / f"day-{minute}.parquet"
+        pl.DataFrame({"x": range(1000)}).write_parquet(path)
+        cache.get(path, pl.read_parquet)
+        sizes.append(cache.held_bytes)
+    assert len(set(sizes)) == 1
+
+
 def test_F51_a_truncated_file_is_an_error_that_names_it_and_a_temporary_file_is_not_data(store: FrameStore) -> None:
     path = store.append("market_context", "2026-03-11", row(1.0), T0)
     (path.parent / f".{path.name}.77.tmp").write_bytes(b"half")
