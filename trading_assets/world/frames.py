@@ -73,6 +73,8 @@ class FrameStore:
         """
         target = self.folder(asset, partition) / f"part-{_stamp(as_of)}.parquet"
         with self._locked(asset, partition):
+            if target.exists():
+                return target
             current = self._current(asset, partition)
             newest = None if not current else _instant(current[-1])
             if newest is not None and require_utc(as_of) == newest:
@@ -125,15 +127,16 @@ class FrameStore:
 
         Raises ``CorruptFrameError`` naming the file if one cannot be read as the declared frame.
         """
-        for look in range(_LOOKS):
+        looks = 0
+        while True:
             paths = [path for partition in partitions for path in self._current(asset, partition)]
             try:
                 return self._read_paths(asset, paths)
             except _Gone:
                 # Another process made one file of several since they were listed.
-                if look == _LOOKS - 1:
+                looks += 1
+                if looks == _LOOKS:
                     raise
-        raise AssertionError("unreachable")
 
     def exists(self, asset: str, partition: str) -> bool:
         """Whether anything was ever written for the partition."""

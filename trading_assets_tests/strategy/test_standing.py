@@ -28,10 +28,12 @@ def test_rows_come_by_moment_then_confidence_then_place_and_else_as_they_were(
         pl.Series(columns[1], dtype=pl.Float64),
         pl.Series(columns[2], dtype=pl.Int64),
     )
-    expected = sorted(
-        range(len(rows)), key=lambda n: (rows[n][0], 2.0 if rows[n][1] is None else -(rows[n][1] or 0), rows[n][2])
-    )
-    assert found.tolist() == expected
+
+    def rank(number: int) -> tuple[int, float, int]:
+        moment, confidence, place = rows[number]
+        return moment, 2.0 if confidence is None else -confidence, place
+
+    assert found.tolist() == sorted(range(len(rows)), key=rank)
 
 
 def test_members_are_those_of_the_newest_list_with_their_score_and_place() -> None:

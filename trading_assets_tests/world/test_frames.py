@@ -43,6 +43,9 @@ def test_a_repeated_run_keeps_the_bytes_that_were_recorded(store: FrameStore) ->
     again = store.append("market_context", "2026-03-11", row(2.0), T0).read_bytes()
     assert first == again
     assert levels(store) == [1.0]
+    later = store.append("market_context", "2026-03-11", row(3.0), T0 + MINUTE)
+    assert store.append("market_context", "2026-03-11", row(4.0), T0).read_bytes() == first, "an earlier one, too"
+    assert later.exists() and levels(store) == [1.0, 3.0]
 
 
 def test_what_is_stored_is_counted_and_a_repeated_instant_is_known(store: FrameStore) -> None:
