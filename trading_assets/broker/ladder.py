@@ -1,59 +1,41 @@
-"""Climbing a limit ladder: one order at a time, each rung for what the rungs before left open.
+"""Entries, adds and exits by a limit ladder: what stands around the orders, the position row above all.
 
-What belongs here: the sequence of orders of one entry or one exit, and the position row around it. What does not:
-prices and waiting times (the caller's plan) and whether to trade at all. The caller holds the account's lock.
+What belongs here: which position a ladder works on, and what forbids it. What does not: the orders of the ladder
+(``broker.climbing``), prices and waiting times (the caller's plan) and whether to trade at all. The caller holds the
+account's lock.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import IntegrityError
 
-from trading_assets.broker import booking, submission, working
+from trading_assets.broker import working
 from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.errors import BrokerUnavailable, SymbolBlocked
-from trading_assets.broker.values import OrderRequest
+from trading_assets.broker.climbing import Climb, LadderPlan, LadderResult
+from trading_assets.broker.errors import SymbolBlocked
 from trading_assets.domain.clock import Clock
-from trading_assets.domain.identities import client_order_id, position_id
-from trading_assets.domain.values import Direction, KillMode, OrderState, PositionState, Purpose, Right, Side, Strategy
-from trading_assets.ledger import accounts, executions, orders, positions
-from trading_assets.ledger.orders import OrderIntent
+from trading_assets.domain.identities import position_id
+from trading_assets.domain.values import Direction, KillMode, OrderState, PositionState, Purpose, Right, Strategy
+from trading_assets.ledger import accounts, orders, positions
 from trading_assets.ledger.positions import Position
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Rung:
-    """One order of a ladder: its limit price per share (None: market) and how long it may work, in seconds."""
-
-    limit_price: Decimal | None
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class LadderPlan:
-    """The rungs in order. ``take_profit`` and ``stop_loss`` together make each order of a stock entry a bracket."""
-
-    rungs: tuple[Rung, ...]
-    take_profit: Decimal | None = None
-    stop_loss: Decimal | None = None
-
-    def __post_init__(self) -> None:
-        if not self.rungs:
-            raise ValueError("a ladder needs at least one rung")
+#: Reasons of entry orders: the first purchase, and more of what is held.
+ENTRY = "entry"
+ADD = "add"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What to buy, and why. ``symbol`` is the OCC symbol or ticker, ``quantity`` contracts or shares."""
+    """What to buy, and why. ``symbol`` is the OCC symbol or ticker, ``quantity`` contracts or shares.
+
+    ``adds_to`` is the position of the same symbol that grows by it; None opens one of its own.
+    """
 
     account: str
     signal_id: str
@@ -68,6 +50,7 @@ class Entry:
     expiry: date | None = None
     entry_underlying: Decimal | None = None
     entry_delta: float | None = None
+    adds_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,38 +62,66 @@ class Exit:
     reason: str
 
 
-class LadderState(StrEnum):
-    """How a ladder ended. UNKNOWN: an order's fate is not known yet; the symbol is blocked until it is."""
-
-    FILLED = "FILLED"
-    PARTIAL = "PARTIAL"
-    UNFILLED = "UNFILLED"
-    REJECTED = "REJECTED"
-    UNKNOWN = "UNKNOWN"
-
-
-@dataclass(frozen=True, slots=True)
-class LadderResult:
-    """Outcome of a ladder: booked quantity and its average price per share (None without a fill), the client order ids
-    used, and the broker's words where it refused."""
-
-    position_id: str
-    filled_quantity: int
-    avg_price: Decimal | None
-    state: LadderState
-    orders: tuple[str, ...]
-    error: str | None = None
-
-
 def enter(
     engine: Engine, broker: AlpacaBroker, clock: Clock, entry: Entry, plan: LadderPlan, *, run_id: str
 ) -> LadderResult:
     """Buy by the ladder. The position row and the first intent are one transaction.
 
-    No fill at all makes the position VOID. Raises ``SymbolBlocked``, before anything is sent, if a live order or
-    position of the account forbids this entry.
+    No fill at all makes a position of its own VOID, and leaves one that was to grow as it was. Raises
+    ``SymbolBlocked``, before anything is sent, if a live order or position of the account forbids this entry.
     """
-    position = Position(
+    with engine.connect() as connection:
+        earlier = orders.of_signal(connection, entry.account, entry.signal_id)
+        position = (
+            _new_position(entry, clock) if entry.adds_to is None else positions.get_position(connection, entry.adds_to)
+        )
+        attempt = 0
+        if entry.adds_to is not None:
+            attempt = earlier[0].attempt if earlier else orders.next_attempt(connection, entry.adds_to, Purpose.ENTRY)
+    if position is None:
+        raise SymbolBlocked("the position to add to does not exist", where=f"{entry.account} {entry.symbol}")
+    identity, started = position.position_id, False
+
+    def prepare(connection: Connection) -> None:
+        nonlocal started
+        mode = accounts.kill_mode(connection, entry.account)
+        if mode is not KillMode.OFF:
+            raise SymbolBlocked(f"the kill switch was set to {mode.value} meanwhile", where=entry.account)
+        _refuse_blocked(connection, entry.account, entry.symbol, entry.underlying)
+        stored = positions.get_position(connection, identity, lock=True)
+        if not started and any(intent.filled_quantity for intent in earlier):
+            raise SymbolBlocked("the signal was traded before", where=f"{entry.account} {entry.symbol}")
+        if entry.adds_to is not None:
+            _refuse_add(stored, entry, started)
+        elif stored is None:
+            positions.insert_position(connection, position)
+        elif not started and (
+            stored.quantity_opened or stored.state not in (PositionState.VOID, PositionState.OPENING)
+        ):
+            raise SymbolBlocked("the signal was traded before", where=f"{entry.account} {entry.symbol}")
+        elif stored.state is PositionState.CLOSED:
+            raise SymbolBlocked("the position was closed meanwhile", where=f"{entry.account} {entry.symbol}")
+        positions.update_position(connection, identity, state=PositionState.OPENING.value)
+        started = True
+
+    climb = Climb(
+        engine,
+        broker,
+        clock,
+        plan,
+        position,
+        Purpose.ENTRY,
+        entry.signal_id,
+        ENTRY if entry.adds_to is None else ADD,
+        run_id,
+        attempt=attempt,
+        first_step=max((intent.step for intent in earlier), default=-1) + 1,
+    )
+    return climb.run(entry.quantity, prepare)
+
+
+def _new_position(entry: Entry, clock: Clock) -> Position:
+    return Position(
         position_id=position_id(entry.account, entry.signal_id),
         account=entry.account,
         symbol=entry.symbol,
@@ -129,44 +140,18 @@ def enter(
         entry_delta=entry.entry_delta,
     )
 
-    with engine.connect() as connection:
-        used = [i.step for i in orders.of_position(connection, position.position_id) if i.purpose is Purpose.ENTRY]
-    first_step = max(used, default=-1) + 1
-    started = False
 
-    def prepare(connection: Connection) -> None:
-        nonlocal started
-        mode = accounts.kill_mode(connection, entry.account)
-        if mode is not KillMode.OFF:
-            raise SymbolBlocked(f"the kill switch was set to {mode.value} meanwhile", where=entry.account)
-        _refuse_blocked(connection, entry.account, entry.symbol, entry.underlying)
-        stored = positions.get_position(connection, position.position_id, lock=True)
-        if stored is None:
-            positions.insert_position(connection, position)
-        elif not started and (
-            stored.quantity_opened or stored.state not in (PositionState.VOID, PositionState.OPENING)
-        ):
-            raise SymbolBlocked("the signal was traded before", where=f"{entry.account} {entry.symbol}")
-        elif stored.state is PositionState.CLOSED:
-            raise SymbolBlocked("the position was closed meanwhile", where=f"{entry.account} {entry.symbol}")
-        else:
-            positions.update_position(connection, position.position_id, state=PositionState.OPENING.value)
-        started = True
-
-    climb = _Climb(
-        engine,
-        broker,
-        clock,
-        plan,
-        position,
-        Purpose.ENTRY,
-        entry.signal_id,
-        "entry",
-        run_id,
-        attempt=0,
-        first_step=first_step,
-    )
-    return climb.run(entry.quantity, prepare)
+def _refuse_add(stored: Position | None, entry: Entry, started: bool) -> None:
+    """Only a position that is held whole, and that nothing but this ladder works on, may grow."""
+    free = (PositionState.OPEN, PositionState.OPENING) if started else (PositionState.OPEN,)
+    if (
+        stored is None
+        or stored.symbol != entry.symbol
+        or stored.state not in free
+        or stored.stage > 0
+        or not stored.quantity == stored.quantity_opened > 0
+    ):
+        raise SymbolBlocked("the position to add to changed meanwhile", where=f"{entry.account} {entry.symbol}")
 
 
 def leave(
@@ -174,8 +159,9 @@ def leave(
 ) -> LadderResult:
     """Sell by the ladder. The position is CLOSING meanwhile, then CLOSED or, with quantity left, OPEN again.
 
-    An entry that still works is ended first. Raises ``SymbolBlocked``, before anything is sent, if an exit of this
-    position is live, an order in the symbol has an unknown fate, or nothing is held.
+    An entry that still works is ended first; one whose fate is unknown keeps nothing from being sold: what is held must
+    get out. Raises ``SymbolBlocked``, before anything is sent, if an exit of this position is live or has an unknown
+    fate, an entry could not be ended, or nothing is held.
     """
     with engine.connect() as connection:
         position = positions.get_position(connection, order.position_id)
@@ -188,173 +174,29 @@ def leave(
     if position is None:
         raise SymbolBlocked("there is no such position", where=order.position_id)
     for intent in entries:
-        if working.end(engine, broker, clock, intent, run_id=run_id).is_live:
+        ended = working.end(engine, broker, clock, intent, run_id=run_id)
+        if ended.state is OrderState.UNKNOWN:
+            log.error("%s is sold while the fate of %s is unknown", position.symbol, ended.client_order_id)
+        elif ended.is_live:
             raise SymbolBlocked("the entry could not be ended", where=position.symbol)
 
     def prepare(connection: Connection) -> None:
         stored = positions.get_position(connection, order.position_id, lock=True)
         if stored is None or not stored.is_live or stored.quantity == 0:
             raise SymbolBlocked("nothing is held any more", where=position.symbol)
-        _refuse_blocked(connection, position.account, position.symbol, None)
+        exits = [i for i in orders.of_position(connection, order.position_id) if i.purpose is Purpose.EXIT]
+        if any(intent.state is OrderState.UNKNOWN for intent in exits):
+            raise SymbolBlocked("an exit of this position has an unknown fate", where=position.symbol)
         positions.update_position(connection, order.position_id, state=PositionState.CLOSING.value)
 
-    climb = _Climb(
+    climb = Climb(
         engine, broker, clock, plan, position, Purpose.EXIT, None, order.reason, run_id, attempt=attempt, first_step=0
     )
     return climb.run(order.quantity, prepare)
 
 
-def _refuse_blocked(connection: Connection, account: str, symbol: str, underlying: str | None) -> None:
+def _refuse_blocked(connection: Connection, account: str, *names: str) -> None:
     blocked = orders.unknown_symbols(connection, account)
-    for name in (symbol, underlying):
-        if name is not None and name in blocked:
+    for name in names:
+        if name in blocked:
             raise SymbolBlocked("an order in this symbol has an unknown fate", where=f"{account} {name}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Climb:
-    """One ladder being climbed."""
-
-    engine: Engine
-    broker: AlpacaBroker
-    clock: Clock
-    plan: LadderPlan
-    position: Position
-    purpose: Purpose
-    signal_id: str | None
-    reason: str
-    run_id: str
-    attempt: int
-    first_step: int
-
-    def run(self, quantity: int, prepare: Callable[[Connection], None]) -> LadderResult:
-        if quantity < 1:
-            raise ValueError(f"a ladder needs a quantity of at least 1, saw {quantity}")
-        done: list[OrderIntent] = []
-        try:
-            for offset, rung in enumerate(self.plan.rungs):
-                remaining = self._remaining(quantity, done)
-                if remaining < 1:
-                    break
-                intent = self._rung(rung, self.first_step + offset, remaining, prepare)
-                done.append(intent)
-                if not self._goes_on(intent):
-                    break
-        finally:
-            # Also when a rung may not start any more: what is known so far decides the position's state.
-            if self._stored() is not None:
-                booking.settle(self.engine, self.position.position_id, at=self.clock.now(), run_id=self.run_id)
-        return self._result(quantity, done)
-
-    def _goes_on(self, intent: OrderIntent) -> bool:
-        """Whether the next rung may follow. A refused price ends an entry; a sale must still get out at another."""
-        if intent.state is OrderState.CANCELED:
-            return True
-        return self.purpose is Purpose.EXIT and intent.state in (OrderState.REJECTED, OrderState.EXPIRED)
-
-    def _stored(self) -> Position | None:
-        with self.engine.connect() as connection:
-            return positions.get_position(connection, self.position.position_id)
-
-    def _remaining(self, quantity: int, done: list[OrderIntent]) -> int:
-        """What is left to do; an exit never sells more than is held (somebody else may have sold meanwhile)."""
-        remaining = quantity - sum(intent.filled_quantity for intent in done)
-        if self.purpose is Purpose.EXIT:
-            stored = self._stored()
-            remaining = min(remaining, 0 if stored is None else stored.quantity)
-            if not done and remaining < 1:
-                raise SymbolBlocked("nothing is held any more", where=self.position.symbol)
-        return remaining
-
-    def _rung(self, rung: Rung, step: int, quantity: int, prepare: Callable[[Connection], None]) -> OrderIntent:
-        now = self.clock.now()
-        subject = self.signal_id if self.signal_id is not None else self.position.position_id
-        entry = self.purpose is Purpose.ENTRY
-        intent = OrderIntent(
-            client_order_id=client_order_id(self.position.account, self.purpose, subject, self.attempt, step),
-            account=self.position.account,
-            purpose=self.purpose,
-            position_id=self.position.position_id,
-            signal_id=self.signal_id,
-            symbol=self.position.symbol,
-            underlying=self.position.underlying,
-            side=Side.BUY if entry else Side.SELL,
-            quantity=quantity,
-            multiplier=self.position.multiplier,
-            order_type="market" if rung.limit_price is None else "limit",
-            limit_price=rung.limit_price,
-            attempt=self.attempt,
-            step=step,
-            reason=self.reason,
-            run_id=self.run_id,
-            created_at=now,
-            updated_at=now,
-        )
-        request = OrderRequest(
-            client_order_id=intent.client_order_id,
-            symbol=intent.symbol,
-            side=intent.side,
-            quantity=quantity,
-            limit_price=rung.limit_price,
-            take_profit=self.plan.take_profit if entry else None,
-            stop_loss=self.plan.stop_loss if entry else None,
-        )
-
-        def prepared(connection: Connection) -> None:
-            prepare(connection)
-            details = {
-                "client_order_id": intent.client_order_id,
-                "quantity": quantity,
-                "limit_price": None if rung.limit_price is None else str(rung.limit_price),
-                "reason": self.reason,
-            }
-            kind = "entry_ordered" if entry else "exit_ordered"
-            positions.add_event(connection, intent.position_id, now, kind, self.run_id, details)
-
-        try:
-            intent = submission.submit(self.engine, self.broker, self.clock, intent, request, prepared)
-        except IntegrityError as error:
-            raise SymbolBlocked(
-                "a live order or position forbids this order", where=f"{intent.account} {intent.symbol}"
-            ) from error
-        return self._work(intent, rung.seconds)
-
-    def _work(self, intent: OrderIntent, seconds: float) -> OrderIntent:
-        """Wait for fills until the rung's time is over, then end the order."""
-        deadline = self.clock.now() + timedelta(seconds=seconds)
-        while intent.is_live and intent.state is not OrderState.UNKNOWN and self.clock.now() < deadline:
-            step = timedelta(seconds=self.broker.config.poll_seconds)
-            self.clock.wait_until(min(self.clock.now() + step, deadline))
-            try:
-                intent = working.look(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
-            except BrokerUnavailable as error:
-                log.warning("order %s: look failed: %s", intent.client_order_id, error)
-        return working.end(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
-
-    def _result(self, quantity: int, done: list[OrderIntent]) -> LadderResult:
-        filled = sum(intent.filled_quantity for intent in done)
-        with self.engine.connect() as connection:
-            fills = [
-                fill
-                for intent in done
-                if intent.broker_order_id is not None
-                for fill in executions.of_broker_order(connection, intent.broker_order_id)
-            ]
-        if any(intent.is_live for intent in done):
-            state = LadderState.UNKNOWN
-        elif filled >= quantity:
-            state = LadderState.FILLED
-        elif filled > 0:
-            state = LadderState.PARTIAL
-        elif done and done[-1].state is OrderState.REJECTED:
-            state = LadderState.REJECTED
-        else:
-            state = LadderState.UNFILLED
-        return LadderResult(
-            position_id=self.position.position_id,
-            filled_quantity=filled,
-            avg_price=executions.average_price(fills),
-            state=state,
-            orders=tuple(intent.client_order_id for intent in done),
-            error=next((intent.error for intent in reversed(done) if intent.error), None),
-        )

@@ -216,7 +216,8 @@ class OpenPosition:
 
     ``quantity`` counts contracts or shares held; ``entry_price`` is the average fill per share (None before a fill);
     ``high_water`` the best executable price seen since entry; ``stage`` 0, or 1 once half was sold at the target;
-    ``entry_delta`` the contract's delta when it was chosen.
+    ``entry_delta`` the contract's delta when it was chosen; ``quantity_opened`` all that was ever bought (None:
+    unknown).
     """
 
     position_id: str
@@ -238,6 +239,7 @@ class OpenPosition:
     high_water: Decimal | None = None
     signal_id: str | None = None
     entry_delta: float | None = None
+    quantity_opened: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

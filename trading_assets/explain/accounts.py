@@ -85,7 +85,7 @@ def _account(rows: SignalRows, name: str, marked: str | None) -> AccountView:
 def _judgement(row: Row, payloads: Mapping[str, Any]) -> Judgement:
     inputs: dict[str, str] = row["inputs"]
     seen = {kind: payloads.get(identity) for kind, identity in inputs.items()}
-    account, quote = seen.get("account"), seen.get("quote")
+    account, quote, add = seen.get("account"), seen.get("quote"), seen.get("add")
     missing = [f"what it saw of '{kind}' is not stored" for kind in inputs if inputs[kind] not in payloads]
     if row["selection"] is None:
         missing.append("no choice of a contract is stored")
@@ -112,6 +112,7 @@ def _judgement(row: Row, payloads: Mapping[str, Any]) -> Judgement:
         inputs=inputs,
         account={name: account[name] for name in _ACCOUNT if name in account} if isinstance(account, dict) else None,
         quote=clean_all(quote) if isinstance(quote, dict) else None,
+        add=clean_all(add) if isinstance(add, dict) else None,
         not_stored=tuple(missing),
     )
 
@@ -197,6 +198,7 @@ def make_position(rows: PositionRows, marked: str | None = None) -> PositionView
 def _order(row: Row, marked: str | None) -> OrderView:
     return OrderView(
         client_order_id=row["client_order_id"],
+        signal_id=row["signal_id"],
         broker_order_id=row["broker_order_id"],
         purpose=row["purpose"],
         attempt=row["attempt"],

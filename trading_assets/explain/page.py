@@ -196,7 +196,10 @@ class SizingView:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One decision about a signal in one account. ``inputs`` maps what it looked at to the hash it is stored under."""
+    """One decision about a signal in one account. ``inputs`` maps what it looked at to the hash it is stored under.
+
+    ``add`` is what was found about adding to a position in the ticker, None if none was held.
+    """
 
     decision_id: int
     decided_at: datetime
@@ -209,6 +212,7 @@ class Judgement:
     inputs: Mapping[str, str]
     account: Values | None
     quote: Values | None
+    add: Values | None
     not_stored: tuple[str, ...]
 
 
@@ -227,9 +231,13 @@ class FillView:
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """One order: a rung of the ladder of one entry or exit. ``marked``: the one that was asked for."""
+    """One order: a rung of the ladder of one entry, add or exit. ``marked``: the one that was asked for.
+
+    ``signal_id`` is the signal that an entry or add came of, None for an exit.
+    """
 
     client_order_id: str
+    signal_id: str | None
     broker_order_id: str | None
     purpose: str
     attempt: int

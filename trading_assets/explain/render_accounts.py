@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from trading_assets.explain.page import AccountView, Judgement, OrderView, PositionView, SelectionView, SizingView
+from trading_assets.explain.page import (
+    AccountView,
+    CandidateView,
+    Judgement,
+    OrderView,
+    PositionView,
+    SelectionView,
+    SizingView,
+)
 from trading_assets.explain.paper import Block, Grid, Heading, Line
 from trading_assets.explain.showing import MISSING, amount, clock, number, short, value, word
 
@@ -36,6 +44,12 @@ def _judgement(judgement: Judgement) -> Iterator[Block]:
         yield Line(f"underlying {amount(quote.get('bid'))} x {amount(quote.get('ask'))} at {value(quote.get('at'))}")
     if judgement.account is not None:
         yield Line(value(judgement.account), "weak")
+    if judgement.add is not None:
+        add = judgement.add
+        after = add.get("entry_price_after_at_most")
+        said = f"adds to {value(add.get('position_id'))}" if add.get("allowed") else "adds nothing to what is held"
+        then = "" if after is None else f"; the average entry is then {amount(after)} at most"
+        yield Line(f"{said} (bid {amount(add.get('bid'))}): {add.get('reason')}{then}")
     denied = [gate.gate for gate in judgement.gates if not gate.passed]
     said = f"denied by {', '.join(denied)}" if denied else "all passed"
     yield Heading(f"{len(judgement.gates)} gates, {said}", 3)
@@ -76,7 +90,7 @@ def _selection(selection: SelectionView) -> Iterator[Block]:
                     number(row.quality, ".2f"),
                     *(number(row.parts.get(part), ".2f") for part in parts),
                     f"{row.bid or MISSING} x {row.ask or MISSING}",
-                    "chosen" if row.chosen else "; ".join(row.refusals) or _not_needed(selection),
+                    "chosen" if row.chosen else "; ".join(row.refusals) or _not_needed(selection, row),
                 )
                 for row in best
             ),
@@ -90,8 +104,12 @@ def _selection(selection: SelectionView) -> Iterator[Block]:
         yield Line(f"{more} more are stored and not shown here; --json has them all", "weak", 1)
 
 
-def _not_needed(selection: SelectionView) -> str:
-    return "nothing, a better one was there" if selection.chosen is not None else "nothing of its own"
+def _not_needed(selection: SelectionView, row: CandidateView) -> str:
+    if selection.chosen is None:
+        return "nothing of its own"
+    if row.quality is not None and selection.quality is not None and row.quality > selection.quality:
+        return "nothing, but an add buys what is held"
+    return "nothing, a better one was there"
 
 
 def _sizing(sizing: SizingView) -> Iterator[Block]:
@@ -170,9 +188,14 @@ def _orders(orders: tuple[OrderView, ...]) -> Grid:
                 order.state,
                 str(order.filled_quantity),
                 amount(order.filled_avg_price),
-                order.reason + (f"; {order.error}" if order.error else ""),
+                _why_ordered(order),
             )
             for order in orders
         ),
         marked=frozenset(number for number, order in enumerate(orders) if order.marked),
     )
+
+
+def _why_ordered(order: OrderView) -> str:
+    said = order.reason if order.signal_id is None else f"{order.reason} of signal {short(order.signal_id, 12)}"
+    return said + (f"; {order.error}" if order.error else "")

@@ -62,7 +62,7 @@ def find(connection: Connection, frames: Frames, question: Question) -> Found:
     order = explanations.order(connection, target)
     if order is not None:
         position = explanations.position(connection, order["position_id"])
-        return _position(frames, connection, question, "order", order["client_order_id"], position)
+        return _position(frames, connection, question, "order", order["client_order_id"], position, order["signal_id"])
     position = explanations.position(connection, target)
     if position is not None:
         return _position(frames, connection, question, "position", target, position)
@@ -223,17 +223,18 @@ def _position(
     kind: str,
     marked: str,
     position: dict[str, Any] | None,
+    ordered_by: str | None = None,
 ) -> Found:
+    """``ordered_by`` is the signal of an order: an add's is not the one that opened the position."""
     if position is None:
         raise NothingToExplain(f"the position of the order {marked} is not stored")
     if question.account not in (None, position["account"]):
         raise NothingToExplain(
             f"the {kind} {marked} belongs to account {position['account']}, and --account says {question.account}"
         )
-    if position["signal_id"] is not None:
-        return _of_signal(
-            connection, frames, question, kind, position["signal_id"], None, marked=marked, position=position
-        )
+    signal_id = ordered_by or position["signal_id"]
+    if signal_id is not None:
+        return _of_signal(connection, frames, question, kind, signal_id, None, marked=marked, position=position)
     at = position["opened_at"] or position["created_at"]
     return Found(
         kind,

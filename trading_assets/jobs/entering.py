@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from trading_assets.broker.climbing import LadderPlan, LadderResult, LadderState
 from trading_assets.broker.errors import BrokerUnavailable, SymbolBlocked
-from trading_assets.broker.ladder import Entry, LadderPlan, LadderResult, LadderState, enter
+from trading_assets.broker.ladder import Entry, enter
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.domain.errors import TradingAssetsError
-from trading_assets.domain.identities import position_id
 from trading_assets.domain.money import told
 from trading_assets.domain.values import SignalStatus
 from trading_assets.jobs.weighing import Weighed, weigh
-from trading_assets.ledger import dispatch, executions, orders, positions
+from trading_assets.ledger import dispatch, executions, orders
 from trading_assets.ledger.account_lock import AccountBusy, AccountLock, account_lock
 from trading_assets.ledger.dispatch import ClaimedSignal
+from trading_assets.ledger.orders import OrderIntent
 from trading_assets.market.sessions import Session, open_session
 from trading_assets.resources.desk import Desk
 
@@ -131,8 +133,7 @@ def _buy(desk: Desk, entry: Entry, plan: LadderPlan, run_id: str, log: Log) -> t
         result = enter(desk.ledger, desk.broker(entry.account), desk.clock, entry, plan, run_id=run_id)
     except SymbolBlocked as error:
         with desk.ledger.connect() as connection:
-            stored = positions.get_position(connection, position_id(entry.account, entry.signal_id))
-        bought = 0 if stored is None else stored.quantity_opened
+            bought = _bought(orders.of_signal(connection, entry.account, entry.signal_id))
         if bought:
             return SignalStatus.EXECUTED, f"bought {bought}, the rest was not sent: {error}"
         return SignalStatus.SKIPPED, f"the entry was not sent: {error}"
@@ -158,12 +159,11 @@ def _left_behind(
     """Settle a signal that an earlier run had begun to trade; True if it had. Reconciliation has asked the broker."""
     signal = claimed.signal
     with desk.ledger.connect() as connection:
-        position = positions.get_position(connection, position_id(account, signal.signal_id))
-        intents = [] if position is None else orders.of_position(connection, position.position_id)
-    if position is None:
+        intents = orders.of_signal(connection, account, signal.signal_id)
+    if not intents:
         return False
-    if position.quantity_opened > 0:
-        reason = f"bought {position.quantity_opened} by run {claimed.previous_run}, which ended before saying so"
+    if bought := _bought(intents):
+        reason = f"bought {bought} by run {claimed.previous_run}, which ended before saying so"
         _settle(desk, claimed, run_id, SignalStatus.EXECUTED, reason, report, log)
         return True
     unclear = [intent.client_order_id for intent in intents if intent.is_live]
@@ -174,6 +174,10 @@ def _left_behind(
     )
     _settle(desk, claimed, run_id, SignalStatus.FAILED if unclear else SignalStatus.SKIPPED, reason, report, log)
     return True
+
+
+def _bought(intents: Iterable[OrderIntent]) -> int:
+    return sum(intent.filled_quantity for intent in intents)
 
 
 def _record(desk: Desk, account: str, claimed: ClaimedSignal, run_id: str, weighed: Weighed) -> None:

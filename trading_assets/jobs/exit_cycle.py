@@ -12,8 +12,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
+from trading_assets.broker.climbing import LadderPlan, LadderState, Rung
 from trading_assets.broker.errors import SymbolBlocked
-from trading_assets.broker.ladder import Exit, LadderPlan, LadderState, Rung, leave
+from trading_assets.broker.ladder import Exit, leave
 from trading_assets.broker.snapshot import observed_equity
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.money import CENT, option_tick, told

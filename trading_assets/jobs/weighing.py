@@ -11,12 +11,14 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from trading_assets.broker.ladder import Entry, LadderPlan, Rung
+from trading_assets.broker.climbing import LadderPlan, Rung
+from trading_assets.broker.ladder import Entry
 from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.domain.money import CENT, option_tick
 from trading_assets.domain.values import AccountSnapshot, ContractSnapshot, GateReport, Quote, Right, Signal, Strategy
 from trading_assets.jobs.drawdown import watch_drawdown
 from trading_assets.jobs.facts import regime_at
+from trading_assets.jobs.growing import Growing, find_growing
 from trading_assets.jobs.iv_facts import archived_iv
 from trading_assets.jobs.risk_facts import gather_facts
 from trading_assets.ledger import accounts
@@ -100,6 +102,8 @@ def _weigh_option(
             right=query.right,
         )
     as_of = desk.clock.now()
+    growing = find_growing(desk, account, signal, session, snapshot, spot, chain, book.facts or RiskFacts(), as_of)
+    grown = None if growing is None else growing.target
     rank = volatility_rank(
         *archived_iv(desk.frames, signal.ticker, session, known_by=as_of, sessions=config.contracts.iv_rank_sessions),
         realised_rank=signal.features.get("rv_rank"),
@@ -115,6 +119,7 @@ def _weigh_option(
         as_of=as_of,
         iv_rank=rank,
         config=config.contracts,
+        only=None if grown is None else grown.symbol,
     )
     chosen = selection.chosen
 
@@ -124,10 +129,11 @@ def _weigh_option(
     quote = None if chosen is None else chosen.quote
     with desk.ledger.connect() as connection:
         outcomes = outcomes_of(closed_returns(connection, account, signal.strategy))
+    highest = highest_permitted_price(quote, tick, config.orders)
     sizing = size_option(
         account=snapshot,
         strategy=signal.strategy,
-        price=highest_permitted_price(quote, tick, config.orders),
+        price=highest,
         regime=regime_at(desk, session),
         daily_atr_pct=signal.features.get("daily_atr_pct"),
         daily_atr_pct_median60=signal.features.get("daily_atr_pct_median60"),
@@ -137,9 +143,14 @@ def _weigh_option(
         book=book,
         contract=chosen,
         outcomes=outcomes,
+        held=0 if grown is None else grown.quantity,
     )
-    report = _judge(desk, account, signal, session, snapshot, selection, sizing, quote, book.facts)
+    if growing is not None:
+        growing = growing.sized(sizing.quantity, highest)
+    report = _judge(desk, account, signal, session, snapshot, selection, sizing, quote, book.facts, growing)
     inputs = {"account": snapshot, "chain": chain, "quote": spot, "facts": book.facts, "outcomes": outcomes}
+    if growing is not None:
+        inputs["add"] = growing.remembered(sizing.quantity, highest)
     rungs = tuple(Rung(rung.limit, rung.seconds) for rung in entry_ladder(quote, tick, config.orders))
     if not report.passed or chosen is None or not rungs:
         return Weighed(report, selection, sizing, None, None, denial_reason(report), inputs)
@@ -157,8 +168,12 @@ def _weigh_option(
         expiry=chosen.contract.expiry,
         entry_underlying=price,
         entry_delta=chosen.delta,
+        adds_to=None if growing is None or growing.target is None else growing.target.position_id,
     )
-    return Weighed(report, selection, sizing, entry, LadderPlan(rungs), f"{selection.reason}; {sizing.reason}", inputs)
+    said = f"{selection.reason}; {sizing.reason}"
+    if growing is not None and grown is not None:
+        said = f"adds to {grown.position_id}: {growing.decision.reason}; {said}"
+    return Weighed(report, selection, sizing, entry, LadderPlan(rungs), said, inputs)
 
 
 def _weigh_stock(
@@ -199,6 +214,7 @@ def _judge(
     sizing: SizingDecision,
     quote: Quote | None,
     facts: RiskFacts | None,
+    growing: Growing | None = None,
 ) -> GateReport:
     config = desk.strategy(account)
     return evaluate(
@@ -219,6 +235,7 @@ def _judge(
             limits=desk.account(account).limits,
             facts=facts,
             exits=config.exits,
+            add=None if growing is None else growing.decision,
         )
     )
 

@@ -31,7 +31,8 @@ _HELD = (PositionState.OPENING.value, PositionState.OPEN.value, PositionState.CL
 class AccountDay:
     """What one account did in a day.
 
-    ``statuses`` counts the signals offered to it by what became of them; ``entries`` and ``exits`` count positions.
+    ``statuses`` counts the signals offered to it by what became of them; ``entries`` and ``exits`` count
+    positions of which something was bought or sold.
     Quantity that was only adopted from the broker counts as no fill. ``realized_pnl`` is in dollars, None if the entry
     price of a sale is unknown.
     """

@@ -134,19 +134,21 @@ def average_price(executions: Iterable[Execution]) -> Decimal | None:
 def recent_fills(connection: Connection, account: str, since: datetime) -> tuple[RecentFill, ...]:
     """Entries and exits with a fill at or after ``since``: one value per order ladder, at its latest fill.
 
-    Buying is an entry and selling an exit; quantity that was only adopted from the broker counts as neither.
+    Buying is an entry and selling an exit; quantity that was only adopted from the broker counts as neither. An add is
+    an entry of its own: it carries the signal that asked for it.
     """
     position, execution, intent = active_positions.c, dispatch_executions.c, order_intents.c
     ladder = func.coalesce(intent.attempt.cast(Text), execution.broker_order_id)
+    signal_id = func.coalesce(intent.signal_id, position.signal_id)
     rows = connection.execute(
-        select(position.underlying, execution.side, func.max(execution.executed_at), position.signal_id)
+        select(position.underlying, execution.side, func.max(execution.executed_at), signal_id)
         .select_from(
             dispatch_executions.join(active_positions, execution.position_id == position.position_id).outerjoin(
                 order_intents, execution.client_order_id == intent.client_order_id
             )
         )
         .where(execution.account == account, execution.executed_at >= since, execution.reason != ADOPTED)
-        .group_by(position.position_id, position.underlying, execution.side, position.signal_id, ladder)
+        .group_by(position.position_id, position.underlying, execution.side, signal_id, ladder)
         .order_by(func.max(execution.executed_at))
     )
     return tuple(

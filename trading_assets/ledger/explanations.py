@@ -85,11 +85,11 @@ def position(connection: Connection, position_id: str) -> Record | None:
 
 
 def positions_of(connection: Connection, signal_id: str) -> list[Record]:
-    """Positions that were opened from a signal, by account."""
+    """Positions that were opened from a signal or added to by it, by account."""
     row = active_positions.c
-    return _all(
-        connection, select(active_positions).where(row.signal_id == signal_id).order_by(row.account, row.position_id)
-    )
+    ordered = select(order_intents.c.position_id).where(order_intents.c.signal_id == signal_id)
+    query = select(active_positions).where(or_(row.signal_id == signal_id, row.position_id.in_(ordered)))
+    return _all(connection, query.order_by(row.account, row.position_id))
 
 
 def orders_of(connection: Connection, position_id: str) -> list[Record]:

@@ -162,6 +162,16 @@ def of_account(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
     )
 
 
+def of_signal(connection: Connection, account: str, signal_id: str) -> tuple[OrderIntent, ...]:
+    """All intents that a signal led to in an account, in the order they were made: its entry, or its add."""
+    return _records(
+        connection,
+        select(order_intents)
+        .where(order_intents.c.account == account, order_intents.c.signal_id == signal_id)
+        .order_by(order_intents.c.created_at, order_intents.c.attempt, order_intents.c.step),
+    )
+
+
 def next_attempt(connection: Connection, position_id: str, purpose: Purpose) -> int:
     """Number of the next attempt: one more than the highest so far, 0 for the first."""
     highest = connection.execute(

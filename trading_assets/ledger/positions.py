@@ -146,6 +146,7 @@ def as_open_position(position: Position) -> OpenPosition:
         high_water=position.high_water,
         signal_id=position.signal_id,
         entry_delta=position.entry_delta,
+        quantity_opened=position.quantity_opened,
     )
 
 

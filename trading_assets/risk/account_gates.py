@@ -22,7 +22,7 @@ from trading_assets.risk.exposure import (
 from trading_assets.risk.gate import Gate, GateContext, Verdict, allow, at_most, deny
 
 ACTIVE = "ACTIVE"
-_IS_ADD = "it adds to, or rolls, a position that is held"
+_IS_ADD = "it adds to a position that is held"
 _OPTIONS = frozenset({Action.BUY_CALL, Action.BUY_PUT})
 _ALLOWED = {
     AccountMode.OPTIONS_ONLY: _OPTIONS,
@@ -138,7 +138,8 @@ def _duplicate_position(context: GateContext) -> Verdict:
     if context.is_add:
         return allow(ticker, 1, _IS_ADD)
     if ticker in tickers_at_stake(context.account):
-        return deny(ticker, 1, f"{ticker} already has a position or an entry order")
+        refused = "" if context.add is None else f"; nothing is added to it: {context.add.reason}"
+        return deny(ticker, 1, f"{ticker} already has a position or an entry order{refused}")
     return allow(None, 1, f"{ticker} has no position and no entry order")
 
 

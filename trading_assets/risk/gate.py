@@ -14,6 +14,7 @@ from typing import Any
 
 from trading_assets.domain.values import AccountSnapshot, GateResult, Regime, Signal
 from trading_assets.market.sessions import Session
+from trading_assets.risk.adding import AddDecision
 from trading_assets.risk.config import AccountLimits, GateConfig, SizingConfig
 from trading_assets.risk.facts import RiskFacts
 from trading_assets.risk.sizing import SizingDecision
@@ -28,8 +29,9 @@ class GateContext:
     None means 'not known' and denies (``regime`` alone is sized as elevated instead). ``session`` is None outside
     trading days. ``bar_end`` is the end of the deciding bar, ``feature_at`` the instant of the features' source,
     ``quote_at`` the time of the quote that the order would be priced by, ``signal_known_at`` the decision's instant.
-    ``selection`` is None for stocks. ``exits`` says where day trades are stopped. ``is_add`` marks an add or a roll of
-    a position that is held: gates that keep a second position out do not apply to it.
+    ``selection`` is None for stocks. ``exits`` says where day trades are stopped. ``add`` is what was found about
+    adding to a position in the signal's ticker, None if there is none: where it may be added to, gates that keep a
+    second position out do not apply.
     """
 
     signal: Signal
@@ -48,7 +50,12 @@ class GateContext:
     limits: AccountLimits
     facts: RiskFacts | None = None
     exits: ExitConfig = field(default_factory=ExitConfig)
-    is_add: bool = False
+    add: AddDecision | None = None
+
+    @property
+    def is_add(self) -> bool:
+        """Whether this trade grows a position that is held."""
+        return self.add is not None and self.add.allowed
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,11 +100,12 @@ def _decide(
     return SizingDecision(quantity, budget, unit, dict(factors), constraints, tightest.name, said, unit_risk, alert)
 
 
-def _tier_cap(tier: TierConfig | None, limits: AccountLimits) -> Constraint:
+def _tier_cap(tier: TierConfig | None, limits: AccountLimits, held: int) -> Constraint:
     if tier is None:
         return Constraint("tier_cap", None, "unknown equity, hence unknown tier")
     cap = tier.max_contracts if limits.max_contracts is None else min(tier.max_contracts, limits.max_contracts)
-    return Constraint("tier_cap", cap, f"at most {cap} contracts in tier {tier.name}")
+    had = f", {held} are held" if held else ""
+    return Constraint("tier_cap", max(0, cap - held), f"at most {cap} contracts in tier {tier.name}{had}")
 
 
 def size_option(
@@ -122,13 +123,16 @@ def size_option(
     contract: ContractSnapshot | None,
     outcomes: StrategyOutcomes | None = None,
     multiplier: int = 100,
+    held: int = 0,
 ) -> SizingDecision:
     """Contracts to buy at ``price``, the highest permitted one per share: the whole premium is at risk.
 
     budget = equity x tier % x volatility scaling x regime x Kelly x half-limit x volatility-rank factor; then one floor
     and the minimum with tier cap, buying power and room. In the elevated regime (or an unknown one) a single contract
     is allowed if it fits equity x tier %. ``contract`` carries the Greeks of one contract, ``outcomes`` the strategy's
-    record in this account (None: none yet). ``ValueError`` for stocks.
+    record in this account (None: none yet), ``held`` the contracts that an add adds to: the tier's cap is for all of
+    them, an add is never larger than what is held, and no contract is allowed beyond its scaled budget. ``ValueError``
+    for stocks.
     """
     if strategy is Strategy.STOCK:
         raise ValueError("size_option sizes options, use size_stock")
@@ -148,8 +152,9 @@ def size_option(
     product = _product(factors)
     budget = None if equity is None or product is None else max(Decimal(0), equity * product)
     constraints = (
-        _budget_constraint(equity, factors, budget, unit, regime, config),
-        _tier_cap(tier, limits),
+        _budget_constraint(equity, factors, budget, unit, regime, config, held),
+        _tier_cap(tier, limits, held),
+        *([Constraint("add_cap", held, f"an add is at most the {held} that are held")] if held else []),
         fits(
             "options_buying_power",
             minus(finite(account.options_buying_power), in_flight_cost(account)),
@@ -169,6 +174,7 @@ def _budget_constraint(
     unit: Decimal | None,
     regime: Regime | None,
     config: SizingConfig,
+    held: int,
 ) -> Constraint:
     unknown = [name for name, factor in factors.items() if factor is None]
     if equity is None:
@@ -178,7 +184,7 @@ def _budget_constraint(
     if unit is None:
         return Constraint("budget", None, "unknown price")
     fitting, fraction = fits("budget", budget, unit, "budget"), factors["tier"]
-    elevated = (regime or Regime.ELEVATED) is Regime.ELEVATED and config.single_contract_when_elevated
+    elevated = (regime or Regime.ELEVATED) is Regime.ELEVATED and config.single_contract_when_elevated and not held
     if fitting.limit == 0 and elevated and budget is not None and budget > 0 and fraction is not None:
         unscaled = equity * fraction
         if unit <= unscaled:

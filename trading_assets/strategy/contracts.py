@@ -174,11 +174,13 @@ def select_contract(
     as_of: datetime,
     iv_rank: VolatilityRank,
     config: ContractConfig,
+    only: str | None = None,
 ) -> ContractSelection:
     """The best contract of ``chain`` for a signal, or None with the reason. Every contract is judged and recorded.
 
     Highest quality wins; equals go to the tighter spread, then the nearer expiry, then the symbol. Unknown inputs
-    refuse: a missing quote, age, delta or volatility rank is never read as a number.
+    refuse: a missing quote, age, delta or volatility rank is never read as a number. ``only`` leaves no other choice
+    than the contract of that symbol (an add buys what is held), judged among all others.
     """
     day = strategy is Strategy.DAY_TRADE
 
@@ -219,13 +221,30 @@ def select_contract(
         return answer(None, None, candidates, fallback, denied)
     if not candidates:
         return answer(None, None, candidates, fallback, "the chain is empty")
-    best = _best(chain, totals, judged)
+    place, said = _held(candidates, only) if only is not None else _choose(chain, candidates)
+    if place is None:
+        return answer(None, None, candidates, fallback, said)
+    return answer(described(chain[place], columns, place), candidates[place].quality, candidates, fallback, said)
+
+
+def _choose(chain: Sequence[ContractSnapshot], candidates: Sequence[Candidate]) -> tuple[int | None, str]:
+    """The place of the best contract, or None; with what is said of it."""
+    best = _best(chain, candidates)
     if best is None:
-        return answer(None, None, candidates, fallback, _all_refused([row.refusals for row in candidates]))
+        return None, _all_refused([row.refusals for row in candidates])
     row, total = best
-    chosen = described(chain[row], columns, row)
-    said = f"{chosen.contract.symbol} has the best quality, {total:.2f}, of {len(candidates)} contracts"
-    return answer(chosen, total, candidates, fallback, said)
+    return row, f"{candidates[row].symbol} has the best quality, {total:.2f}, of {len(candidates)} contracts"
+
+
+def _held(candidates: Sequence[Candidate], only: str) -> tuple[int | None, str]:
+    """The place of the contract that is held, or None if it may not be bought; with what is said of it."""
+    place = next((index for index, row in enumerate(candidates) if row.symbol == only), None)
+    if place is None:
+        return None, f"{only}, which is held, is not in the chain"
+    held = candidates[place]
+    if held.refusals or held.quality is None:
+        return None, f"{only}, which is held, was refused: {', '.join(held.refusals) or 'unknown quality'}"
+    return place, f"{only} is held, its quality is {held.quality:.2f}"
 
 
 def _all_refused(judged: Sequence[Sequence[str]]) -> str:
@@ -239,11 +258,9 @@ def _all_refused(judged: Sequence[Sequence[str]]) -> str:
     return f"none of {len(codes)} contracts has the right expiry and strike: {said}"
 
 
-def _best(
-    chain: Sequence[ContractSnapshot], totals: Sequence[float | None], judged: Sequence[Sequence[str]]
-) -> tuple[int, float] | None:
+def _best(chain: Sequence[ContractSnapshot], candidates: Sequence[Candidate]) -> tuple[int, float] | None:
     """The row of the best contract without a refusal and its quality, or None."""
-    free = [(row, total) for row, total in enumerate(totals) if total is not None and not judged[row]]
+    free = [(row, one.quality) for row, one in enumerate(candidates) if one.quality is not None and not one.refusals]
 
     def key(one: tuple[int, float]) -> tuple[float, Decimal, date, str]:
         snapshot = chain[one[0]]

@@ -1,7 +1,7 @@
 """What an add does to a position, and so to its exits.
 
 What belongs here: the position as the exit rules see it after more of it was bought. What does not: whether an add is
-allowed (``risk``), and ordering one: nothing orders adds yet.
+allowed (``risk.adding``), and ordering one (the dispatcher).
 """
 
 from __future__ import annotations
@@ -40,4 +40,5 @@ def after_add(position: OpenPosition, quantity: int, price: Decimal) -> OpenPosi
         position,
         quantity=position.quantity + quantity,
         entry_price=average_price(position.quantity, entry, quantity, paid),
+        quantity_opened=None if position.quantity_opened is None else position.quantity_opened + quantity,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 
 from trading_assets.broker import ladder
 from trading_assets.broker.reconciliation import reconcile
@@ -15,7 +16,7 @@ from trading_assets_tests.broker import desk
 
 
 def trade(database_url: str, exchange_url: str, action: str, point: str) -> None:
-    """Do one action (enter, leave, reconcile) and die at the first passage of ``point``."""
+    """Do one action (enter, add, leave, reconcile) and die at the first passage of ``point``."""
 
     def die(name: str) -> None:
         if name == point:
@@ -27,6 +28,11 @@ def trade(database_url: str, exchange_url: str, action: str, point: str) -> None
     crashpoints.install(die)
     if action == "enter":
         ladder.enter(engine, broker, clock, desk.entry(), desk.plan("2.50", "2.55"), run_id="dying")
+    elif action == "add":
+        with engine.connect() as connection:
+            (position,) = positions.live_positions(connection, desk.ACCOUNT)
+        more = replace(desk.entry("s2"), adds_to=position.position_id)
+        ladder.enter(engine, broker, clock, more, desk.plan("2.50", "2.55"), run_id="dying")
     elif action == "leave":
         with engine.connect() as connection:
             (position,) = positions.live_positions(connection, desk.ACCOUNT)

@@ -11,8 +11,9 @@ from decimal import Decimal
 from sqlalchemy import Connection, Engine, insert
 
 from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.climbing import LadderPlan, Rung
 from trading_assets.broker.config import BrokerConfig
-from trading_assets.broker.ladder import Entry, LadderPlan, Rung
+from trading_assets.broker.ladder import Entry
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.connections import BrokerConnection
 from trading_assets.domain.values import Direction, OrderState, Right, Strategy

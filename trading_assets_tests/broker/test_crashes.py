@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from trading_assets.broker import ladder
 from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.climbing import LadderState
 from trading_assets.broker.consistency import compare
-from trading_assets.broker.ladder import LadderState
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.domain.values import PositionState
 from trading_assets.ledger import executions, orders, positions

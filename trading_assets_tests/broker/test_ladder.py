@@ -9,8 +9,9 @@ from sqlalchemy import Engine
 
 from trading_assets.broker import ladder
 from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.climbing import LadderResult, LadderState
 from trading_assets.broker.errors import SymbolBlocked
-from trading_assets.broker.ladder import Exit, LadderResult, LadderState
+from trading_assets.broker.ladder import Exit
 from trading_assets.domain.values import OrderState, PositionState
 from trading_assets.ledger import executions, orders, positions
 from trading_assets.ledger.positions import Position

@@ -10,8 +10,9 @@ from sqlalchemy import Engine
 
 from trading_assets.broker import ladder
 from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.climbing import LadderState
 from trading_assets.broker.errors import SymbolBlocked
-from trading_assets.broker.ladder import Exit, LadderState
+from trading_assets.broker.ladder import Exit
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.domain.values import KillMode
 from trading_assets.ledger import accounts, positions

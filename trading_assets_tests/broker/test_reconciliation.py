@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 
 from trading_assets.broker import ladder
 from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.climbing import LadderState
 from trading_assets.broker.consistency import compare
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
-from trading_assets.broker.ladder import LadderState
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.domain.values import Direction, KillMode, OrderState, PositionState, Purpose, Strategy

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 
 from trading_assets.broker import ladder
 from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.climbing import LadderResult, LadderState
 from trading_assets.broker.errors import SymbolBlocked
-from trading_assets.broker.ladder import LadderResult, LadderState
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.domain.values import OrderState, PositionState
 from trading_assets.ledger import orders, positions

@@ -7,6 +7,7 @@ offers a signal, lets the sensor start its run, and reads what was recorded with
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,8 +29,9 @@ from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.identities import signal_id
 from trading_assets.domain.values import Action, Direction, KillMode, PositionState, Regime, Signal, Strategy
 from trading_assets.jobs import weighing
-from trading_assets.ledger import accounts, dispatch, positions
-from trading_assets.ledger.tables import decisions, equity_marks, order_intents
+from trading_assets.jobs.entering import dispatch_account
+from trading_assets.ledger import accounts, dispatch, orders, positions
+from trading_assets.ledger.tables import decisions, dispatch_status, equity_marks, order_intents
 from trading_assets.market.sessions import MINUTE
 from trading_assets.risk.config import AccountMode
 from trading_assets.risk.gates import DEFAULT_GATES
@@ -50,8 +52,9 @@ class Floor:
     held: Signal
     other: Signal
     passed: Gates
-    #: Identity of the newest offer.
+    #: Identity of the newest offer, and of the newest that added to what is held.
     newest: str = ""
+    added: str = ""
 
     def offer(self, signal: Signal, **changes: Any) -> Gates:
         """Publish ``signal`` as decided now, dispatch it, and give what each gate recorded."""
@@ -247,11 +250,11 @@ def test_a_sound_signal_passes_every_gate_and_is_bought(floor: Floor) -> None:
 def test_the_gate_denies_and_nothing_is_ordered(
     floor: Floor, gate: str, change: Change, signal: dict[str, Any], held: bool, words: str
 ) -> None:
-    orders = len(floor.world.broker_orders())
+    placed = len(floor.world.broker_orders())
     with floor.configured(change):
         found = denials(floor.offer(floor.held if held else floor.other, **signal))
     assert words in found[gate]
-    assert len(floor.world.broker_orders()) == orders
+    assert len(floor.world.broker_orders()) == placed
 
 
 def test_an_extreme_regime_denies(floor: Floor) -> None:
@@ -365,6 +368,66 @@ def test_an_account_that_nobody_knows_is_refused_with_the_names_that_exist(floor
             floor.command(*command, "--account", "lareg")
     with floor.world.desk.ledger.connect() as connection:
         assert accounts.kill_mode(connection, ACCOUNT) is KillMode.OFF
+
+
+def adding(min_profit: str) -> Change:
+    def change(settings: Settings) -> Settings:
+        config = settings.strategy.sizing.adding.model_copy(update={"min_profit": Decimal(min_profit)})
+        return strategy("sizing", adding=config)(settings)
+
+    return change
+
+
+def test_a_further_signal_adds_to_what_is_held_twice_at_most_and_only_in_profit(floor: Floor) -> None:
+    """Also a loss is profit enough here: prices do not rise by 15 % because a test asks them to."""
+    (before,) = holdings(floor.world)
+    ordered = len(floor.world.broker_orders())
+    with floor.configured(adding("9")):
+        said = denials(floor.offer(floor.held))["duplicate_position"]
+    assert "nothing is added to it" in said and "is below 900%" in said
+    with floor.configured(adding("-1")):
+        with floor.configured(strategy("exits", swing_stop=Decimal("0.000001"))):
+            said = denials(floor.offer(floor.held))["duplicate_position"]
+        assert "the exit rule stop is due" in said
+        assert len(floor.world.broker_orders()) == ordered
+        held = before.quantity
+        for _ in (1, 2):
+            gates = floor.offer(floor.held)
+            assert not denials(gates) and "adds to a position" in gates["duplicate_position"]["reason"]
+            (after,) = holdings(floor.world)
+            assert after.position_id == before.position_id and held < after.quantity <= 2 * held
+            assert after.quantity == after.quantity_opened and after.state is PositionState.OPEN
+            held = after.quantity
+        floor.added = floor.newest
+        told = floor.command("why", floor.newest)
+        said = denials(floor.offer(floor.held))["duplicate_position"]
+    assert "2 adds were made, 2 are the most" in said
+    (row,) = told["signals"][0]["accounts"]
+    assert row["status"] == "EXECUTED" and f"adds to {before.position_id}" in row["judgements"][0]["reason"]
+    (position,) = row["positions"]
+    assert position["position_id"] == before.position_id and position["quantity"] == after.quantity
+    add = next(order for order in position["orders"] if order["reason"] == "add" and order["filled_quantity"])
+    by_order = floor.command("why", add["client_order_id"])
+    assert "adds to" in by_order["signals"][0]["accounts"][0]["judgements"][0]["reason"]
+    assert by_order["signals"][0]["signal_id"] == add["signal_id"] != before.signal_id
+
+
+def test_a_run_that_died_after_its_add_is_settled_by_what_the_add_bought(floor: Floor) -> None:
+    placed = len(floor.world.broker_orders())
+    with floor.world.desk.ledger.begin() as connection:
+        add = orders.of_signal(connection, ACCOUNT, floor.added)
+        lost = {"status": "PROCESSING", "run_id": "gone", "lease_until": floor.world.session.open}
+        mine = dispatch_status.c.signal_id == floor.added
+        connection.execute(dispatch_status.update().where(mine).values(**lost))
+    dispatch_account(floor.world.desk, ACCOUNT, "next", logging.getLogger(__name__))
+    with floor.world.desk.ledger.connect() as connection:
+        row = connection.execute(select(dispatch_status).where(dispatch_status.c.signal_id == floor.added)).one()
+    quantity = sum(intent.filled_quantity for intent in add)
+    assert (row.status, row.reason) == (
+        "EXECUTED",
+        f"bought {quantity} by run gone, which ended before saying so",
+    )
+    assert len(floor.world.broker_orders()) == placed
 
 
 def test_flatten_of_the_command_line_closes_what_is_held_within_one_cycle(floor: Floor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -85,3 +86,13 @@ def test_realised_money_counts_sales_since_the_instant_and_is_unknown_without_an
 
 def test_the_last_fill_of_an_account_without_fills_is_unknown(connection: Connection) -> None:
     assert executions.last_executed_at(connection, ACCOUNT) is None
+
+
+def test_an_add_is_an_entry_of_its_own_signal(connection: Connection) -> None:
+    orders.insert_intent(connection, intent("c0", state=OrderState.FILLED, broker_order_id="b0"))
+    more = intent("c1", attempt=1, state=OrderState.FILLED, broker_order_id="b1")
+    orders.insert_intent(connection, replace(more, signal_id="s2"))
+    executions.insert_execution(connection, execution("e1", order="b0", client_order_id="c0"))
+    executions.insert_execution(connection, execution("e2", order="b1", client_order_id="c1", at=T0 + HOUR))
+    recent = executions.recent_fills(connection, ACCOUNT, T0)
+    assert [(fill.at, fill.signal_id) for fill in recent] == [(T0, "s1"), (T0 + HOUR, "s2")]

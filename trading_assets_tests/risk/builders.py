@@ -85,6 +85,7 @@ def held(underlying: str = "AAPL", cost: str | None = "1.00", **changes: Any) ->
         entry_price=None if cost is None else Decimal(cost),
         entry_underlying=Decimal(100),
         opened_at=NOW - timedelta(days=1),
+        quantity_opened=1,
     )
     return replace(base, **changes)
 

@@ -28,6 +28,7 @@ from trading_assets.domain.values import (
 )
 from trading_assets.market.correlation import Correlation
 from trading_assets.market.sessions import Session
+from trading_assets.risk.adding import AddDecision
 from trading_assets.risk.config import AccountLimits, AccountMode, SizingConfig
 from trading_assets.risk.exposure import daily_loss_reached, drawdown_reached, may_hold_overnight
 from trading_assets.risk.gates import DEFAULT_GATES, GateContext, describe_gates, evaluate
@@ -49,6 +50,7 @@ from trading_assets_tests.risk.builders import (
 )
 
 NAN = Decimal("NaN")
+ADD = AddDecision(True, Decimal("0.2"), "a profit of 20.0% reaches 15%")
 Worsen = Callable[[GateContext], GateContext]
 ORDER = [
     "kill_switch", "daily_loss_limit", "drawdown_pause", "volatility_regime", "trading_hours", "account_ready",
@@ -438,12 +440,18 @@ def test_the_large_tier_is_capped_in_dollars_too() -> None:
     assert not result("max_exposure", tight).passed
 
 
+def test_a_position_that_may_not_grow_says_why_beside_the_duplicate() -> None:
+    refused = replace(ADD, allowed=False, reason="a profit of 3.0% is below 15%")
+    found = result("duplicate_position", context(account=account(positions=(held("NVDA"),)), add=refused))
+    assert not found.passed and found.reason.endswith("nothing is added to it: a profit of 3.0% is below 15%")
+
+
 def test_an_add_is_exempt_from_the_gates_that_keep_a_second_position_out_and_from_no_other() -> None:
     busy = account(
         positions=(*(held(f"T{n}") for n in range(4)), held("NVDA")),
         fills_today=(fill("NVDA", 1, signal="a"), fill("NVDA", 1, signal="b")),
     )
-    second, add = evaluate(context(account=busy)), evaluate(context(account=busy, is_add=True))
+    second, add = evaluate(context(account=busy)), evaluate(context(account=busy, add=ADD))
     exempt = {"duplicate_position", "ticker_daily_limit", "ticker_cooldown", "max_positions"}
     assert set(second.denials) - set(add.denials) == exempt
     assert set(add.denials) <= set(second.denials)

@@ -379,3 +379,24 @@ def test_tiers_out_of_order_and_unknown_keys_are_refused() -> None:
     for bad in ({"tiers": [*rest, tiny]}, {"tiers": [tiny]}, {"stock_riks": 1}, {"trading_capital": 1.5}):
         with pytest.raises(ValidationError):
             SizingConfig.model_validate(bad)
+
+
+def test_an_add_counts_what_is_held_against_the_cap_of_the_tier() -> None:
+    """Ten contracts are the most of a large account, however they were bought."""
+    rich = account("121000")
+    assert size(rich, "0.30").quantity == 10
+    more = size(rich, "0.30", held=7)
+    assert (more.quantity, more.binding) == (3, "tier_cap") and "7 are held" in more.reason
+    assert size(rich, "0.30", held=12).quantity == 0
+
+
+def test_an_add_is_never_larger_than_what_is_held() -> None:
+    more = size(account("121000"), "0.30", held=2)
+    assert (more.quantity, more.binding) == (2, "add_cap")
+
+
+def test_an_add_in_an_elevated_regime_gets_no_contract_beyond_the_scaled_budget() -> None:
+    """The one contract that may exceed the scaled budget is the first."""
+    rich = account("121000")
+    assert size(rich, "12.00", regime=Regime.ELEVATED).quantity == 1
+    assert size(rich, "12.00", regime=Regime.ELEVATED, held=1).quantity == 0

@@ -327,3 +327,20 @@ def test_unknown_keys_and_impossible_numbers_of_the_configuration_are_refused() 
     ):
         with pytest.raises(ValidationError):
             ContractConfig.model_validate(bad)
+
+
+def test_an_add_buys_the_contract_that_is_held_though_another_is_better() -> None:
+    chain = [snapshot("179", delta=0.46, dte=20), snapshot("180", delta=0.5, dte=20)]
+    best = select(chain, strategy=Strategy.SWING_TRADE)
+    assert best.chosen is not None and best.chosen.contract.strike == 180
+    found = select(chain, strategy=Strategy.SWING_TRADE, only=chain[0].contract.symbol)
+    assert found.chosen is not None and found.chosen.contract.strike == 179
+    assert found.candidates == best.candidates, "it is judged among all others"
+    assert found.quality == best.candidates[0].quality
+    assert select(chain, strategy=Strategy.SWING_TRADE, only="NVDA990101C00001000").chosen is None
+
+
+def test_a_held_contract_that_became_illiquid_is_not_bought_again() -> None:
+    wide = snapshot("179", delta=0.46, dte=20, bid="2.00", ask="3.00")
+    found = select([wide, snapshot("180", delta=0.5, dte=20)], strategy=Strategy.SWING_TRADE, only=wide.contract.symbol)
+    assert found.chosen is None and "was refused" in found.reason and "spread" in found.reason
