@@ -47,6 +47,9 @@ class ExchangeRules(BaseModel):
     market_collar: Decimal = Field(
         Decimal("0.03"), ge=0, le=1, description="a market buy reserves the ask plus this fraction"
     )
+    options_stop_orders: bool = Field(
+        False, description="whether options take stop and stop_limit orders, and GTC; the real broker refuses them"
+    )
     requests_per_minute: int = Field(200, ge=1, le=100_000, description="rate limit per account and interface")
 
 

@@ -5,6 +5,9 @@ and open ≤ *t* < close, whatever the calls that moved the clock: the outcome d
 advance is split. So a marketable order fills at the first grid instant after its submission. Within one instant orders
 are matched in order of acceptance; orders of one account on the same side of one symbol share the displayed size.
 
+A stop is reached by the last traded price of a stock (an option's bid, or its ask for a buy) and may trade from the
+next grid instant on, as may the legs of an entry that ended.
+
 At ``close − expiry_liquidation`` the broker cancels the orders in contracts that expire today and sells what is held:
 at the bid, in whole, at the first later grid instant that has one. At the close DAY orders expire and positions in
 expired contracts that found no bid are removed as worthless.
@@ -15,15 +18,20 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
+from trading_assets.exchange import complex_orders
 from trading_assets.exchange.config import ExchangeConfig
 from trading_assets.exchange.events import (
     Event,
+    LegResized,
     OrderAccepted,
     OrderCanceled,
     OrderExpired,
     OrderFilled,
+    OrderTriggered,
     PositionExpired,
+    TrailMoved,
 )
 from trading_assets.exchange.identities import Identities
 from trading_assets.exchange.listing import Listing
@@ -31,7 +39,7 @@ from trading_assets.exchange.market_port import Execution, MarketPort, Resting
 from trading_assets.exchange.refusal import not_found, unprocessable
 from trading_assets.exchange.rules import OrderRules
 from trading_assets.exchange.state import ZERO, Account, Order, World
-from trading_assets.exchange.tickets import read_ticket
+from trading_assets.exchange.tickets import read_changes, read_ticket
 from trading_assets.exchange.wire import activity_id
 from trading_assets.market.options import parse_occ
 from trading_assets.market.sessions import require_session
@@ -53,12 +61,22 @@ class Engine:
 
     # --- commands ---------------------------------------------------------------------------------------------------
 
-    def place(self, world: World, account: Account, body: object) -> OrderAccepted:
-        """The event of a new order; raises ``Refusal``."""
+    def place(self, world: World, account: Account, body: object) -> tuple[OrderAccepted, ...]:
+        """The events of a new order and its legs, the order itself first; raises ``Refusal``."""
         return self._rules.accept(world, account, read_ticket(body))
 
-    def cancel(self, account: Account, order_id: str) -> OrderCanceled:
-        """The event of a cancel; raises ``Refusal`` if there is no such order or nothing left of it."""
+    def replace(self, world: World, account: Account, order_id: str, body: object) -> tuple[Event, OrderAccepted]:
+        """The events of a replacement, the new order last; raises ``Refusal``."""
+        changes = read_changes(body)
+        return self._rules.replace(world, account, self._open(account, order_id), changes)
+
+    def cancel(self, account: Account, order_id: str) -> list[Event]:
+        """The events of a cancel and of what it means for other legs; raises ``Refusal`` if nothing is left of it."""
+        order = self._open(account, order_id)
+        canceled = OrderCanceled(account=account.name, order_id=order_id)
+        return [canceled, *complex_orders.after_end(account, order, order.filled)]
+
+    def _open(self, account: Account, order_id: str) -> Order:
         order = account.orders.get(order_id)
         if order is None:
             raise not_found(f"order not found for {order_id}")
@@ -66,7 +84,7 @@ class Engine:
             raise unprocessable(f'order is already in "{order.status}" state')
         if order.terms.source == BROKER:
             raise unprocessable("order was placed by the broker and cannot be canceled")
-        return OrderCanceled(account=account.name, order_id=order_id)
+        return order
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -85,34 +103,65 @@ class Engine:
         if instant == self.session.close:
             return self._close(world)
         events: list[Event] = self._liquidate(world) if instant == self._liquidation else []
-        gone = {event.order_id for event in events if isinstance(event, OrderCanceled)}
+        touched = {event.order_id for event in events if isinstance(event, OrderCanceled)}
         if self.session.contains(instant):
-            events.extend(self._match(world, instant, gone))
+            events.extend(self._match(world, instant, touched))
         return events
 
-    def _match(self, world: World, instant: datetime, gone: set[str]) -> list[Event]:
+    def _match(self, world: World, instant: datetime, touched: set[str]) -> list[Event]:
+        """Fills and triggers of one instant. What one of its events changes is ``touched`` and left to the next."""
         taken: dict[tuple[str, str, str], int] = defaultdict(int)
         events: list[Event] = []
         for account, order in world.open_orders():
-            if order.terms.id in gone or order.submitted_at >= instant:
+            if order.terms.id in touched or order.waits or order.active_at >= instant:
                 continue
-            key = (account.name, order.terms.symbol, order.terms.side)
-            execution = self._execution(order, instant, taken[key])
-            if execution is None:
-                continue
-            taken[key] += execution.quantity
-            events.append(
-                OrderFilled(
-                    account=account.name,
-                    order_id=order.terms.id,
-                    execution_id=activity_id(
-                        instant, self.identities.execution(order.terms.id, order.filled + execution.quantity)
-                    ),
-                    price=execution.price,
-                    quantity=execution.quantity,
-                )
-            )
+            found: list[Event] = []
+            if order.is_stop:
+                found = self._stop_events(account, order, instant)
+            else:
+                key = (account.name, order.terms.symbol, order.terms.side)
+                execution = self._execution(order, instant, taken[key])
+                if execution is not None:
+                    taken[key] += execution.quantity
+                    found = self._fill_events(account, order, execution, instant)
+            events.extend(found)
+            touched |= {
+                event.order_id for event in found if isinstance(event, OrderCanceled | LegResized | OrderFilled)
+            }
         return events
+
+    def _fill_events(self, account: Account, order: Order, execution: Execution, instant: datetime) -> list[Event]:
+        filled = order.filled + execution.quantity
+        event = OrderFilled(
+            account=account.name,
+            order_id=order.terms.id,
+            execution_id=activity_id(instant, self.identities.execution(order.terms.id, filled)),
+            price=execution.price,
+            quantity=execution.quantity,
+        )
+        if execution.quantity == order.remaining:
+            return [event, *complex_orders.after_end(account, order, filled)]
+        return [event, *complex_orders.after_fill(account, order, execution.quantity)]
+
+    def _stop_events(self, account: Account, order: Order, instant: datetime) -> list[Event]:
+        """A stop that is reached, or the best price that a trail has now seen; nothing where there is no price."""
+        price, selling = self._stop_reference(order, instant), order.terms.side == "sell"
+        if price is None:
+            return []
+        stop = order.stop_price
+        if stop is not None and (price <= stop if selling else price >= stop):
+            triggered = OrderTriggered(account=account.name, order_id=order.terms.id)
+            return [triggered, *complex_orders.after_trigger(account, order)]
+        mark = order.high_water
+        if mark is not None and (price > mark if selling else price < mark):
+            return [TrailMoved(account=account.name, order_id=order.terms.id, high_water=price)]
+        return []
+
+    def _stop_reference(self, order: Order, instant: datetime) -> Decimal | None:
+        if order.terms.asset_class != "us_option":
+            return self.market.price_at(order.terms.symbol, instant)
+        quote = self.market.quote(order.terms.symbol, instant)
+        return None if quote is None else quote.bid if order.terms.side == "sell" else quote.ask
 
     def _execution(self, order: Order, instant: datetime, taken: int) -> Execution | None:
         quote = self.market.quote(order.terms.symbol, instant)

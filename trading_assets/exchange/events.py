@@ -45,7 +45,12 @@ class SessionOpened(_Event):
 
 
 class OrderAccepted(_Event):
-    """An order entered the book. ``hold_price`` is what an open buy reserves per share."""
+    """An order entered the book. ``hold_price`` is what an open buy reserves per share.
+
+    Orders of one bracket, OCO or OTO share a ``group``; ``role`` is ``entry``, ``take_profit`` or ``stop_loss`` there.
+    ``waits``: a leg that does nothing before its entry is filled. ``high_water`` is where a trail begins; ``replaces``
+    the order that this one took the place of.
+    """
 
     kind: Literal["order"] = "order"
     account: str
@@ -64,6 +69,15 @@ class OrderAccepted(_Event):
     position_intent: str | None
     source: str
     expires_at: datetime | None
+    stop_price: Decimal | None = None
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    order_class: str = "simple"
+    group: str | None = None
+    role: str | None = None
+    waits: bool = False
+    high_water: Decimal | None = None
+    replaces: str | None = None
 
 
 class OrderFilled(_Event):
@@ -93,6 +107,41 @@ class OrderExpired(_Event):
     order_id: str
 
 
+class OrderTriggered(_Event):
+    """The stop of an order was reached: from the next instant on it is a market or limit order."""
+
+    kind: Literal["trigger"] = "trigger"
+    account: str
+    order_id: str
+
+
+class TrailMoved(_Event):
+    """The best price since a trailing stop was placed: its stop follows it."""
+
+    kind: Literal["trail"] = "trail"
+    account: str
+    order_id: str
+    high_water: Decimal
+
+
+class LegResized(_Event):
+    """A leg now stands for ``quantity`` in all, and works: its entry was filled, or its sibling in part."""
+
+    kind: Literal["leg"] = "leg"
+    account: str
+    order_id: str
+    quantity: int
+
+
+class OrderReplaced(_Event):
+    """The rest of an order was taken over by another one."""
+
+    kind: Literal["replace"] = "replace"
+    account: str
+    order_id: str
+    replaced_by: str
+
+
 class PositionExpired(_Event):
     """A worthless option position was removed at expiry."""
 
@@ -103,7 +152,17 @@ class PositionExpired(_Event):
 
 
 Event = Annotated[
-    WorldOpened | SessionOpened | OrderAccepted | OrderFilled | OrderCanceled | OrderExpired | PositionExpired,
+    WorldOpened
+    | SessionOpened
+    | OrderAccepted
+    | OrderFilled
+    | OrderCanceled
+    | OrderExpired
+    | OrderTriggered
+    | TrailMoved
+    | LegResized
+    | OrderReplaced
+    | PositionExpired,
     Field(discriminator="kind"),
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from starlette.requests import Request
@@ -14,14 +14,16 @@ from starlette.routing import Route
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.values import OptionContract
 from trading_assets.exchange import http, wire
+from trading_assets.exchange.complex_orders import STOP_LOSS, TAKE_PROFIT
 from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.listing import Listing
-from trading_assets.exchange.refusal import invalid, not_found, unprocessable
+from trading_assets.exchange.refusal import Refusal, invalid, not_found, unprocessable
 from trading_assets.exchange.state import Account, Activity, Order, Position
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.sessions import sessions_between, shift
 
 _OPEN_ORDERS, _MOST_ORDERS = 50, 500
+_HUNDRED = Decimal(100)
 #: Kinds that the protocol knows; this exchange makes FILL and OPEXP.
 _ACTIVITY_KINDS = frozenset(
     {"FILL", "OPEXP", "OPASN", "OPEXC", "OPTRD", "OPCA", "OPCSH", "TRANS", "MISC", "ACATC", "ACATS", "CSD", "CSW"}
@@ -56,9 +58,12 @@ class TradingRoutes:
             ("DELETE", "/v2/orders", self.cancel_all),
             ("GET", "/v2/orders:by_client_order_id", self.order_by_client_id),
             ("GET", "/v2/orders/{order_id}", self.order),
+            ("PATCH", "/v2/orders/{order_id}", self.replace),
             ("DELETE", "/v2/orders/{order_id}", self.cancel),
             ("GET", "/v2/positions", self.positions),
+            ("DELETE", "/v2/positions", self.close_all),
             ("GET", "/v2/positions/{symbol}", self.position),
+            ("DELETE", "/v2/positions/{symbol}", self.close),
             ("GET", "/v2/options/contracts", self.contracts),
             ("GET", "/v2/options/contracts/{symbol}", self.contract),
         ]
@@ -147,7 +152,12 @@ class TradingRoutes:
     async def place(self, request: Request, account: Account) -> Response:
         """Book an order. It fills at the next whole second of the exchange's time at the earliest."""
         order = await self._venue.place(account, await http.json_body(request))
-        return answer(self._order(order))
+        return answer(self._order(order, account))
+
+    async def replace(self, request: Request, account: Account) -> Response:
+        """Change quantity, prices or time in force of an open order: a new one takes its place."""
+        order = await self._venue.replace(account, request.path_params["order_id"], await http.json_body(request))
+        return answer(self._order(order, account))
 
     async def orders(self, request: Request, account: Account) -> Response:
         """Orders by status, time, symbol and side."""
@@ -171,16 +181,19 @@ class TradingRoutes:
             and (kind is None or order.terms.asset_class == kind)
         ]
         ascending = request.query_params.get("direction", "desc") == "asc"
+        nested = _truth(request, "nested")
+        if nested:
+            rows = [order for order in rows if not _is_leg(order)]
         rows.sort(key=lambda order: order.number, reverse=not ascending)
         limit = http.whole(request, "limit", _OPEN_ORDERS, 1, _MOST_ORDERS)
-        return answer([self._order(order) for order in rows[:limit]])
+        return answer([self._order(order, account if nested else None) for order in rows[:limit]])
 
     async def order(self, request: Request, account: Account) -> Response:
         """One order by id."""
         order = account.orders.get(request.path_params["order_id"])
         if order is None:
             raise not_found("order not found")
-        return answer(self._order(order))
+        return answer(self._order(order, account if _truth(request, "nested") else None))
 
     async def order_by_client_id(self, request: Request, account: Account) -> Response:
         """One order by client order id."""
@@ -202,8 +215,10 @@ class TradingRoutes:
             lines.append(line if refusal is None else {**line, "body": refusal.body})
         return answer(lines, 207)
 
-    def _order(self, order: Order) -> dict[str, Any]:
-        return wire.order_json(order, self._venue.world.now)
+    def _order(self, order: Order, nested_in: Account | None = None) -> dict[str, Any]:
+        """The order, with its legs inside it if the account is given."""
+        legs = [] if nested_in is None or _is_leg(order) else nested_in.group(order)
+        return wire.order_json(order, self._venue.world.now, [leg for leg in legs if _is_leg(leg)])
 
     # --- positions --------------------------------------------------------------------------------------------------
 
@@ -218,6 +233,29 @@ class TradingRoutes:
             if wanted in (position.symbol, position.asset_id):
                 return answer(self._position(account, position))
         raise not_found("position does not exist")
+
+    async def close(self, request: Request, account: Account) -> Response:
+        """Sell all of a position at the market, or ``qty`` or ``percentage`` of it."""
+        wanted = request.path_params["symbol"]
+        for position in account.positions.values():
+            if wanted in (position.symbol, position.asset_id):
+                quantity = _part(request, position.quantity)
+                return answer(self._order(await self._venue.place(account, _sale(position, quantity))))
+        raise not_found("position does not exist")
+
+    async def close_all(self, request: Request, account: Account) -> Response:
+        """Sell everything at the market, after canceling the open orders if asked to; one line for each position."""
+        if _truth(request, "cancel_orders"):
+            await self._venue.cancel_all(account)
+        lines = []
+        for position in list(account.positions.values()):
+            line: dict[str, Any] = {"symbol": position.symbol, "status": 200}
+            try:
+                line["body"] = self._order(await self._venue.place(account, _sale(position, position.quantity)))
+            except Refusal as refusal:
+                line |= {"status": refusal.status, "body": refusal.body}
+            lines.append(line)
+        return answer(lines, 207)
 
     def _position(self, account: Account, position: Position) -> dict[str, Any]:
         listed = self._listing.find(position.symbol)
@@ -298,3 +336,38 @@ class TradingRoutes:
             )
             for contract in contracts
         ]
+
+
+def _truth(request: Request, name: str) -> bool:
+    """A Boolean parameter; clients send ``True`` and ``true``."""
+    given = request.query_params.get(name, "false")
+    if given.lower() not in ("true", "false"):
+        raise http.bad(name, given)
+    return given.lower() == "true"
+
+
+def _is_leg(order: Order) -> bool:
+    """Whether the order is shown inside another one. The take profit of an OCO is the order that was asked for."""
+    role, pair = order.terms.role, order.terms.order_class == "oco"
+    return role == STOP_LOSS or (role == TAKE_PROFIT and not pair)
+
+
+def _part(request: Request, held: int) -> int:
+    """How much of a position is to be sold."""
+    quantity, percentage = http.number(request, "qty"), http.number(request, "percentage")
+    if quantity is not None and percentage is not None:
+        raise invalid("only one of qty and percentage may be given")
+    if percentage is not None:
+        if not 0 < percentage <= _HUNDRED:
+            raise http.bad("percentage", str(percentage))
+        quantity = (held * percentage / _HUNDRED).to_integral_value(ROUND_DOWN)
+    if quantity is None:
+        return held
+    if quantity < 1 or quantity != quantity.to_integral_value():
+        raise unprocessable("fractional quantities are not offered by this exchange")
+    return int(quantity)
+
+
+def _sale(position: Position, quantity: int) -> dict[str, Any]:
+    order: dict[str, Any] = {"symbol": position.symbol, "qty": quantity, "side": "sell", "type": "market"}
+    return {**order, "time_in_force": "day", "position_intent": "sell_to_close"}

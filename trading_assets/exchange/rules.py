@@ -1,7 +1,7 @@
-"""The exchange's rules for accepting an order: from a ticket to an event, or a refusal with the broker's own body.
+"""The exchange's rules for accepting an order: from a ticket to events, or a refusal with the broker's own body.
 
-Long only: buys open, sells close. Options buying power is cash. What depends on the market asks only for the quote at
-the exchange's present instant.
+Long only: buys open, sells close. Options buying power is cash. What depends on the market asks only for quote and
+price at the exchange's present instant. What the orders of one ticket are to each other is in ``complex_orders``.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trading_assets.domain.money import CENT, option_tick
+from trading_assets.exchange import complex_orders
 from trading_assets.exchange.config import ExchangeRules
-from trading_assets.exchange.events import OrderAccepted
+from trading_assets.exchange.events import OrderAccepted, OrderReplaced
 from trading_assets.exchange.identities import Identities
 from trading_assets.exchange.listing import Listed, Listing
 from trading_assets.exchange.market_port import MarketPort
 from trading_assets.exchange.refusal import forbidden, invalid, unprocessable
-from trading_assets.exchange.state import ZERO, Account, World
-from trading_assets.exchange.tickets import Ticket
+from trading_assets.exchange.state import STOPS, ZERO, Account, Order, World
+from trading_assets.exchange.tickets import Changes, Ticket
 from trading_assets.exchange.wire import text
 from trading_assets.market.sessions import Session, shift
 
@@ -37,8 +38,62 @@ class OrderRules:
         self._rules = rules
         self._identities = identities
 
-    def accept(self, world: World, account: Account, ticket: Ticket) -> OrderAccepted:
-        """The event that books ``ticket``; raises ``Refusal``."""
+    def accept(self, world: World, account: Account, ticket: Ticket) -> tuple[OrderAccepted, ...]:
+        """The events that book ``ticket`` and its legs, the order that was asked for first; raises ``Refusal``."""
+        order = self._accept(world, account, ticket, instead_of=None)
+        if ticket.order_class == "simple":
+            return (order,)
+        quote = self._market.quote(ticket.symbol, world.now)
+        complex_orders.check_prices(ticket, quote)
+        numbers = range(world.orders + 2, world.orders + 4)
+        names = [self._identities.client_order(account.name, number) for number in numbers]
+        ids = [self._identities.order(account.name, name) for name in names]
+        return complex_orders.with_legs(order, ticket, tuple(zip(ids, names, strict=True)))
+
+    def replace(
+        self, world: World, account: Account, order: Order, changes: Changes
+    ) -> tuple[OrderReplaced, OrderAccepted]:
+        """The events that put a changed order in the place of ``order``; raises ``Refusal``.
+
+        A quantity counts all of the order, what was filled included; the new order stands for what is then left.
+        """
+        terms = order.terms
+        quantity = order.quantity if changes.quantity is None else changes.quantity
+        if quantity <= order.filled:
+            raise unprocessable(f"qty must be > filled_qty {order.filled}")
+        if changes.limit_price is not None and terms.limit_price is None:
+            raise unprocessable(f"a {terms.type} order has no limit_price to replace")
+        if changes.stop_price is not None and terms.stop_price is None:
+            raise unprocessable(f"a {terms.type} order has no stop_price to replace")
+        if changes.trail is not None and terms.type != "trailing_stop":
+            raise unprocessable(f"a {terms.type} order has no trail to replace")
+        in_percent = terms.trail_percent is not None
+        ticket = Ticket(
+            symbol=terms.symbol,
+            quantity=quantity - order.filled,
+            side=terms.side,
+            type=terms.type,
+            time_in_force=changes.time_in_force or terms.time_in_force,
+            limit_price=changes.limit_price or terms.limit_price,
+            client_order_id=changes.client_order_id,
+            position_intent=terms.position_intent,
+            stop_price=changes.stop_price or terms.stop_price,
+            trail_price=terms.trail_price if in_percent else changes.trail or terms.trail_price,
+            trail_percent=changes.trail or terms.trail_percent if in_percent else terms.trail_percent,
+            order_class=terms.order_class,
+        )
+        new = self._accept(world, account, ticket, instead_of=order).model_copy(
+            update={
+                "group": terms.group,
+                "role": terms.role,
+                "waits": order.waits,
+                "high_water": order.high_water if terms.type == "trailing_stop" else None,
+                "replaces": terms.id,
+            }
+        )
+        return OrderReplaced(account=account.name, order_id=terms.id, replaced_by=new.id), new
+
+    def _accept(self, world: World, account: Account, ticket: Ticket, instead_of: Order | None) -> OrderAccepted:
         now = world.now
         client_order_id = ticket.client_order_id or self._identities.client_order(account.name, world.orders + 1)
         if client_order_id in account.by_client_id:
@@ -50,15 +105,15 @@ class OrderRules:
             self._check_option(account, ticket, listed, now)
         elif ticket.time_in_force not in ("day", "gtc"):
             raise unprocessable(f"time_in_force {ticket.time_in_force} is not offered by this exchange")
-        self._check_tick(ticket, listed)
+        self._check_ticks(ticket, listed)
         self._check_intent(ticket)
-        self._check_wash(account, ticket)
+        self._check_wash(account, ticket, instead_of)
         hold = ZERO
         if ticket.side == "sell":
-            self._check_holding(account, ticket, listed)
+            self._check_holding(account, ticket, listed, instead_of)
         else:
             hold = self._hold_price(ticket, now)
-            self._check_cash(account, hold * ticket.quantity * listed.multiplier)
+            self._check_cash(account, hold * ticket.quantity * listed.multiplier, instead_of)
         return OrderAccepted(
             account=account.name,
             id=self._identities.order(account.name, client_order_id),
@@ -76,6 +131,10 @@ class OrderRules:
             position_intent=ticket.position_intent or f"{ticket.side}_to_{'open' if ticket.side == 'buy' else 'close'}",
             source="client",
             expires_at=self._day_end(now) if ticket.time_in_force == "day" else None,
+            stop_price=ticket.stop_price,
+            trail_price=ticket.trail_price,
+            trail_percent=ticket.trail_percent,
+            high_water=self._market.price_at(ticket.symbol, now) if ticket.type == "trailing_stop" else None,
         )
 
     def _day_end(self, now: datetime) -> datetime:
@@ -85,7 +144,12 @@ class OrderRules:
         assert listed.contract is not None
         if account.options_level < _LONG_OPTIONS_LEVEL:
             raise forbidden("account not eligible to trade options", options_trading_level=account.options_level)
-        if ticket.time_in_force != "day":
+        if ticket.order_class != "simple":
+            raise unprocessable("complex orders not supported for options trading")
+        stops = ("stop", "stop_limit") if self._rules.options_stop_orders else ()
+        if ticket.type not in ("market", "limit", *stops):
+            raise unprocessable("invalid order type for options trading")
+        if ticket.time_in_force not in (("day", "gtc") if self._rules.options_stop_orders else ("day",)):
             raise unprocessable("order_time_in_force provided not supported for options trading")
         if listed.contract.expiry < self._session.day:
             raise unprocessable(f"contract {ticket.symbol} has expired")
@@ -96,20 +160,16 @@ class OrderRules:
         if listed.contract.expiry == self._session.day and ticket.side == "buy" and now >= cutoff:
             raise unprocessable(f"contract {ticket.symbol} expires today and is closed for opening orders")
 
-    def _check_tick(self, ticket: Ticket, listed: Listed) -> None:
-        price = ticket.limit_price
-        if price is None:
-            return
-        if listed.contract is not None:
-            tick = option_tick(listed.asset.symbol, price)
-        else:
-            tick = CENT if price >= 1 else _SUB_DOLLAR
-        if price % tick != 0:
-            if tick >= CENT and price % CENT == 0:
-                raise unprocessable(f"invalid limit_price {text(price)}. price must be a multiple of {text(tick)}")
-            raise unprocessable(
-                f"invalid limit_price {text(price)}. sub-penny increment does not fulfill minimum pricing criteria"
-            )
+    def _check_ticks(self, ticket: Ticket, listed: Listed) -> None:
+        for name, price in (
+            ("limit_price", ticket.limit_price),
+            ("stop_price", ticket.stop_price),
+            ("take_profit.limit_price", ticket.take_profit),
+            ("stop_loss.stop_price", ticket.stop_loss),
+            ("stop_loss.limit_price", ticket.stop_loss_limit),
+        ):
+            if price is not None:
+                _check_tick(name, price, listed)
 
     def _check_intent(self, ticket: Ticket) -> None:
         if ticket.position_intent == "sell_to_open":
@@ -117,12 +177,14 @@ class OrderRules:
         if ticket.position_intent == "buy_to_close":
             raise unprocessable("position intent mismatch, inferred: buy_to_open, specified: buy_to_close")
 
-    def _check_wash(self, account: Account, ticket: Ticket) -> None:
+    def _check_wash(self, account: Account, ticket: Ticket, instead_of: Order | None) -> None:
+        """No order may meet one of the same account. A leg that waits for its entry cannot trade and is in no way."""
         for order in account.open_orders.values():
             terms = order.terms
-            if terms.symbol != ticket.symbol or terms.side == ticket.side:
+            if terms.symbol != ticket.symbol or terms.side == ticket.side or order is instead_of or order.waits:
                 continue
-            mine, other = ticket.limit_price, terms.limit_price
+            mine = None if ticket.type in STOPS else ticket.limit_price
+            other = None if order.is_stop else terms.limit_price
             if mine is None or other is None or (mine >= other if ticket.side == "buy" else mine <= other):
                 raise forbidden(
                     "potential wash trade detected. use complex orders",
@@ -130,12 +192,16 @@ class OrderRules:
                     reject_reason="opposite side order exists",
                 )
 
-    def _check_holding(self, account: Account, ticket: Ticket, listed: Listed) -> None:
+    def _check_holding(self, account: Account, ticket: Ticket, listed: Listed, instead_of: Order | None) -> None:
+        if instead_of is not None and instead_of.waits:
+            return
         position = account.positions.get(ticket.symbol)
         if position is None and listed.contract is not None:
             raise forbidden("account not eligible to trade uncovered option contracts")
         existing = position.quantity if position is not None else 0
         held = account.held_for_orders(ticket.symbol)
+        if instead_of is not None:
+            held -= instead_of.remaining
         if ticket.quantity > existing - held:
             raise forbidden(
                 f"insufficient qty available for order (requested: {ticket.quantity}, available: {existing - held})",
@@ -151,13 +217,30 @@ class OrderRules:
             )
 
     def _hold_price(self, ticket: Ticket, now: datetime) -> Decimal:
+        """What a buy reserves per share: its limit, else the most it is expected to pay."""
         if ticket.limit_price is not None:
             return ticket.limit_price
+        if ticket.stop_price is not None:
+            return (ticket.stop_price * (1 + self._rules.market_collar)).quantize(CENT)
         quote = self._market.quote(ticket.symbol, now)
         if quote is None or quote.ask is None or quote.ask <= 0:
             raise unprocessable(f"no ask for {ticket.symbol}: a market order cannot be valued")
         return (quote.ask * (1 + self._rules.market_collar)).quantize(CENT)
 
-    def _check_cash(self, account: Account, cost: Decimal) -> None:
-        if cost > account.buying_power:
-            raise forbidden("insufficient buying power", buying_power=text(account.buying_power), cost_basis=text(cost))
+    def _check_cash(self, account: Account, cost: Decimal, instead_of: Order | None) -> None:
+        power = account.buying_power + (ZERO if instead_of is None else instead_of.reserved)
+        if cost > power:
+            raise forbidden("insufficient buying power", buying_power=text(power), cost_basis=text(cost))
+
+
+def _check_tick(name: str, price: Decimal, listed: Listed) -> None:
+    if listed.contract is not None:
+        tick = option_tick(listed.asset.symbol, price)
+    else:
+        tick = CENT if price >= 1 else _SUB_DOLLAR
+    if price % tick != 0:
+        if tick >= CENT and price % CENT == 0:
+            raise unprocessable(f"invalid {name} {text(price)}. price must be a multiple of {text(tick)}")
+        raise unprocessable(
+            f"invalid {name} {text(price)}. sub-penny increment does not fulfill minimum pricing criteria"
+        )

@@ -10,38 +10,69 @@ from decimal import Decimal
 from trading_assets.exchange.events import (
     AccountOpened,
     Event,
+    LegResized,
     OrderAccepted,
     OrderCanceled,
     OrderExpired,
     OrderFilled,
+    OrderReplaced,
+    OrderTriggered,
     PositionExpired,
     SessionOpened,
+    TrailMoved,
     Transaction,
     WorldOpened,
 )
 
 ZERO = Decimal(0)
+#: Types that wait for a price.
+STOPS = frozenset({"stop", "stop_limit", "trailing_stop"})
 
 
 @dataclass(slots=True)
 class Order:
-    """An order in an account's book. ``number`` counts the world's orders; ``filled_value`` = sum of price × qty."""
+    """An order in an account's book. ``number`` counts the world's orders; ``filled_value`` = sum of price × qty.
+
+    ``active_at`` is the instant after which it may trade: its submission, or what a leg waited for. ``quantity`` is
+    what it stands for now; a leg's follows its entry and its sibling.
+    """
 
     terms: OrderAccepted
     number: int
     submitted_at: datetime
     updated_at: datetime
+    active_at: datetime
+    quantity: int
+    waits: bool
     status: str = "new"
+    triggered: bool = False
+    high_water: Decimal | None = None
     filled: int = 0
     filled_value: Decimal = ZERO
     filled_at: datetime | None = None
     canceled_at: datetime | None = None
     expired_at: datetime | None = None
+    replaced_at: datetime | None = None
+    replaced_by: str | None = None
 
     @property
     def remaining(self) -> int:
         """Quantity not yet executed."""
-        return self.terms.quantity - self.filled
+        return self.quantity - self.filled
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether it waits for a price before it may trade."""
+        return self.terms.type in STOPS and not self.triggered
+
+    @property
+    def stop_price(self) -> Decimal | None:
+        """Where the order is triggered; a trail's follows its high-water mark. None for other types."""
+        terms, mark = self.terms, self.high_water
+        if terms.type != "trailing_stop" or mark is None:
+            return terms.stop_price
+        away = terms.trail_price if terms.trail_price is not None else mark * (terms.trail_percent or ZERO) / 100
+        return mark - away if terms.side == "sell" else mark + away
 
     @property
     def average_price(self) -> Decimal | None:
@@ -118,12 +149,23 @@ class Account:
         return max(ZERO, self.cash - self.reserved)
 
     def held_for_orders(self, symbol: str) -> int:
-        """Quantity of ``symbol`` that open sells have claimed."""
-        return sum(
-            order.remaining
-            for order in self.open_orders.values()
-            if order.terms.symbol == symbol and order.terms.side == "sell"
-        )
+        """Quantity of ``symbol`` that open sells have claimed; two legs of which only one can trade claim it once."""
+        claimed: dict[str, int] = {}
+        for order in self.open_orders.values():
+            if order.terms.symbol == symbol and order.terms.side == "sell" and not order.waits:
+                key = order.terms.group or order.terms.id
+                claimed[key] = max(claimed.get(key, 0), order.remaining)
+        return sum(claimed.values())
+
+    def group(self, order: Order) -> list[Order]:
+        """The other orders of the same bracket, OCO or OTO, replaced ones excepted, in order of acceptance."""
+        if order.terms.group is None:
+            return []
+        return [
+            other
+            for other in self.orders.values()
+            if other.terms.group == order.terms.group and other is not order and other.status != "replaced"
+        ]
 
 
 class World:
@@ -180,7 +222,9 @@ class World:
         account = self.accounts[event.account]
         if isinstance(event, OrderAccepted):
             self.orders += 1
-            order = Order(event, self.orders, at, at)
+            order = Order(event, self.orders, at, at, at, event.quantity, event.waits, high_water=event.high_water)
+            if event.waits or (event.role == "stop_loss" and event.group is not None):
+                order.status = "held"
             account.orders[event.id] = account.open_orders[event.id] = order
             account.by_client_id[event.client_order_id] = event.id
         elif isinstance(event, OrderFilled):
@@ -191,6 +235,18 @@ class World:
         elif isinstance(event, OrderExpired):
             order = account.open_orders.pop(event.order_id)
             order.status, order.expired_at, order.updated_at = "expired", at, at
+        elif isinstance(event, OrderTriggered):
+            order = account.open_orders[event.order_id]
+            order.triggered, order.status, order.updated_at = True, "new", at
+        elif isinstance(event, TrailMoved):
+            order = account.open_orders[event.order_id]
+            order.high_water, order.updated_at = event.high_water, at
+        elif isinstance(event, LegResized):
+            _resize(account.open_orders[event.order_id], event.quantity, at)
+        elif isinstance(event, OrderReplaced):
+            order = account.open_orders.pop(event.order_id)
+            order.status, order.replaced_at, order.updated_at = "replaced", at, at
+            order.replaced_by = event.replaced_by
         elif isinstance(event, PositionExpired):
             position = account.positions.pop(event.symbol)
             account.activities.append(
@@ -202,6 +258,14 @@ class World:
 
 def _open(opened: AccountOpened, at: datetime) -> Account:
     return Account(opened.name, opened.id, opened.cash, opened.options_level, at, opened.cash, opened.cash)
+
+
+def _resize(leg: Order, quantity: int, at: datetime) -> None:
+    if leg.waits:
+        leg.waits, leg.active_at = False, at
+        if leg.terms.role != "stop_loss":
+            leg.status = "new"
+    leg.quantity, leg.updated_at = quantity, at
 
 
 def _fill(account: Account, order: Order, event: OrderFilled, at: datetime) -> None:

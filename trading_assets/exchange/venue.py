@@ -18,7 +18,14 @@ from datetime import date, datetime, timedelta
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.exchange.config import LEAD, ExchangeConfig
 from trading_assets.exchange.engine import Engine
-from trading_assets.exchange.events import AccountOpened, Event, SessionOpened, Transaction, WorldOpened
+from trading_assets.exchange.events import (
+    AccountOpened,
+    Event,
+    OrderCanceled,
+    SessionOpened,
+    Transaction,
+    WorldOpened,
+)
 from trading_assets.exchange.identities import Identities
 from trading_assets.exchange.journal import Journal, JournalBroken, JournalCorrupt
 from trading_assets.exchange.market_port import MarketPort
@@ -126,15 +133,24 @@ class Venue:
     async def place(self, account: Account, body: object) -> Order:
         """Book an order; raises ``Refusal``."""
         async with self._lock:
-            event = self.engine.place(self.world, account, body)
-            self._commit([event])
-            _log.info("order %s %s %s %d %s", account.name, event.id, event.side, event.quantity, event.symbol)
-            return account.orders[event.id]
+            events = self.engine.place(self.world, account, body)
+            self._commit(events)
+            for event in events:
+                _log.info("order %s %s %s %d %s", account.name, event.id, event.side, event.quantity, event.symbol)
+            return account.orders[events[0].id]
+
+    async def replace(self, account: Account, order_id: str, body: object) -> Order:
+        """Put a changed order in the place of another; the new one. Raises ``Refusal``."""
+        async with self._lock:
+            events = self.engine.replace(self.world, account, order_id, body)
+            self._commit(events)
+            _log.info("replace %s %s by %s", account.name, order_id, events[-1].id)
+            return account.orders[events[-1].id]
 
     async def cancel(self, account: Account, order_id: str) -> None:
         """Cancel the rest of an order; raises ``Refusal``."""
         async with self._lock:
-            self._commit([self.engine.cancel(account, order_id)])
+            self._commit(self.engine.cancel(account, order_id))
             _log.info("cancel %s %s", account.name, order_id)
 
     async def cancel_all(self, account: Account) -> list[tuple[Order, Refusal | None]]:
@@ -142,9 +158,16 @@ class Venue:
         async with self._lock:
             result: list[tuple[Order, Refusal | None]] = []
             events: list[Event] = []
+            gone: set[str] = set()
             for order in list(account.open_orders.values()):
                 try:
-                    events.append(self.engine.cancel(account, order.terms.id))
+                    # A leg that goes with its entry or its sibling must not go twice.
+                    for event in self.engine.cancel(account, order.terms.id):
+                        if isinstance(event, OrderCanceled):
+                            if event.order_id in gone:
+                                continue
+                            gone.add(event.order_id)
+                        events.append(event)
                     result.append((order, None))
                 except Refusal as refusal:
                     result.append((order, refusal))

@@ -5,6 +5,7 @@ Only what a broker would send is sent: no key that the protocol does not have.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -25,6 +26,10 @@ def text(value: Decimal | int) -> str:
     return format(number + 0 if number else ZERO, "f")
 
 
+def _text_or_none(value: Decimal | None) -> str | None:
+    return None if value is None else text(value)
+
+
 def instant(at: datetime | None) -> str | None:
     """RFC 3339 in UTC with microseconds, or null."""
     return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -35,8 +40,11 @@ def activity_id(at: datetime, identity: str) -> str:
     return f"{at.astimezone(UTC):%Y%m%d%H%M%S}{at.microsecond // 1000:03d}::{identity}"
 
 
-def order_json(order: Order, now: datetime) -> dict[str, Any]:
-    """An order. One that waits for an open that has not come is ``accepted``, else it is in the book: ``new``."""
+def order_json(order: Order, now: datetime, legs: Sequence[Order] | None = None) -> dict[str, Any]:
+    """An order. One that waits for an open that has not come is ``accepted``, else it is in the book: ``new``.
+
+    ``legs`` are written inside it; None: the answer is flat.
+    """
     terms = order.terms
     status = order.status
     if status == "new" and open_session(now) is None:
@@ -53,30 +61,30 @@ def order_json(order: Order, now: datetime) -> dict[str, Any]:
         "expires_at": instant(terms.expires_at),
         "canceled_at": instant(order.canceled_at),
         "failed_at": None,
-        "replaced_at": None,
-        "replaced_by": None,
-        "replaces": None,
+        "replaced_at": instant(order.replaced_at),
+        "replaced_by": order.replaced_by,
+        "replaces": terms.replaces,
         "asset_id": terms.asset_id,
         "symbol": terms.symbol,
         "asset_class": terms.asset_class,
         "notional": None,
-        "qty": text(terms.quantity),
+        "qty": text(order.quantity),
         "filled_qty": text(order.filled),
         "filled_avg_price": None if average is None else text(average),
-        "order_class": "simple",
+        "order_class": terms.order_class,
         "order_type": terms.type,
         "type": terms.type,
         "side": terms.side,
         "position_intent": terms.position_intent,
         "time_in_force": terms.time_in_force,
-        "limit_price": None if terms.limit_price is None else text(terms.limit_price),
-        "stop_price": None,
+        "limit_price": _text_or_none(terms.limit_price),
+        "stop_price": _text_or_none(order.stop_price),
         "status": status,
         "extended_hours": False,
-        "legs": None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "legs": [order_json(leg, now) for leg in legs] if legs else None,
+        "trail_percent": _text_or_none(terms.trail_percent),
+        "trail_price": _text_or_none(terms.trail_price),
+        "hwm": _text_or_none(order.high_water),
         "subtag": None,
         "source": terms.source if terms.source != "client" else None,
     }

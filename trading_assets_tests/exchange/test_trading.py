@@ -210,11 +210,14 @@ def test_a_client_order_id_is_accepted_once_per_account_even_if_the_repetition_c
         (limit("MSFT", "buy", True, 4), 422, 40010001, "invalid qty"),
         (limit("MSFT", "hold", 1, 4), 422, 40010001, "invalid side"),
         (limit("MSFT", "buy", 1, None), 422, 40010001, "limit price"),
-        (limit("MSFT", "buy", 1, 4, order_class="bracket"), 422, 42210000, "bracket is not offered"),
+        (limit("MSFT", "buy", 1, 4, order_class="mleg"), 422, 42210000, "mleg is not offered"),
+        (limit("MSFT", "buy", 1, 4, order_class="bracket"), 422, 40010001, "require take_profit"),
+        (limit("MSFT", "buy", 1, 4, take_profit={"limit_price": 5}), 422, 40010001, "simple orders have neither"),
         (limit("MSFT", "buy", 1, 4, extended_hours=True), 422, 42210000, "extended hours"),
         (limit("MSFT", "buy", 1, 4, color="red"), 422, 40010001, "unknown field"),
         (limit("MSFT", "buy", 1, 4) | {"time_in_force": "ioc"}, 422, 42210000, "time_in_force ioc"),
-        (limit("MSFT", "buy", 1, 4) | {"type": "stop", "stop_price": 3}, 422, 42210000, "stop"),
+        (limit("MSFT", "buy", 1, 4) | {"type": "stop", "stop_price": 3}, 422, 40010001, "require only stop price"),
+        (limit("MSFT", "buy", 1, 4) | {"type": "trailing_stop"}, 422, 40010001, "trail_price or trail_percent"),
         (limit("MSFT", "buy", 1, 4, client_order_id="x" * 129), 422, 40010001, "128"),
         ([], 400, 40010000, "request body"),
     ],
@@ -237,8 +240,11 @@ def test_option_orders_have_their_own_refusals(exchange: Exchange) -> None:
     assert refusal(exchange, opening) == (403, 40310000, uncovered)
     assert refusal(exchange, limit(symbol, "buy", 1, round(nickel + 0.01, 2)))[:2] == (422, 42210000)
     assert refusal(exchange, limit(symbol, "buy", 1, nickel) | {"time_in_force": "gtc"})[:2] == (422, 42210000)
-    stop = limit(symbol, "buy", 1, nickel) | {"type": "stop_limit"}
+    stop = limit(symbol, "buy", 1, nickel) | {"type": "stop_limit", "stop_price": nickel}
     assert refusal(exchange, stop) == (422, 42210000, "invalid order type for options trading")
+    legs = {"take_profit": {"limit_price": nickel + 1}, "stop_loss": {"stop_price": nickel - 1}}
+    bracket = limit(symbol, "buy", 1, nickel, order_class="bracket", **legs)
+    assert refusal(exchange, bracket) == (422, 42210000, "complex orders not supported for options trading")
     mismatch = limit(symbol, "buy", 1, nickel, position_intent="sell_to_close")
     assert refusal(exchange, mismatch)[:2] == (422, 40010001)
     two = httpx.post(
@@ -271,7 +277,9 @@ def test_what_is_unknown_is_not_found_and_what_is_not_offered_says_so(exchange: 
         assert (response.status_code, response.json()["code"]) == (404, 40410000)
     assert exchange.delete(f"/v2/orders/{nobody}").status_code == 404
     patched = httpx.patch(f"{exchange.url}/v2/orders/{nobody}", json={"qty": 1}, headers=dict(exchange.headers))
-    assert patched.status_code == 405 and "not offered" in patched.json()["message"]
+    assert (patched.status_code, patched.json()["code"]) == (404, 40410000)
+    put = httpx.put(f"{exchange.url}/v2/orders/{nobody}", json={"qty": 1}, headers=dict(exchange.headers))
+    assert put.status_code == 405 and "not offered" in put.json()["message"]
     assert exchange.get("/v2/account/activities/FILLS").status_code == 422
     assert exchange.get("/v2/orders", status="opened").status_code == 400
     broken = httpx.post(exchange.url + "/v2/orders", content=b"{", headers=dict(exchange.headers))

@@ -73,8 +73,51 @@ def assert_conserved(account: Account) -> None:
         assert 0 <= account.held_for_orders(symbol) <= position.quantity
     for order in account.orders.values():
         filled = sum(a.quantity for a in account.activities if a.order_id == order.terms.id)
-        assert order.filled == filled <= order.terms.quantity
-        assert (order.status in ("new", "partially_filled")) == (order.terms.id in account.open_orders)
+        assert order.filled == filled <= order.quantity
+        assert (order.status in ("new", "partially_filled", "held")) == (order.terms.id in account.open_orders)
+        assert not order.waits or order.filled == 0
+    assert_pairs_sell_once(account)
+
+
+def assert_pairs_sell_once(account: Account) -> None:
+    """The legs of a bracket sell what it bought at most, and no leg stands for more than that."""
+    groups: dict[str, list[Any]] = {}
+    for order in account.orders.values():
+        if order.terms.group is not None:
+            groups.setdefault(order.terms.group, []).append(order)
+    for orders in groups.values():
+        bought = sum(order.filled for order in orders if order.terms.role == "entry")
+        legs = [order for order in orders if order.terms.role != "entry"]
+        entered = any(order.terms.role == "entry" for order in orders)
+        most = bought if entered else max(order.terms.quantity for order in legs)
+        assert sum(leg.filled for leg in legs) <= most
+        working = [leg for leg in legs if leg.terms.id in account.open_orders and not leg.waits]
+        sold = sum(leg.filled for leg in legs)
+        assert all(leg.remaining <= most - sold for leg in working if not leg.terms.replaces)
+
+
+def cents(price: Decimal) -> str:
+    return str(price.quantize(Decimal("0.01")))
+
+
+def complex_order(
+    market: SimulatedPort, venue: Venue, kind: str, symbol: str, quantity: int, below: str, above: str
+) -> dict[str, Any]:
+    """A bracket, OTO or entry with a limit at the ask, an OCO over what is held, or a lone stop that sells."""
+    quote = market.quote(symbol, venue.world.now)
+    assert quote is not None and quote.ask is not None
+    stop, profit = cents(quote.ask * Decimal(below)), cents(quote.ask * Decimal(above))
+    body: dict[str, Any] = market_order(symbol, "sell", quantity)
+    legs = {"take_profit": {"limit_price": profit}, "stop_loss": {"stop_price": stop}}
+    if kind in ("bracket", "oto"):
+        if kind == "oto":
+            del legs["take_profit"]
+        limit = {"side": "buy", "type": "limit", "limit_price": str(quote.ask), "order_class": kind}
+        return {**body, **limit, **legs}
+    if kind == "oco":
+        return {**body, "type": "limit", "limit_price": profit, "order_class": "oco", **legs}
+    prices = {"stop": {"stop_price": stop}, "trailing_stop": {"trail_percent": "0.1"}}
+    return {**body, "type": kind, **prices.get(kind, {"stop_price": stop, "limit_price": stop})}
 
 
 COMMANDS = st.one_of(
@@ -85,12 +128,21 @@ COMMANDS = st.one_of(
         st.integers(1, 60),
         st.sampled_from([None, "0.99", "1.00", "1.01"]),
     ),
+    st.tuples(
+        st.just("complex"),
+        st.sampled_from(["bracket", "bracket", "oto", "oco", "stop", "stop_limit", "trailing_stop"]),
+        st.sampled_from(["KO", "PFE"]),
+        st.integers(1, 60),
+        st.sampled_from(["0.998", "0.9995"]),
+        st.sampled_from(["1.0005", "1.01"]),
+    ),
+    st.tuples(st.just("replace"), st.integers(0, 10), st.integers(1, 60), st.sampled_from(["0.999", "1.001"])),
     st.tuples(st.just("cancel"), st.integers(0, 10)),
     st.tuples(st.just("advance"), st.sampled_from([1, 2, 7, 61])),
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(commands=st.lists(COMMANDS, min_size=3, max_size=25))
 def test_money_and_quantities_are_conserved_and_a_replay_gives_the_same_world(
     market: SimulatedPort, commands: list[tuple[Any, ...]]
@@ -110,6 +162,15 @@ def test_money_and_quantities_are_conserved_and_a_replay_gives_the_same_world(
                         price = (quote.ask * Decimal(rest[3])).quantize(Decimal("0.01"))
                         body |= {"type": "limit", "limit_price": str(price)}
                     await venue.place(account, body)
+                elif kind == "complex":
+                    await venue.place(account, complex_order(market, venue, *rest))
+                elif kind == "replace":
+                    order = list(account.orders.values())[rest[0]]
+                    body = {"qty": rest[1]}
+                    for name in ("limit_price", "stop_price"):
+                        price = getattr(order.terms, name)
+                        body |= {} if price is None else {name: cents(price * Decimal(rest[2]))}
+                    await venue.replace(account, order.terms.id, body)
                 elif kind == "cancel":
                     await venue.cancel(account, list(account.orders)[rest[0]])
                 else:
