@@ -3,6 +3,7 @@
 What belongs here: the server side only. Clients live elsewhere and share no code with this room, because they are
 what it tests. It imports ``simulation``, ``market`` and ``domain`` and nothing else of the project.
 
-The way of a request: ``rest_*`` parse and answer (shapes in ``wire``), ``venue`` serialises and journals, ``engine``
-and ``rules`` decide (commands to events), ``state`` applies events. A restart replays the journal through ``state``.
+The way of a request: ``rest_*`` parse and answer (shapes in ``wire``), ``venue`` serialises and journals, ``engine``,
+``rules`` and ``complex_orders`` decide (commands to events), ``state`` applies events, ``trade_updates`` tells of them.
+A restart replays the journal through ``state``.
 """

@@ -62,11 +62,15 @@ class Door:
         return route
 
     def _authenticate(self, request: Request) -> str:
-        key, secret = _credentials(request)
-        name, expected = self._keys.get(key, ("", ""))
-        if not name or not hmac.compare_digest(secret.encode(), expected.encode()):
+        name = self.account_of(*_credentials(request))
+        if name is None:
             raise Refusal(401, UNAUTHORIZED, "request is not authorized")
         return name
+
+    def account_of(self, key: str, secret: str) -> str | None:
+        """The account of these credentials, None if they are nobody's."""
+        name, expected = self._keys.get(key, ("", ""))
+        return name if name and hmac.compare_digest(secret.encode(), expected.encode()) else None
 
 
 def _keys(config: ExchangeConfig) -> dict[str, tuple[str, str]]:

@@ -30,6 +30,7 @@ from trading_assets.exchange.refusal import NOT_FOUND, Refusal
 from trading_assets.exchange.rest_data import DataRoutes
 from trading_assets.exchange.rest_trading import TradingRoutes
 from trading_assets.exchange.rss import RssRoutes
+from trading_assets.exchange.trade_updates import TradeUpdates
 from trading_assets.exchange.venue import Venue
 
 HOST = "127.0.0.1"
@@ -44,6 +45,8 @@ def application(venue: Venue, feeds: RecordedFeeds | None = None) -> Starlette:
     trading = Door(venue, RateLimit(per_minute, "rate limit exceeded", counts=counts))
     data = Door(venue, RateLimit(per_minute, "too many requests", counts=counts))
     news = RssRoutes(venue, feeds)
+    updates = TradeUpdates(venue.world, trading.account_of)
+    venue.on_event, venue.on_durable = updates.applied, updates.durable
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -59,6 +62,7 @@ def application(venue: Venue, feeds: RecordedFeeds | None = None) -> Starlette:
             *TradingRoutes(venue).routes(trading),
             *DataRoutes(venue).routes(data),
             *news.routes(),
+            *updates.routes(),
             *ControlRoutes(venue, news).routes(),
         ],
         exception_handlers={HTTPException: _unknown},
@@ -88,7 +92,13 @@ def serve(directory: Path, port: int = 0) -> None:
     listener = _listen(port) if port else _listen(_last_port(directory), or_any=True)
     bound = int(listener.getsockname()[1])
     server = uvicorn.Server(
-        uvicorn.Config(application(venue, feeds), log_level="warning", access_log=False, timeout_keep_alive=75)
+        uvicorn.Config(
+            application(venue, feeds),
+            log_level="warning",
+            access_log=False,
+            timeout_keep_alive=75,
+            ws="websockets-sansio",
+        )
     )
     venue.on_failure = lambda: setattr(server, "should_exit", True)
     asyncio.run(_run(server, listener, directory, bound))

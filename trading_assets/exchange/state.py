@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -198,8 +198,11 @@ class World:
         pairs = [(account, order) for account in self.accounts.values() for order in account.open_orders.values()]
         return iter(sorted(pairs, key=lambda pair: pair[1].number))
 
-    def apply(self, transaction: Transaction) -> None:
-        """Apply one transaction; raises ``ValueError`` if it does not follow the last one."""
+    def apply(self, transaction: Transaction, told: Callable[[Event, datetime], None] = lambda event, at: None) -> None:
+        """Apply one transaction; raises ``ValueError`` if it does not follow the last one.
+
+        ``told`` hears of each event as soon as it is part of the world.
+        """
         if transaction.sequence != self.sequence + 1:
             raise ValueError(f"expected transaction {self.sequence + 1}, saw {transaction.sequence}")
         if self._now is not None and transaction.at < self._now:
@@ -208,6 +211,7 @@ class World:
         self._now = transaction.at
         for event in transaction.events:
             self._apply(event, transaction.at)
+            told(event, transaction.at)
 
     def _apply(self, event: Event, at: datetime) -> None:
         if isinstance(event, WorldOpened):

@@ -50,6 +50,9 @@ class Venue:
         self._markets = markets
         self.failed = False
         self.on_failure: Callable[[], None] = lambda: None
+        #: Told each event once the world has taken it in, and that all events so far are in the journal.
+        self.on_event: Callable[[Event, datetime], None] = lambda event, at: None
+        self.on_durable: Callable[[], None] = lambda: None
         self._journal = journal
         self._lock = asyncio.Lock()
         self._restore()
@@ -104,14 +107,18 @@ class Venue:
     def _write(self, at: datetime, events: Sequence[Event]) -> None:
         transaction = Transaction(sequence=self.world.sequence + 1, at=at, events=tuple(events))
         self._journal.append(transaction.model_dump_json().encode())
-        self.world.apply(transaction)
+        self.world.apply(transaction, self.on_event)
 
     def _commit(self, events: Sequence[Event]) -> None:
         self._guarded(lambda: self._write_and_sync(events))
 
     def _write_and_sync(self, events: Sequence[Event]) -> None:
         self._write(self.world.now, events)
+        self._sync()
+
+    def _sync(self) -> None:
         self._journal.sync()
+        self.on_durable()
 
     def _guarded(self, work: Callable[[], None]) -> None:
         self.require_sound()
@@ -210,7 +217,7 @@ class Venue:
             cursor = instant
         if self.world.now < cursor:
             self._write(cursor, [])
-        self._journal.sync()
+        self._sync()
 
     def _next_market(self) -> Session | None:
         """The session after the one that is played, or None if this world ends before it."""
