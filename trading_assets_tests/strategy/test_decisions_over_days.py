@@ -24,6 +24,7 @@ from trading_assets.strategy.signals import decide
 from trading_assets.strategy.watchlist import grid, watchlist_over
 from trading_assets_tests.market.bars_factory import daily_bars, minute_bars, sessions_ending
 from trading_assets_tests.market.recorded_bars import recorded_days
+from trading_assets_tests.market.test_splits import raw, split
 
 DAY = date(2026, 3, 11)
 #: A short history leaves the one-hour trend unknown, but the five-minute and the 15-minute trend known.
@@ -125,6 +126,30 @@ def real_day(request: pytest.FixtureRequest, recorded_data: Path) -> Day:
     name, tickers = request.param
     bars, daily, sessions = recorded_days(recorded_data, name, tickers, WARM_UP + 1)
     return Day(bars, daily, sessions)
+
+
+# --- splits -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(("new", "old"), [(2, 1), (16, 1), (1, 8)])
+def test_a_split_this_morning_changes_no_decision(seed: int, new: int, old: int) -> None:
+    """Powers of two, so that the same numbers come out to the last digit."""
+    day = random_day(seed)
+    whole = (pl.col("volume") // 16 * 16).alias("volume")
+    day = Day(day.bars.with_columns(whole), day.daily.with_columns(whole), day.sessions)
+    expected = outcome(day, day.instants())
+    assert expected.decisions.filter(pl.col("action") != "HOLD").height
+    taped = [raw(frame, DAY, new / old) for frame in (day.bars, day.daily)]
+
+    def decided_with(splits: pl.DataFrame | None) -> Outcome:
+        features = compute_features(
+            *taped, sessions=day.sessions, as_ofs=day.instants(), config=FeatureConfig(), splits=splits
+        )
+        return decided(features, day.instants(), grid(day.instants(), day.sessions[-1], WatchlistConfig()))
+
+    expected.require_equal(decided_with(split(DAY, new, old)))
+    assert not expected.decisions.equals(decided_with(None).decisions), "the claim is not empty"
 
 
 # --- no look-ahead ----------------------------------------------------------------------------------------------------
