@@ -107,6 +107,16 @@ class OrderExpired(_Event):
     order_id: str
 
 
+class AccountConfigured(_Event):
+    """What the account's owner has set, as a whole."""
+
+    kind: Literal["configure"] = "configure"
+    account: str
+    suspended: bool
+    confirm_email: str
+    options_limit: int | None
+
+
 class OrderTriggered(_Event):
     """The stop of an order was reached: from the next instant on it is a market or limit order."""
 
@@ -158,6 +168,7 @@ Event = Annotated[
     | OrderFilled
     | OrderCanceled
     | OrderExpired
+    | AccountConfigured
     | OrderTriggered
     | TrailMoved
     | LegResized

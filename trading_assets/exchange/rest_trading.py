@@ -1,4 +1,4 @@
-"""Trading routes, version 2: account, clock, calendar, assets, orders, positions, activities, option contracts."""
+"""Trading routes, version 2: clock, calendar, assets, orders, positions, option contracts."""
 
 from __future__ import annotations
 
@@ -18,17 +18,12 @@ from trading_assets.exchange.complex_orders import STOP_LOSS, TAKE_PROFIT
 from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.listing import Listing
 from trading_assets.exchange.refusal import Refusal, invalid, not_found, unprocessable
-from trading_assets.exchange.state import Account, Activity, Order, Position
+from trading_assets.exchange.state import Account, Order, Position
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.sessions import sessions_between, shift
 
 _OPEN_ORDERS, _MOST_ORDERS = 50, 500
 _HUNDRED = Decimal(100)
-#: Kinds that the protocol knows; this exchange makes FILL and OPEXP.
-_ACTIVITY_KINDS = frozenset(
-    {"FILL", "OPEXP", "OPASN", "OPEXC", "OPTRD", "OPCA", "OPCSH", "TRANS", "MISC", "ACATC", "ACATS", "CSD", "CSW"}
-    | {"DIV", "FEE", "INT", "JNLC", "JNLS", "MA", "NC", "PTC", "REORG", "SPIN", "SPLIT", "CFEE"}
-)
 _CALENDAR_LIMIT = timedelta(days=3660)
 
 
@@ -45,10 +40,6 @@ class TradingRoutes:
     def routes(self, door: Door) -> list[Route]:
         """Every route, behind ``door``."""
         table: list[tuple[str, str, Callable[[Request, Account], Any]]] = [
-            ("GET", "/v2/account", self.account),
-            ("GET", "/v2/account/configurations", self.configurations),
-            ("GET", "/v2/account/activities", self.activities),
-            ("GET", "/v2/account/activities/{kind}", self.activities),
             ("GET", "/v2/clock", self.clock),
             ("GET", "/v2/calendar", self.calendar),
             ("GET", "/v2/assets", self.assets),
@@ -68,55 +59,6 @@ class TradingRoutes:
             ("GET", "/v2/options/contracts/{symbol}", self.contract),
         ]
         return [Route(path, door(handler), methods=[method]) for method, path, handler in table]
-
-    # --- account ----------------------------------------------------------------------------------------------------
-
-    async def account(self, request: Request, account: Account) -> Response:
-        """Cash, equity at the bids of what is held, buying power."""
-        value = Decimal(0)
-        for position in account.positions.values():
-            price = self._mark(position)
-            if price is not None:
-                value += price * position.quantity * position.multiplier
-        return answer(wire.account_json(account, f"PA{account.id[:8].upper()}", value))
-
-    async def configurations(self, request: Request, account: Account) -> Response:
-        """What the account may do."""
-        return answer(wire.configurations_json(account))
-
-    async def activities(self, request: Request, account: Account) -> Response:
-        """History by kind, day and paging, newest first unless asked otherwise."""
-        kinds = {request.path_params["kind"]} if "kind" in request.path_params else set()
-        kinds |= set(http.listed(request, "activity_types"))
-        for kind in sorted(kinds - _ACTIVITY_KINDS):
-            raise invalid(f"invalid activity type: {kind[:40]}")
-        after = http.moment(request, "after", end_of_day=True)
-        until = http.moment(request, "until")
-        wanted_day = http.day(request, "date")
-        ascending = request.query_params.get("direction", "desc") == "asc"
-        rows = [
-            activity
-            for activity in account.activities
-            if (not kinds or activity.kind in kinds)
-            and (after is None or activity.at > after)
-            and (until is None or activity.at < until)
-            and (wanted_day is None or activity.at.astimezone(NEW_YORK).date() == wanted_day)
-        ]
-        order = request.query_params.get("order_id")
-        if order is not None:
-            rows = [activity for activity in rows if activity.order_id == order]
-        rows = rows if ascending else rows[::-1]
-        token = request.query_params.get("page_token")
-        if token:
-            places = [index for index, activity in enumerate(rows) if activity.id == token]
-            if not places:
-                raise http.bad("page_token", token)
-            rows = rows[places[0] + 1 :]
-        size = http.whole(request, "page_size", 100, 1, 100)
-        return answer([self._activity(account, activity) for activity in rows[:size]])
-
-    def _activity(self, account: Account, activity: Activity) -> dict[str, Any]:
-        return wire.activity_json(activity, account.orders.get(activity.order_id))
 
     # --- clock, calendar, assets ------------------------------------------------------------------------------------
 

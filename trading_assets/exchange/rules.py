@@ -95,6 +95,8 @@ class OrderRules:
 
     def _accept(self, world: World, account: Account, ticket: Ticket, instead_of: Order | None) -> OrderAccepted:
         now = world.now
+        if account.suspended:
+            raise forbidden("new orders are rejected by user request")
         client_order_id = ticket.client_order_id or self._identities.client_order(account.name, world.orders + 1)
         if client_order_id in account.by_client_id:
             raise invalid("client_order_id must be unique")
@@ -142,8 +144,8 @@ class OrderRules:
 
     def _check_option(self, account: Account, ticket: Ticket, listed: Listed, now: datetime) -> None:
         assert listed.contract is not None
-        if account.options_level < _LONG_OPTIONS_LEVEL:
-            raise forbidden("account not eligible to trade options", options_trading_level=account.options_level)
+        if account.trading_level < _LONG_OPTIONS_LEVEL:
+            raise forbidden("account not eligible to trade options", options_trading_level=account.trading_level)
         if ticket.order_class != "simple":
             raise unprocessable("complex orders not supported for options trading")
         stops = ("stop", "stop_limit") if self._rules.options_stop_orders else ()

@@ -27,7 +27,9 @@ from trading_assets.exchange.limits import RateLimit
 from trading_assets.exchange.markets import market_source
 from trading_assets.exchange.recorded_feeds import RecordedFeeds, load_feeds
 from trading_assets.exchange.refusal import NOT_FOUND, Refusal
+from trading_assets.exchange.rest_account import AccountRoutes
 from trading_assets.exchange.rest_data import DataRoutes
+from trading_assets.exchange.rest_news import NewsRoutes
 from trading_assets.exchange.rest_trading import TradingRoutes
 from trading_assets.exchange.rss import RssRoutes
 from trading_assets.exchange.trade_updates import TradeUpdates
@@ -59,8 +61,10 @@ def application(venue: Venue, feeds: RecordedFeeds | None = None) -> Starlette:
 
     return Starlette(
         routes=[
+            *AccountRoutes(venue).routes(trading),
             *TradingRoutes(venue).routes(trading),
             *DataRoutes(venue).routes(data),
+            *NewsRoutes(venue, drawn=feeds is None).routes(data),
             *news.routes(),
             *updates.routes(),
             *ControlRoutes(venue, news).routes(),

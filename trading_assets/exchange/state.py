@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from trading_assets.exchange.events import (
+    AccountConfigured,
     AccountOpened,
     Event,
     LegResized,
@@ -123,7 +124,10 @@ class Activity:
 
 @dataclass(slots=True)
 class Account:
-    """One account: cash, book, positions, history."""
+    """One account: cash, book, positions, history.
+
+    ``suspended``: its owner lets it take no orders. ``closes``: its equity at each session's close so far, dollars.
+    """
 
     name: str
     id: str
@@ -132,11 +136,20 @@ class Account:
     opened_at: datetime
     cash: Decimal
     last_equity: Decimal
+    suspended: bool = False
+    confirm_email: str = "none"
+    options_limit: int | None = None
+    closes: list[tuple[date, Decimal]] = field(default_factory=list)
     orders: dict[str, Order] = field(default_factory=dict)
     open_orders: dict[str, Order] = field(default_factory=dict)
     by_client_id: dict[str, str] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     activities: list[Activity] = field(default_factory=list)
+
+    @property
+    def trading_level(self) -> int:
+        """The level of options that it may trade: what was approved, less where its owner set less."""
+        return self.options_level if self.options_limit is None else min(self.options_level, self.options_limit)
 
     @property
     def reserved(self) -> Decimal:
@@ -219,9 +232,10 @@ class World:
             self.accounts = {account.name: _open(account, at) for account in event.accounts}
             return
         if isinstance(event, SessionOpened):
-            self._session = event.session
+            closed, self._session = self.session, event.session
             for name, equity in event.equities.items():
                 self.accounts[name].last_equity = equity
+                self.accounts[name].closes.append((closed, equity))
             return
         account = self.accounts[event.account]
         if isinstance(event, OrderAccepted):
@@ -239,6 +253,9 @@ class World:
         elif isinstance(event, OrderExpired):
             order = account.open_orders.pop(event.order_id)
             order.status, order.expired_at, order.updated_at = "expired", at, at
+        elif isinstance(event, AccountConfigured):
+            account.suspended, account.confirm_email = event.suspended, event.confirm_email
+            account.options_limit = event.options_limit
         elif isinstance(event, OrderTriggered):
             order = account.open_orders[event.order_id]
             order.triggered, order.status, order.updated_at = True, "new", at

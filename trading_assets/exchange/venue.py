@@ -17,6 +17,7 @@ from datetime import date, datetime, timedelta
 
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.exchange.config import LEAD, ExchangeConfig
+from trading_assets.exchange.configuration import read_configuration
 from trading_assets.exchange.engine import Engine
 from trading_assets.exchange.events import (
     AccountOpened,
@@ -153,6 +154,11 @@ class Venue:
             self._commit(events)
             _log.info("replace %s %s by %s", account.name, order_id, events[-1].id)
             return account.orders[events[-1].id]
+
+    async def configure(self, account: Account, body: object) -> None:
+        """Take over what the account's owner sets; raises ``Refusal``."""
+        async with self._lock:
+            self._commit([read_configuration(account, body)])
 
     async def cancel(self, account: Account, order_id: str) -> None:
         """Cancel the rest of an order; raises ``Refusal``."""

@@ -154,25 +154,25 @@ def account_json(account: Account, number: str, long_value: Decimal) -> dict[str
         "trading_blocked": False,
         "transfers_blocked": False,
         "account_blocked": False,
-        "trade_suspended_by_user": False,
+        "trade_suspended_by_user": account.suspended,
         "created_at": instant(account.opened_at),
         "options_approved_level": account.options_level,
-        "options_trading_level": account.options_level,
+        "options_trading_level": account.trading_level,
     }
 
 
 def configurations_json(account: Account) -> dict[str, Any]:
-    """What the account may do; fixed on this exchange."""
+    """What the account may do; only three of these can be changed on this exchange."""
     return {
         "dtbp_check": "entry",
         "fractional_trading": False,
         "max_margin_multiplier": "1",
         "no_shorting": True,
         "pdt_check": "entry",
-        "suspend_trade": False,
-        "trade_confirm_email": "none",
+        "suspend_trade": account.suspended,
+        "trade_confirm_email": account.confirm_email,
         "ptp_no_exception_entry": False,
-        "max_options_trading_level": account.options_level,
+        "max_options_trading_level": account.options_limit,
     }
 
 
