@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.money import CENT, option_tick
 from trading_assets.exchange import complex_orders
 from trading_assets.exchange.config import ExchangeRules
@@ -24,6 +25,8 @@ from trading_assets.market.sessions import Session, shift
 
 _SUB_DOLLAR = Decimal("0.0001")
 _LONG_OPTIONS_LEVEL = 2
+#: How long an order lives that is good till canceled.
+_GTC_LIFE = timedelta(days=90)
 
 
 class OrderRules:
@@ -132,15 +135,19 @@ class OrderRules:
             hold_price=hold,
             position_intent=ticket.position_intent or f"{ticket.side}_to_{'open' if ticket.side == 'buy' else 'close'}",
             source="client",
-            expires_at=self._day_end(now) if ticket.time_in_force == "day" else None,
+            expires_at=self._expiry(ticket, now),
             stop_price=ticket.stop_price,
             trail_price=ticket.trail_price,
             trail_percent=ticket.trail_percent,
             high_water=self._market.price_at(ticket.symbol, now) if ticket.type == "trailing_stop" else None,
         )
 
-    def _day_end(self, now: datetime) -> datetime:
-        return self._session.close if now < self._session.close else shift(self._session.day, 1).close
+    def _expiry(self, ticket: Ticket, now: datetime) -> datetime:
+        """The close of the order's day; of GTC the first close after ninety days."""
+        day_end = self._session.close if now < self._session.close else shift(self._session.day, 1).close
+        if ticket.time_in_force == "day":
+            return day_end
+        return shift(day_end.astimezone(NEW_YORK).date() + _GTC_LIFE, 1).close
 
     def _check_option(self, account: Account, ticket: Ticket, listed: Listed, now: datetime) -> None:
         assert listed.contract is not None

@@ -93,7 +93,7 @@ def order_json(order: Order, now: datetime, legs: Sequence[Order] | None = None)
 def position_json(
     position: Position, exchange: str, price: Decimal | None, held: int, lastday: Decimal | None
 ) -> dict[str, Any]:
-    """A position at ``price`` per share (null values if there is no price); ``lastday`` the previous close."""
+    """A position at ``price`` per share (no values if there is no price); ``lastday`` the previous close."""
     market = None if price is None else price * position.quantity * position.multiplier
     gain = None if market is None else market - position.cost
     share = None if gain is None or not position.cost else gain / position.cost
@@ -119,7 +119,8 @@ def position_json(
         "avg_entry_price": text(position.average_price),
         "side": "long",
         "cost_basis": text(position.cost),
-        **{name: None if value is None else text(value) for name, value in optional.items()},
+        # What is not known is absent here: these fields have no null.
+        **{name: text(value) for name, value in optional.items() if value is not None},
     }
 
 
@@ -172,7 +173,7 @@ def configurations_json(account: Account) -> dict[str, Any]:
         "suspend_trade": account.suspended,
         "trade_confirm_email": account.confirm_email,
         "ptp_no_exception_entry": False,
-        "max_options_trading_level": account.options_limit,
+        "max_options_trading_level": account.trading_level,
     }
 
 
@@ -222,14 +223,17 @@ def asset_json(asset: Asset) -> dict[str, Any]:
         "shortable": False,
         "easy_to_borrow": False,
         "fractionable": False,
-        "attributes": ["has_options", "options_enabled"] if asset.has_options else [],
+        "attributes": ["has_options"] if asset.has_options else [],
     }
 
 
 def contract_json(
     contract: OptionContract, underlying: Asset, open_interest: int | None, previous: Session, active: bool
 ) -> dict[str, Any]:
-    """A listed contract; ``open_interest`` is that of the ``previous`` session's close."""
+    """A listed contract; ``open_interest`` is that of the ``previous`` session's close, absent if it is not known."""
+    counted: dict[str, Any] = {}
+    if open_interest is not None:
+        counted = {"open_interest": str(open_interest), "open_interest_date": previous.key}
     return {
         "id": contract_id(contract.symbol),
         "symbol": contract.symbol,
@@ -245,10 +249,7 @@ def contract_json(
         "strike_price": text(contract.strike),
         "multiplier": str(contract.multiplier),
         "size": str(contract.multiplier),
-        "open_interest": None if open_interest is None else str(open_interest),
-        "open_interest_date": None if open_interest is None else previous.key,
-        "close_price": None,
-        "close_price_date": None,
+        **counted,
         "ppind": True,
     }
 
