@@ -15,11 +15,9 @@ from trading_assets.domain.money import CENT
 from trading_assets.domain.values import Quote
 from trading_assets.exchange.events import Event, LegResized, OrderAccepted, OrderCanceled
 from trading_assets.exchange.refusal import unprocessable
-from trading_assets.exchange.state import ZERO, Account, Order
+from trading_assets.exchange.state import ENTRY, STOP_LOSS, TAKE_PROFIT, ZERO, Account, Order
 from trading_assets.exchange.tickets import Ticket
 from trading_assets.exchange.wire import text
-
-ENTRY, TAKE_PROFIT, STOP_LOSS = "entry", "take_profit", "stop_loss"
 
 
 def check_prices(ticket: Ticket, quote: Quote | None) -> None:
@@ -77,15 +75,9 @@ def after_end(account: Account, order: Order, bought: int) -> list[Event]:
     legs = [
         other for other in account.group(order) if other.terms.id in account.open_orders and other.terms.role != ENTRY
     ]
-    if order.terms.role == ENTRY:
-        before = sum(
-            other.filled
-            for other in account.orders.values()
-            if other is not order and other.terms.group == order.terms.group and other.terms.role == ENTRY
-        )
-        if bought + before > 0:
-            whole = bought + before
-            return [LegResized(account=account.name, order_id=leg.terms.id, quantity=whole) for leg in legs]
+    whole = account.bought(order.terms.group) - order.filled + bought
+    if order.terms.role == ENTRY and whole > 0:
+        return [LegResized(account=account.name, order_id=leg.terms.id, quantity=whole) for leg in legs]
     return _cancel(account, legs)
 
 

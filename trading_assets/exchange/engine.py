@@ -158,10 +158,12 @@ class Engine:
         return []
 
     def _stop_reference(self, order: Order, instant: datetime) -> Decimal | None:
+        quote = self.market.quote(order.terms.symbol, instant)
+        if quote is None:
+            return None
         if order.terms.asset_class != "us_option":
             return self.market.price_at(order.terms.symbol, instant)
-        quote = self.market.quote(order.terms.symbol, instant)
-        return None if quote is None else quote.bid if order.terms.side == "sell" else quote.ask
+        return quote.bid if order.terms.side == "sell" else quote.ask
 
     def _execution(self, order: Order, instant: datetime, taken: int) -> Execution | None:
         quote = self.market.quote(order.terms.symbol, instant)

@@ -49,7 +49,7 @@ class OrderAccepted(_Event):
 
     Orders of one bracket, OCO or OTO share a ``group``; ``role`` is ``entry``, ``take_profit`` or ``stop_loss`` there.
     ``waits``: a leg that does nothing before its entry is filled. ``high_water`` is where a trail begins; ``replaces``
-    the order that this one took the place of.
+    the order that this one took the place of, ``triggered`` whether that one's stop was reached already.
     """
 
     kind: Literal["order"] = "order"
@@ -78,33 +78,35 @@ class OrderAccepted(_Event):
     waits: bool = False
     high_water: Decimal | None = None
     replaces: str | None = None
+    triggered: bool = False
 
 
-class OrderFilled(_Event):
+class OrderEvent(_Event):
+    """Something that happened to an open order."""
+
+    account: str
+    order_id: str
+
+
+class OrderFilled(OrderEvent):
     """A part or all of an order was executed."""
 
     kind: Literal["fill"] = "fill"
-    account: str
-    order_id: str
     execution_id: str
     price: Decimal
     quantity: int
 
 
-class OrderCanceled(_Event):
+class OrderCanceled(OrderEvent):
     """The rest of an order was canceled."""
 
     kind: Literal["cancel"] = "cancel"
-    account: str
-    order_id: str
 
 
-class OrderExpired(_Event):
+class OrderExpired(OrderEvent):
     """The rest of a DAY order expired at the close."""
 
     kind: Literal["expire"] = "expire"
-    account: str
-    order_id: str
 
 
 class AccountConfigured(_Event):
@@ -117,38 +119,30 @@ class AccountConfigured(_Event):
     options_limit: int | None
 
 
-class OrderTriggered(_Event):
+class OrderTriggered(OrderEvent):
     """The stop of an order was reached: from the next instant on it is a market or limit order."""
 
     kind: Literal["trigger"] = "trigger"
-    account: str
-    order_id: str
 
 
-class TrailMoved(_Event):
+class TrailMoved(OrderEvent):
     """The best price since a trailing stop was placed: its stop follows it."""
 
     kind: Literal["trail"] = "trail"
-    account: str
-    order_id: str
     high_water: Decimal
 
 
-class LegResized(_Event):
+class LegResized(OrderEvent):
     """A leg now stands for ``quantity`` in all, and works: its entry was filled, or its sibling in part."""
 
     kind: Literal["leg"] = "leg"
-    account: str
-    order_id: str
     quantity: int
 
 
-class OrderReplaced(_Event):
+class OrderReplaced(OrderEvent):
     """The rest of an order was taken over by another one."""
 
     kind: Literal["replace"] = "replace"
-    account: str
-    order_id: str
     replaced_by: str
 
 

@@ -24,6 +24,8 @@ Row = TypeVar("Row")
 Handler = Callable[[Request, Account], Awaitable[Response]]
 #: The largest body that a route reads.
 _MAX_BODY = 64 * 1024
+#: Digits before or after the point that a parameter may have.
+_MOST_DIGITS = 12
 
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -131,7 +133,8 @@ def number(request: Request, name: str) -> Decimal | None:
         value = Decimal(given)
     except InvalidOperation:
         raise bad(name, given) from None
-    if not value.is_finite():
+    # A number that nobody writes in earnest could keep the event loop busy for minutes.
+    if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
         raise bad(name, given)
     return value
 

@@ -25,6 +25,7 @@ _ACTIVITY_KINDS = frozenset(
     | {"DIV", "FEE", "INT", "JNLC", "JNLS", "MA", "NC", "PTC", "REORG", "SPIN", "SPLIT", "CFEE"}
 )
 _PERIOD = re.compile(r"(\d{1,3})([DWMA])")
+_FIRST_DAY = date(1990, 1, 1)
 _DAYS = {"D": 1, "W": 7, "M": 31, "A": 366}
 
 
@@ -73,7 +74,9 @@ class AccountRoutes:
         if timeframe != "1D":
             raise unprocessable(f"timeframe {timeframe[:10]} is not offered by this exchange")
         last = http.day(request, "date_end") or http.day(request, "end") or self._venue.world.session
-        first = http.day(request, "start") or last - timedelta(days=_days(request))
+        if last < _FIRST_DAY:
+            raise http.bad("date_end", last.isoformat())
+        first = http.day(request, "start") or last - timedelta(days=min(_days(request), (last - date.min).days))
         closes = [*account.closes, (self._venue.world.session, account.cash + self._long_value(account))]
         base = next((equity for day, equity in reversed(closes) if day < first), account.opening_cash)
         shown = [(day, equity) for day, equity in closes if first <= day <= last]

@@ -14,11 +14,10 @@ from starlette.routing import Route
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.values import OptionContract
 from trading_assets.exchange import http, wire
-from trading_assets.exchange.complex_orders import STOP_LOSS, TAKE_PROFIT
 from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.listing import Listing
 from trading_assets.exchange.refusal import Refusal, invalid, not_found, unprocessable
-from trading_assets.exchange.state import Account, Order, Position
+from trading_assets.exchange.state import STOP_LOSS, TAKE_PROFIT, Account, Order, Position
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.sessions import sessions_between, shift
 
@@ -125,7 +124,9 @@ class TradingRoutes:
         ascending = request.query_params.get("direction", "desc") == "asc"
         nested = _truth(request, "nested")
         if nested:
-            rows = [order for order in rows if not _is_leg(order)]
+            # A leg whose order is not among them stands for itself: what works must not be hidden.
+            shown = {order.terms.group for order in rows if not _is_leg(order)}
+            rows = [order for order in rows if not _is_leg(order) or order.terms.group not in shown]
         rows.sort(key=lambda order: order.number, reverse=not ascending)
         limit = http.whole(request, "limit", _OPEN_ORDERS, 1, _MOST_ORDERS)
         return answer([self._order(order, account if nested else None) for order in rows[:limit]])

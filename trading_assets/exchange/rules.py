@@ -18,13 +18,14 @@ from trading_assets.exchange.identities import Identities
 from trading_assets.exchange.listing import Listed, Listing
 from trading_assets.exchange.market_port import MarketPort
 from trading_assets.exchange.refusal import forbidden, invalid, unprocessable
-from trading_assets.exchange.state import STOPS, ZERO, Account, Order, World
+from trading_assets.exchange.state import STOP_LOSS, STOPS, TAKE_PROFIT, ZERO, Account, Order, World
 from trading_assets.exchange.tickets import Changes, Ticket
 from trading_assets.exchange.wire import text
 from trading_assets.market.sessions import Session, shift
 
 _SUB_DOLLAR = Decimal("0.0001")
 _LONG_OPTIONS_LEVEL = 2
+_MOST_PERCENT = 100
 #: How long an order lives that is good till canceled.
 _GTC_LIFE = timedelta(days=90)
 
@@ -70,7 +71,13 @@ class OrderRules:
             raise unprocessable(f"a {terms.type} order has no stop_price to replace")
         if changes.trail is not None and terms.type != "trailing_stop":
             raise unprocessable(f"a {terms.type} order has no trail to replace")
+        if order.terms.group is not None and changes.time_in_force is not None:
+            raise unprocessable("the time_in_force of a complex order cannot be replaced: its orders end together")
+        if order.terms.role in (TAKE_PROFIT, STOP_LOSS) and changes.quantity is not None:
+            raise unprocessable("the qty of a leg cannot be replaced: it stands for what its order bought")
         in_percent = terms.trail_percent is not None
+        if in_percent and changes.trail is not None and changes.trail >= _MOST_PERCENT:
+            raise invalid(f"trail_percent must be < {_MOST_PERCENT}")
         ticket = Ticket(
             symbol=terms.symbol,
             quantity=quantity - order.filled,
@@ -92,6 +99,8 @@ class OrderRules:
                 "waits": order.waits,
                 "high_water": order.high_water if terms.type == "trailing_stop" else None,
                 "replaces": terms.id,
+                "triggered": order.triggered and changes.stop_price is None and changes.trail is None,
+                **({} if changes.time_in_force is not None else {"expires_at": terms.expires_at}),
             }
         )
         return OrderReplaced(account=account.name, order_id=terms.id, replaced_by=new.id), new
@@ -113,11 +122,12 @@ class OrderRules:
         self._check_ticks(ticket, listed)
         self._check_intent(ticket)
         self._check_wash(account, ticket, instead_of)
+        mark = self._mark(ticket, now) if ticket.type == "trailing_stop" else None
         hold = ZERO
         if ticket.side == "sell":
             self._check_holding(account, ticket, listed, instead_of)
         else:
-            hold = self._hold_price(ticket, now)
+            hold = self._hold_price(ticket, mark, now)
             self._check_cash(account, hold * ticket.quantity * listed.multiplier, instead_of)
         return OrderAccepted(
             account=account.name,
@@ -139,7 +149,7 @@ class OrderRules:
             stop_price=ticket.stop_price,
             trail_price=ticket.trail_price,
             trail_percent=ticket.trail_percent,
-            high_water=self._market.price_at(ticket.symbol, now) if ticket.type == "trailing_stop" else None,
+            high_water=mark,
         )
 
     def _expiry(self, ticket: Ticket, now: datetime) -> datetime:
@@ -151,7 +161,7 @@ class OrderRules:
 
     def _check_option(self, account: Account, ticket: Ticket, listed: Listed, now: datetime) -> None:
         assert listed.contract is not None
-        if account.trading_level < _LONG_OPTIONS_LEVEL:
+        if ticket.side == "buy" and account.trading_level < _LONG_OPTIONS_LEVEL:
             raise forbidden("account not eligible to trade options", options_trading_level=account.trading_level)
         if ticket.order_class != "simple":
             raise unprocessable("complex orders not supported for options trading")
@@ -173,6 +183,7 @@ class OrderRules:
         for name, price in (
             ("limit_price", ticket.limit_price),
             ("stop_price", ticket.stop_price),
+            ("trail_price", ticket.trail_price),
             ("take_profit.limit_price", ticket.take_profit),
             ("stop_loss.stop_price", ticket.stop_loss),
             ("stop_loss.limit_price", ticket.stop_loss_limit),
@@ -188,9 +199,14 @@ class OrderRules:
 
     def _check_wash(self, account: Account, ticket: Ticket, instead_of: Order | None) -> None:
         """No order may meet one of the same account. A leg that waits for its entry cannot trade and is in no way."""
+        if instead_of is not None and instead_of.waits:
+            return
+        group = None if instead_of is None else instead_of.terms.group
         for order in account.open_orders.values():
             terms = order.terms
             if terms.symbol != ticket.symbol or terms.side == ticket.side or order is instead_of or order.waits:
+                continue
+            if group is not None and terms.group == group:
                 continue
             mine = None if ticket.type in STOPS else ticket.limit_price
             other = None if order.is_stop else terms.limit_price
@@ -225,19 +241,29 @@ class OrderRules:
                 symbol=ticket.symbol,
             )
 
-    def _hold_price(self, ticket: Ticket, now: datetime) -> Decimal:
+    def _mark(self, ticket: Ticket, now: datetime) -> Decimal:
+        """Where a trail begins: the last price."""
+        if self._market.quote(ticket.symbol, now) is None:
+            raise unprocessable(f"no price for {ticket.symbol}: a trail has no beginning")
+        return self._market.price_at(ticket.symbol, now)
+
+    def _hold_price(self, ticket: Ticket, mark: Decimal | None, now: datetime) -> Decimal:
         """What a buy reserves per share: its limit, else the most it is expected to pay."""
         if ticket.limit_price is not None:
             return ticket.limit_price
-        if ticket.stop_price is not None:
-            return (ticket.stop_price * (1 + self._rules.market_collar)).quantize(CENT)
+        stop = ticket.stop_price
+        if mark is not None:
+            stop = mark + (ticket.trail_price or mark * (ticket.trail_percent or ZERO) / 100)
+        if stop is not None:
+            return (stop * (1 + self._rules.market_collar)).quantize(CENT)
         quote = self._market.quote(ticket.symbol, now)
         if quote is None or quote.ask is None or quote.ask <= 0:
             raise unprocessable(f"no ask for {ticket.symbol}: a market order cannot be valued")
         return (quote.ask * (1 + self._rules.market_collar)).quantize(CENT)
 
     def _check_cash(self, account: Account, cost: Decimal, instead_of: Order | None) -> None:
-        power = account.buying_power + (ZERO if instead_of is None else instead_of.reserved)
+        own = ZERO if instead_of is None else instead_of.reserved
+        power = max(ZERO, account.cash - account.reserved + own)
         if cost > power:
             raise forbidden("insufficient buying power", buying_power=text(power), cost_basis=text(cost))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,6 +14,7 @@ from trading_assets.exchange.events import (
     LegResized,
     OrderAccepted,
     OrderCanceled,
+    OrderEvent,
     OrderExpired,
     OrderFilled,
     OrderReplaced,
@@ -26,6 +27,8 @@ from trading_assets.exchange.events import (
 )
 
 ZERO = Decimal(0)
+#: What the orders of a bracket, OCO or OTO are to each other.
+ENTRY, TAKE_PROFIT, STOP_LOSS = "entry", "take_profit", "stop_loss"
 #: Types that wait for a price.
 STOPS = frozenset({"stop", "stop_limit", "trailing_stop"})
 
@@ -162,13 +165,25 @@ class Account:
         return max(ZERO, self.cash - self.reserved)
 
     def held_for_orders(self, symbol: str) -> int:
-        """Quantity of ``symbol`` that open sells have claimed; two legs of which only one can trade claim it once."""
+        """Quantity of ``symbol`` that open sells have claimed.
+
+        Two legs of which only one can trade claim it once, and legs that wait what their entry has bought so far.
+        """
         claimed: dict[str, int] = {}
         for order in self.open_orders.values():
-            if order.terms.symbol == symbol and order.terms.side == "sell" and not order.waits:
+            if order.terms.symbol == symbol and order.terms.side == "sell":
                 key = order.terms.group or order.terms.id
-                claimed[key] = max(claimed.get(key, 0), order.remaining)
+                quantity = self.bought(order.terms.group) if order.waits else order.remaining
+                claimed[key] = max(claimed.get(key, 0), quantity)
         return sum(claimed.values())
+
+    def bought(self, group: str | None) -> int:
+        """What the entry of a group has bought, also while it was another order that was replaced since."""
+        if group is None:
+            return 0
+        return sum(
+            order.filled for order in self.orders.values() if order.terms.group == group and order.terms.role == ENTRY
+        )
 
     def group(self, order: Order) -> list[Order]:
         """The other orders of the same bracket, OCO or OTO, replaced ones excepted, in order of acceptance."""
@@ -211,6 +226,33 @@ class World:
         pairs = [(account, order) for account in self.accounts.values() for order in account.open_orders.values()]
         return iter(sorted(pairs, key=lambda pair: pair[1].number))
 
+    def check(self, events: Sequence[Event]) -> None:
+        """Raise ``ValueError`` if ``events`` cannot be applied one after the other; asked before they are written.
+
+        No order may end twice, and nobody may sell what is not held.
+        """
+        ended: set[str] = set()
+        held: dict[tuple[str, str], int] = {}
+        for event in events:
+            if not isinstance(event, OrderEvent):
+                continue
+            account = self.accounts[event.account]
+            order = account.open_orders.get(event.order_id)
+            if order is None or event.order_id in ended:
+                raise ValueError(f"{type(event).__name__} of order {event.order_id}, which is not open")
+            if isinstance(event, OrderCanceled | OrderExpired | OrderReplaced):
+                ended.add(event.order_id)
+            elif isinstance(event, OrderFilled):
+                symbol = order.terms.symbol
+                position = account.positions.get(symbol)
+                before = held.get((account.name, symbol), 0 if position is None else position.quantity)
+                after = before + (event.quantity if order.terms.side == "buy" else -event.quantity)
+                if after < 0 or event.quantity > order.remaining:
+                    raise ValueError(f"order {event.order_id} would fill {event.quantity} with {before} held")
+                held[account.name, symbol] = after
+                if event.quantity == order.remaining:
+                    ended.add(event.order_id)
+
     def apply(self, transaction: Transaction, told: Callable[[Event, datetime], None] = lambda event, at: None) -> None:
         """Apply one transaction; raises ``ValueError`` if it does not follow the last one.
 
@@ -241,7 +283,8 @@ class World:
         if isinstance(event, OrderAccepted):
             self.orders += 1
             order = Order(event, self.orders, at, at, at, event.quantity, event.waits, high_water=event.high_water)
-            if event.waits or (event.role == "stop_loss" and event.group is not None):
+            order.triggered = event.triggered
+            if event.waits or (event.role == STOP_LOSS and not event.triggered):
                 order.status = "held"
             account.orders[event.id] = account.open_orders[event.id] = order
             account.by_client_id[event.client_order_id] = event.id
@@ -284,7 +327,7 @@ def _open(opened: AccountOpened, at: datetime) -> Account:
 def _resize(leg: Order, quantity: int, at: datetime) -> None:
     if leg.waits:
         leg.waits, leg.active_at = False, at
-        if leg.terms.role != "stop_loss":
+        if leg.terms.role != STOP_LOSS:
             leg.status = "new"
     leg.quantity, leg.updated_at = quantity, at
 

@@ -22,7 +22,6 @@ from trading_assets.exchange.engine import Engine
 from trading_assets.exchange.events import (
     AccountOpened,
     Event,
-    OrderCanceled,
     SessionOpened,
     Transaction,
     WorldOpened,
@@ -99,7 +98,12 @@ class Venue:
             _log.info("replayed %d transactions; the clock stands at %s", self.world.sequence, self.world.now)
 
     def _open_market(self, day: date) -> tuple[MarketPort, Engine]:
-        held = frozenset(symbol for account in self.world.accounts.values() for symbol in account.positions)
+        # What is held or ordered stays listed.
+        held = frozenset(
+            symbol
+            for account in self.world.accounts.values()
+            for symbol in (*account.positions, *(order.terms.symbol for order in account.open_orders.values()))
+        )
         market = self._markets(day, held)
         return market, Engine(self.config, market, day)
 
@@ -107,6 +111,8 @@ class Venue:
 
     def _write(self, at: datetime, events: Sequence[Event]) -> None:
         transaction = Transaction(sequence=self.world.sequence + 1, at=at, events=tuple(events))
+        # Before it is written: a line that cannot be applied would keep this world from ever starting again.
+        self.world.check(transaction.events)
         self._journal.append(transaction.model_dump_json().encode())
         self.world.apply(transaction, self.on_event)
 
@@ -167,25 +173,26 @@ class Venue:
             _log.info("cancel %s %s", account.name, order_id)
 
     async def cancel_all(self, account: Account) -> list[tuple[Order, Refusal | None]]:
-        """Cancel every open order in one transaction; those that may not be canceled come back with their refusal."""
+        """Cancel every open order; those that may not be canceled come back with their refusal.
+
+        One after the other, each as the last one left things, and made durable together.
+        """
         async with self._lock:
             result: list[tuple[Order, Refusal | None]] = []
-            events: list[Event] = []
-            gone: set[str] = set()
-            for order in list(account.open_orders.values()):
-                try:
-                    # A leg that goes with its entry or its sibling must not go twice.
-                    for event in self.engine.cancel(account, order.terms.id):
-                        if isinstance(event, OrderCanceled):
-                            if event.order_id in gone:
-                                continue
-                            gone.add(event.order_id)
-                        events.append(event)
-                    result.append((order, None))
-                except Refusal as refusal:
+
+            def cancel_each() -> None:
+                for order in list(account.open_orders.values()):
+                    refusal = None
+                    # A leg may have gone with its entry or its sibling.
+                    if order.terms.id in account.open_orders:
+                        try:
+                            self._write(self.world.now, self.engine.cancel(account, order.terms.id))
+                        except Refusal as error:
+                            refusal = error
                     result.append((order, refusal))
-            if events:
-                self._commit(events)
+                self._sync()
+
+            self._guarded(cancel_each)
             return result
 
     # --- time -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,13 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from trading_assets.domain.values import Quote
 from trading_assets.exchange.config import ExchangeConfig
-from trading_assets.exchange.events import Transaction
+from trading_assets.exchange.events import OrderCanceled, OrderFilled, Transaction
 from trading_assets.exchange.journal import Journal, JournalBroken, JournalCorrupt
-from trading_assets.exchange.markets import SimulatedPort, simulated_port
+from trading_assets.exchange.market_port import Execution, Resting
+from trading_assets.exchange.markets import HISTORY_SESSIONS, SimulatedPort, simulated_port
 from trading_assets.exchange.refusal import Refusal
 from trading_assets.exchange.state import Account
 from trading_assets.exchange.venue import Venue
+from trading_assets.simulation.market import SimulatedMarket
 from trading_assets_tests.exchange.venue_process import CLOSE, MINUTE, OPEN, configuration
 
 START = OPEN + 60 * MINUTE
@@ -34,6 +37,29 @@ def config() -> ExchangeConfig:
 @pytest.fixture(scope="module")
 def market() -> SimulatedPort:
     return simulated_port(config(), config().session)
+
+
+class Scarce(SimulatedPort):
+    """The drawn market, in which a buy never gets more than ``most`` at a time."""
+
+    most = 40
+
+    def execute(self, order: Resting, quote: Quote, instant: datetime) -> Execution | None:
+        found = super().execute(order, quote, instant)
+        if found is None or order.side == "sell":
+            return found
+        most = min(found.quantity, self.most)
+        return Execution(found.price, most) if most > 0 else None
+
+
+@pytest.fixture(scope="module")
+def thin() -> Scarce:
+    """A market that fills most buys in parts."""
+    market = Scarce(
+        SimulatedMarket(config().seed, config().session, config().scenario, history_sessions=HISTORY_SESSIONS)
+    )
+    market.most = 17
+    return market
 
 
 def open_venue(market: SimulatedPort, path: Path) -> tuple[Venue, Journal]:
@@ -93,7 +119,7 @@ def assert_pairs_sell_once(account: Account) -> None:
         assert sum(leg.filled for leg in legs) <= most
         working = [leg for leg in legs if leg.terms.id in account.open_orders and not leg.waits]
         sold = sum(leg.filled for leg in legs)
-        assert all(leg.remaining <= most - sold for leg in working if not leg.terms.replaces)
+        assert all(leg.remaining <= most - sold for leg in working)
 
 
 def cents(price: Decimal) -> str:
@@ -138,6 +164,7 @@ COMMANDS = st.one_of(
     ),
     st.tuples(st.just("replace"), st.integers(0, 10), st.integers(1, 60), st.sampled_from(["0.999", "1.001"])),
     st.tuples(st.just("cancel"), st.integers(0, 10)),
+    st.tuples(st.just("cancel all")),
     st.tuples(st.just("advance"), st.sampled_from([1, 2, 7, 61])),
 )
 
@@ -145,9 +172,9 @@ COMMANDS = st.one_of(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(commands=st.lists(COMMANDS, min_size=3, max_size=25))
 def test_money_and_quantities_are_conserved_and_a_replay_gives_the_same_world(
-    market: SimulatedPort, commands: list[tuple[Any, ...]]
+    thin: Scarce, commands: list[tuple[Any, ...]]
 ) -> None:
-    near = [line for line in market.chain("SPY", START) if 0.3 < abs(line.delta or 0) < 0.7]
+    near = [line for line in thin.chain("SPY", START) if 0.3 < abs(line.delta or 0) < 0.7]
     options = {side: next(li.contract.symbol for li in near if li.contract.right == side) for side in ("call", "put")}
 
     async def play(venue: Venue) -> None:
@@ -157,20 +184,22 @@ def test_money_and_quantities_are_conserved_and_a_replay_gives_the_same_world(
                 if kind == "order":
                     symbol = options.get(rest[0], rest[0])
                     body: dict[str, Any] = market_order(symbol, rest[1], rest[2])
-                    quote = market.quote(symbol, venue.world.now)
+                    quote = thin.quote(symbol, venue.world.now)
                     if rest[3] is not None and quote is not None and quote.ask is not None:
                         price = (quote.ask * Decimal(rest[3])).quantize(Decimal("0.01"))
                         body |= {"type": "limit", "limit_price": str(price)}
                     await venue.place(account, body)
                 elif kind == "complex":
-                    await venue.place(account, complex_order(market, venue, *rest))
+                    await venue.place(account, complex_order(thin, venue, *rest))
                 elif kind == "replace":
                     order = list(account.orders.values())[rest[0]]
-                    body = {"qty": rest[1]}
+                    body = {} if order.terms.role in ("take_profit", "stop_loss") else {"qty": rest[1]}
                     for name in ("limit_price", "stop_price"):
                         price = getattr(order.terms, name)
                         body |= {} if price is None else {name: cents(price * Decimal(rest[2]))}
                     await venue.replace(account, order.terms.id, body)
+                elif kind == "cancel all":
+                    await venue.cancel_all(account)
                 elif kind == "cancel":
                     await venue.cancel(account, list(account.orders)[rest[0]])
                 else:
@@ -182,10 +211,10 @@ def test_money_and_quantities_are_conserved_and_a_replay_gives_the_same_world(
         assert_conserved(account)
 
     with TemporaryDirectory() as folder:
-        venue, journal = open_venue(market, Path(folder))
+        venue, journal = open_venue(thin, Path(folder))
         asyncio.run(play(venue))
         journal.close()
-        again, journal = open_venue(market, Path(folder))
+        again, journal = open_venue(thin, Path(folder))
         journal.close()
         assert visible(again) == visible(venue)
 
@@ -310,3 +339,163 @@ def test_a_line_that_was_written_in_half_is_broken_off_and_read_again_as_nothing
     last = Journal(tmp_path / "journal.jsonl")
     assert last.read() == [b'{"a":1}', b'{"b":2}']
     last.close()
+
+
+# --- brackets whose entry is filled in part ---------------------------------------------------------------------------
+
+
+async def half_bought(venue: Venue, market: Scarce) -> tuple[Account, Any, dict[str, Any]]:
+    """An account whose bracket of 100 has bought 40 and then gets no more; the entry and its legs' prices."""
+    account = venue.world.accounts["one"]
+    quote = market.quote("KO", venue.world.now)
+    assert quote is not None and quote.ask is not None
+    legs = {"take_profit": {"limit_price": cents(quote.ask * 2)}, "stop_loss": {"stop_price": "1.00"}}
+    body = market_order("KO", "buy", 100) | {"type": "limit", "limit_price": cents(quote.ask + 1), **legs}
+    entry = await venue.place(account, {**body, "order_class": "bracket"})
+    await venue.advance_to(venue.world.now + timedelta(seconds=1))
+    market.most = 0
+    assert (entry.filled, account.positions["KO"].quantity) == (40, 40)
+    return account, entry, legs
+
+
+def scarce(tmp_path: Path) -> tuple[Venue, Journal, Scarce]:
+    day = config().session
+    market = Scarce(SimulatedMarket(config().seed, day, config().scenario, history_sessions=HISTORY_SESSIONS))
+    journal = Journal(tmp_path / "journal.jsonl")
+    return Venue(config(), lambda day, held: market, journal), journal, market
+
+
+def legs_of(account: Account, entry: Any) -> list[Any]:
+    return [order for order in account.group(entry) if order.terms.role != "entry"]
+
+
+def restarted(venue: Venue, journal: Journal, market: Scarce) -> None:
+    journal.close()
+    again = Journal(journal.path)
+    assert visible(Venue(config(), lambda day, held: market, again)) == visible(venue)
+    again.close()
+
+
+def test_what_a_bracket_has_bought_so_far_belongs_to_its_legs_and_nobody_sells_it_twice(tmp_path: Path) -> None:
+    venue, journal, market = scarce(tmp_path)
+
+    async def play() -> None:
+        account, entry, _ = await half_bought(venue, market)
+        assert account.held_for_orders("KO") == 40
+        with pytest.raises(Refusal, match="insufficient qty"):
+            await venue.place(account, market_order("KO", "sell", 40) | {"type": "limit", "limit_price": "900"})
+        await venue.cancel(account, entry.terms.id)
+        assert [(leg.quantity, leg.waits) for leg in legs_of(account, entry)] == [(40, False), (40, False)]
+        assert account.held_for_orders("KO") == 40
+        assert_conserved(account)
+
+    asyncio.run(play())
+    restarted(venue, journal, market)
+
+
+def test_everything_is_canceled_also_where_a_half_filled_entry_was_replaced(tmp_path: Path) -> None:
+    venue, journal, market = scarce(tmp_path)
+
+    async def play() -> None:
+        account, entry, _ = await half_bought(venue, market)
+        changed = await venue.replace(account, entry.terms.id, {"limit_price": "5.00"})
+        assert (changed.quantity, changed.filled) == (60, 0)
+        lines = await venue.cancel_all(account)
+        assert [refusal for _, refusal in lines] == [None] * 3 and not account.open_orders
+        assert_conserved(account)
+
+    asyncio.run(play())
+    restarted(venue, journal, market)
+
+
+def test_legs_stand_for_all_that_was_bought_also_before_the_entry_was_replaced(tmp_path: Path) -> None:
+    venue, journal, market = scarce(tmp_path)
+
+    async def play() -> None:
+        account, entry, _ = await half_bought(venue, market)
+        changed = await venue.replace(account, entry.terms.id, {"qty": 50})
+        market.most = 40
+        await venue.advance_to(venue.world.now + timedelta(seconds=2))
+        assert (changed.filled, account.positions["KO"].quantity) == (10, 50)
+        assert [leg.quantity for leg in legs_of(account, changed)] == [50, 50]
+        assert_conserved(account)
+
+    asyncio.run(play())
+    restarted(venue, journal, market)
+
+
+def test_the_orders_of_a_bracket_end_together_and_a_leg_keeps_its_size(tmp_path: Path) -> None:
+    venue, journal, market = scarce(tmp_path)
+
+    async def play() -> None:
+        account, entry, _ = await half_bought(venue, market)
+        profit, stop = legs_of(account, entry)
+        for order in (entry, profit, stop):
+            with pytest.raises(Refusal, match="its orders end together"):
+                await venue.replace(account, order.terms.id, {"time_in_force": "gtc"})
+        with pytest.raises(Refusal, match="stands for what its order bought"):
+            await venue.replace(account, stop.terms.id, {"qty": 2})
+        moved = await venue.replace(account, stop.terms.id, {"stop_price": "2.00"})
+        assert moved.waits and moved.status == "held", "a leg that waits may be moved"
+        await venue.advance_to(CLOSE)
+        assert not account.open_orders
+        assert_conserved(account)
+
+    asyncio.run(play())
+    restarted(venue, journal, market)
+
+
+def test_events_that_cannot_be_applied_are_not_written(market: SimulatedPort, tmp_path: Path) -> None:
+    venue, journal = open_venue(market, tmp_path)
+    account = venue.world.accounts["one"]
+
+    async def play() -> str:
+        order = await venue.place(account, market_order("KO", "buy", 1))
+        return order.terms.id
+
+    order_id = asyncio.run(play())
+    before, size = visible(venue), journal.path.stat().st_size
+    canceled = OrderCanceled(account="one", order_id=order_id)
+    sold = OrderFilled(account="one", order_id=order_id, execution_id="x", price=Decimal(1), quantity=2)
+    for events in ([canceled, canceled], [canceled, sold], [sold]):
+        with pytest.raises(ValueError):
+            venue._write(venue.world.now, events)
+    assert visible(venue) == before and journal.path.stat().st_size == size
+    journal.close()
+
+
+def test_a_stop_that_was_reached_stays_so_when_its_limit_is_replaced(market: SimulatedPort, tmp_path: Path) -> None:
+    venue, journal = open_venue(market, tmp_path)
+
+    async def play() -> None:
+        account = venue.world.accounts["one"]
+        await venue.place(account, market_order("KO", "buy", 3))
+        await venue.advance_to(venue.world.now + timedelta(seconds=30))
+        quote = market.quote("KO", venue.world.now)
+        assert quote is not None and quote.ask is not None
+        prices = {"stop_price": cents(quote.ask), "limit_price": cents(quote.ask * 2)}
+        order = await venue.place(account, market_order("KO", "sell", 3) | {"type": "stop_limit", **prices})
+        await venue.advance_to(venue.world.now + timedelta(seconds=3))
+        assert order.triggered and order.filled == 0
+        changed = await venue.replace(account, order.terms.id, {"limit_price": "1.00"})
+        await venue.advance_to(venue.world.now + timedelta(seconds=30))
+        assert changed.filled == 3 and "KO" not in account.positions
+
+    asyncio.run(play())
+    journal.close()
+
+
+def test_a_buy_trail_reserves_what_it_may_have_to_pay(market: SimulatedPort, tmp_path: Path) -> None:
+    venue, journal = open_venue(market, tmp_path)
+
+    async def play() -> None:
+        account = venue.world.accounts["one"]
+        trail = market_order("KO", "buy", 100) | {"type": "trailing_stop", "trail_percent": "20"}
+        order = await venue.place(account, trail)
+        price = order.high_water
+        assert price is not None and account.reserved >= price * 100 * Decimal("1.2")
+        with pytest.raises(Refusal, match="trail_percent must be < 100"):
+            await venue.replace(account, order.terms.id, {"trail": 150})
+
+    asyncio.run(play())
+    journal.close()
