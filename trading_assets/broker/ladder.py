@@ -25,9 +25,6 @@ from trading_assets.ledger import accounts, orders, positions
 from trading_assets.ledger.positions import Position
 
 log = logging.getLogger(__name__)
-#: Reasons of entry orders: the first purchase, and more of what is held.
-ENTRY = "entry"
-ADD = "add"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,7 @@ def enter(
         position,
         Purpose.ENTRY,
         entry.signal_id,
-        ENTRY if entry.adds_to is None else ADD,
+        orders.FIRST if entry.adds_to is None else orders.ADD,
         run_id,
         attempt=attempt,
         first_step=max((intent.step for intent in earlier), default=-1) + 1,

@@ -89,7 +89,8 @@ def show_summary(summary: Mapping[str, Any], world: str) -> None:
     console.print(f"{summary['articles']} articles, {summary['signals']} signals\n")
     for name, account in summary["accounts"].items():
         table = Table(title=f"account {name}", show_header=False, title_justify="left")
-        table.add_row("entries", str(account["entries"]))
+        adds = f", adds {account['adds']}" if account["adds"] else ""
+        table.add_row("entries", f"{account['entries']}{adds}")
         table.add_row("exits", _counts(account["exits"]))
         table.add_row("denials by gate", _counts(account["denials"]))
         table.add_row("signals ended as", _counts(account["statuses"]))

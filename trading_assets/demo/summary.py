@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, func, select
 
 from trading_assets.domain.values import Purpose
+from trading_assets.ledger.orders import ADD
 from trading_assets.ledger.tables import (
     accounts,
     active_positions,
@@ -26,7 +27,7 @@ from trading_assets.market.sessions import require_session
 def account_summary(
     connection: Connection, account: str, first: date, last: date, equity: Decimal | None
 ) -> dict[str, Any]:
-    """Entries, exits by reason, denials by gate, orders, fills and P&L of one account from one session to another.
+    """Entries, adds, exits by reason, denials by gate, orders, fills and P&L of one account over some sessions.
 
     ``equity`` is the broker's (open positions at its mark), ``pnl`` is equity less opening cash; null if not known.
     """
@@ -35,6 +36,14 @@ def account_summary(
     entries = connection.execute(
         select(func.count()).where(
             position.account == account, position.quantity_opened > 0, position.opened_at.between(begin, end)
+        )
+    ).scalar_one()
+    adds = connection.execute(
+        select(func.count(func.distinct(order_intents.c.signal_id))).where(
+            order_intents.c.account == account,
+            order_intents.c.reason == ADD,
+            order_intents.c.filled_quantity > 0,
+            order_intents.c.created_at.between(begin, end),
         )
     ).scalar_one()
     exits = connection.execute(
@@ -53,6 +62,7 @@ def account_summary(
     ).scalar_one()
     return {
         "entries": entries,
+        "adds": adds,
         "exits": dict(sorted((reason, count) for reason, count in exits)),
         "denials": _denials(connection, account, first, last),
         "statuses": _statuses(connection, account, first, last),

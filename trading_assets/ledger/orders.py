@@ -17,6 +17,8 @@ from sqlalchemy import Connection, RowMapping, Select, func, insert, select, upd
 from trading_assets.domain.values import LIVE_STATES, LiveOrder, OrderState, Purpose, Side
 from trading_assets.ledger.tables import order_intents
 
+#: Reasons of entry orders: the first purchase, and more of what is held.
+FIRST, ADD = "entry", "add"
 _LIVE = tuple(state.value for state in LIVE_STATES)
 _UNRESOLVED = (OrderState.INTENT.value, OrderState.UNKNOWN.value)
 

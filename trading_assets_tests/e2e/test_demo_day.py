@@ -20,6 +20,8 @@ def test_a_day_ends_consistent_with_trades_denials_and_their_reasons(
     account = summary["accounts"]["large"]  # type: ignore[index]
     assert account["entries"] >= 1
     tiny = summary["accounts"]["tiny"]  # type: ignore[index]
+    for one in (account, tiny):
+        assert one["statuses"].get("EXECUTED", 0) == one["entries"] + one["adds"], "each purchase has its signal"
     assert tiny["denials"] or tiny["entries"], "it follows the day trades"
     assert tiny["open_positions"] == 0, "it holds nothing overnight"
     assert sum(account["exits"].values()) >= 1
