@@ -91,6 +91,10 @@ class Climb:
     first_step: int
 
     def run(self, quantity: int, prepare: Callable[[Connection], None]) -> LadderResult:
+        """Work ``quantity`` rung by rung; ``prepare`` runs in the transaction of each intent and may forbid it.
+
+        Raises what ``prepare`` raises, ``SymbolBlocked`` if nothing is left to sell, ``ValueError`` below 1.
+        """
         if quantity < 1:
             raise ValueError(f"a ladder needs a quantity of at least 1, saw {quantity}")
         done: list[OrderIntent] = []
