@@ -100,8 +100,8 @@ def acting_sensors(status: DefaultSensorStatus) -> Sequence[SensorDefinition]:
 def fresh_signals(desk: Desk, session: Session, now: datetime) -> pl.DataFrame:
     """Rows of today's signals frame that may still be published: decided live, acting, young enough."""
     limit = timedelta(seconds=desk.settings.strategy.gates.max_signal_age_s)
-    rows = desk.frames.read("signals", [session.key])
-    return rows.filter(pl.col("live") & (pl.col("action") != "HOLD") & (pl.col("as_of") >= now - limit))
+    rows = desk.frames.read_since("signals", session.key, now - limit)
+    return rows.filter(pl.col("live") & (pl.col("action") != "HOLD"))
 
 
 def followed_by(account: AccountConfig) -> pl.Expr:

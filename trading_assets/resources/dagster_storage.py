@@ -1,16 +1,22 @@
 """Dagster's own storage: the world's embedded PostgreSQL, or any server named by the environment, pooled.
 
 ``dagster.yaml`` names :class:`WorldStorage`, so that ``dagster dev``, ``dagster asset materialize`` and
-``trading-assets up`` all find the same runs and events. The stock storages open a connection for every query; here each
-keeps one and checks it after a rest, which halves the time of a short run and survives a restarted server.
+``trading-assets up`` all find the same runs and events. The stock storages open a connection for every query; here they
+are kept and checked after a rest, which halves the time of a short run and survives a restarted server.
+
+A code server opens an instance anew for each tick. All storages of a process share one engine per address, and the
+tables are looked for once: SQLAlchemy keeps for each of its reflection queries the last 128 dialects that asked it, so
+that engines opened and dropped by the tick would add some 15 MiB before the memory is level.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -31,7 +37,9 @@ URL_VARIABLE = "TRADING_ASSETS_DAGSTER_URL"
 DATABASE = "dagster"
 STATEMENT_TIMEOUT_MS = 60_000
 POOL_RECYCLE_SECONDS = 1800
-MAX_OVERFLOW = 20
+POOL_SIZE, MAX_OVERFLOW = 3, 60
+#: Addresses whose engines a process keeps; a process of a running system uses one.
+KEPT_ENGINES = 4
 #: A connection that rested for longer than this is asked whether its server still lives.
 REST_SECONDS = 1.0
 
@@ -45,17 +53,11 @@ class WorldStorage(DagsterPostgresStorage):
     """
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(psycopg2_url(postgres_url), should_autocreate_tables=True, inst_data=inst_data)
+        url = psycopg2_url(postgres_url)
+        super().__init__(url, should_autocreate_tables=not _engines.knows(url), inst_data=inst_data)
+        engine = _engines.get(url)
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
-            storage._engine = create_pg_engine(
-                self.postgres_url,
-                isolation_level="AUTOCOMMIT",
-                pool_size=1,
-                max_overflow=MAX_OVERFLOW,
-                pool_recycle=POOL_RECYCLE_SECONDS,
-                connect_args={"options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"},
-            )
-            ask_after_rest(storage._engine)
+            storage._engine = engine
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
@@ -68,6 +70,54 @@ class WorldStorage(DagsterPostgresStorage):
     ) -> WorldStorage:
         """Called by Dagster in every process that opens the instance."""
         return cls(resolve_url(config_value), inst_data=inst_data)
+
+
+class _Engines:
+    """The engines of this process by address, the last used kept; a forked child starts with none."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Engine] = OrderedDict()
+        self._lock = Lock()
+        os.register_at_fork(after_in_child=self._forked)
+
+    def knows(self, url: str) -> bool:
+        """Whether a storage was opened at this address, so that its tables are there."""
+        with self._lock:
+            return url in self._kept
+
+    def get(self, url: str) -> Engine:
+        """The engine of this address, made if there is none."""
+        with self._lock:
+            if url not in self._kept:
+                self._kept[url] = _engine(url)
+            self._kept.move_to_end(url)
+            if len(self._kept) > KEPT_ENGINES:
+                # Whoever still uses it opens connections again.
+                self._kept.popitem(last=False)[1].dispose()
+            return self._kept[url]
+
+    def _forked(self) -> None:
+        # The connections are the parent's: forgotten here, not closed.
+        self._lock = Lock()
+        for engine in self._kept.values():
+            engine.dispose(close=False)
+        self._kept.clear()
+
+
+_engines = _Engines()
+
+
+def _engine(url: str) -> Engine:
+    engine = create_pg_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=POOL_SIZE,
+        max_overflow=MAX_OVERFLOW,
+        pool_recycle=POOL_RECYCLE_SECONDS,
+        connect_args={"options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"},
+    )
+    ask_after_rest(engine)
+    return engine
 
 
 def ask_after_rest(engine: Engine) -> None:

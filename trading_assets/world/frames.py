@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +50,14 @@ def _stamp(instant: datetime) -> str:
 
 def _instant(path: Path) -> datetime:
     return datetime.strptime(path.stem.split("-", 1)[1], _STAMP).replace(tzinfo=UTC)
+
+
+def _read(asset: str, path: Path) -> pl.DataFrame:
+    return conform(pl.read_parquet(path), SCHEMAS[asset], asset)
+
+
+def _read_once(asset: str, path: Path) -> pl.DataFrame:
+    return _cache.get(path, lambda path: _read(asset, path))
 
 
 class FrameStore:
@@ -127,13 +135,35 @@ class FrameStore:
 
         Raises ``CorruptFrameError`` naming the file if one cannot be read as the declared frame.
         """
+
+        def paths() -> list[Path]:
+            return [path for partition in partitions for path in self._current(asset, partition)]
+
+        return self._read_current(asset, paths)
+
+    def read_since(self, asset: str, partition: str, since: datetime) -> pl.DataFrame:
+        """Of one partition the rows with ``as_of`` at or after ``since``; order and errors as of :meth:`read`.
+
+        Files recorded before are not opened and nothing is kept, so that who asks each second costs little.
+        """
+
+        def paths() -> list[Path]:
+            return [path for path in self._current(asset, partition) if _instant(path) >= require_utc(since)]
+
+        def read(asset: str, path: Path) -> pl.DataFrame:
+            return _read(asset, path).filter(pl.col("as_of") >= since)
+
+        return self._read_current(asset, paths, read)
+
+    def _read_current(
+        self, asset: str, paths: Callable[[], list[Path]], read: Callable[[str, Path], pl.DataFrame] = _read_once
+    ) -> pl.DataFrame:
+        """The frames of ``paths`` in one, listed again if another process made one file of several since."""
         looks = 0
         while True:
-            paths = [path for partition in partitions for path in self._current(asset, partition)]
             try:
-                return self._read_paths(asset, paths)
+                return self._read_paths(asset, paths(), read)
             except _Gone:
-                # Another process made one file of several since they were listed.
                 looks += 1
                 if looks == _LOOKS:
                     raise
@@ -197,14 +227,13 @@ class FrameStore:
             return parts
         return [days[-1], *(path for path in parts if _instant(path) > _instant(days[-1]))]
 
-    def _read_paths(self, asset: str, paths: Sequence[Path]) -> pl.DataFrame:
-        def read(path: Path) -> pl.DataFrame:
-            return conform(pl.read_parquet(path), SCHEMAS[asset], asset)
-
+    def _read_paths(
+        self, asset: str, paths: Sequence[Path], read: Callable[[str, Path], pl.DataFrame] = _read_once
+    ) -> pl.DataFrame:
         frames = [empty(SCHEMAS[asset])]
         for path in paths:
             try:
-                frames.append(_cache.get(path, read))
+                frames.append(read(asset, path))
             except (pl.exceptions.PolarsError, ValueError, OSError) as error:
                 kind = CorruptFrameError if path.exists() else _Gone
                 raise kind(

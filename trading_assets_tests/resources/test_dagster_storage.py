@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 import yaml
 from dagster._core.instance.config import dagster_instance_config
-from sqlalchemy import text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.pool import QueuePool
 
 from trading_assets.domain.errors import ConfigurationError
@@ -79,6 +79,64 @@ def test_every_part_is_pooled_and_survives_a_connection_dropped_while_it_rested(
                 killer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pids[0]})
         with part._engine.connect() as connection:
             assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_the_ticks_of_a_process_share_one_engine_and_look_for_the_tables_once(empty_database_url: str) -> None:
+    asked: list[str] = []
+
+    def listening(_: object, __: object, statement: str, *___: object) -> None:
+        if "pg_catalog" in statement:
+            asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", listening)
+    try:
+        first = WorldStorage(empty_database_url)
+        assert asked != []
+        asked.clear()
+        for _ in range(3):
+            again = WorldStorage(empty_database_url)
+            assert again.run_storage.get_runs_count() == 0
+            parts = (again._run_storage, again._event_log_storage, again._schedule_storage)
+            assert {part._engine for part in parts} == {first._run_storage._engine}
+        assert asked == []
+    finally:
+        event.remove(Engine, "before_cursor_execute", listening)
+        first._run_storage._engine.dispose()
+
+
+def test_a_process_keeps_the_engines_of_few_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def make(url: str) -> Engine:
+        made.append(url)
+        return create_engine(url)
+
+    monkeypatch.setattr(dagster_storage, "_engine", make)
+    engines = dagster_storage._Engines()
+    urls = [f"postgresql+psycopg2://nobody@/db{number}" for number in range(dagster_storage.KEPT_ENGINES + 1)]
+    for url in urls:
+        assert engines.get(url) is engines.get(url)
+    assert made == urls
+    assert not engines.knows(urls[0])
+    assert all(engines.knows(url) for url in urls[1:])
+
+
+def test_a_forked_child_uses_none_of_its_parents_connections(storage: WorldStorage) -> None:
+    engine = storage._run_storage._engine
+    with engine.connect() as connection:
+        mine = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    child = os.fork()
+    if child == 0:
+        outcome = 1
+        try:
+            with engine.connect() as connection:
+                other = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            outcome = 0 if other != mine and not dagster_storage._engines.knows(storage.postgres_url) else 2
+        finally:
+            os._exit(outcome)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() == mine
 
 
 def test_a_run_and_its_events_are_stored(storage: WorldStorage, empty_database_url: str, tmp_path: Path) -> None:

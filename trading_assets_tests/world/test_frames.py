@@ -100,6 +100,28 @@ def test_a_days_parts_are_folded_on_the_way_and_a_reader_opens_few_files(store: 
     assert store.is_live("market_context", "2026-03-11")
 
 
+def test_the_newest_rows_are_those_of_the_whole_partition_whenever_it_was_folded(store: FrameStore) -> None:
+    for minute in range(70):
+        store.append("market_context", "2026-03-11", row(float(minute), T0 + minute * MINUTE), T0 + minute * MINUTE)
+        whole = store.read("market_context", ["2026-03-11"])
+        for back in (0, 3, 40):
+            since = T0 + (minute - back) * MINUTE
+            newest = store.read_since("market_context", "2026-03-11", since)
+            assert newest.equals(whole.filter(pl.col("as_of") >= since))
+            assert newest.height == min(back, minute) + 1
+    assert store.read_since("market_context", "2026-03-11", T0 + 70 * MINUTE).is_empty()
+    assert store.read_since("market_context", "2026-03-12", T0).is_empty()
+
+
+def test_the_newest_rows_are_found_without_opening_what_was_recorded_before(store: FrameStore) -> None:
+    old = store.append("market_context", "2026-03-11", row(0.0), T0)
+    store.append("market_context", "2026-03-11", row(1.0, T0 + MINUTE), T0 + MINUTE)
+    old.write_bytes(b"not a frame")
+    assert store.read_since("market_context", "2026-03-11", T0 + MINUTE)["vix"].to_list() == [1.0]
+    with pytest.raises(CorruptFrameError):
+        store.read_since("market_context", "2026-03-11", T0)
+
+
 def test_a_run_repeated_after_its_part_was_folded_changes_nothing(store: FrameStore) -> None:
     for minute in range(32):
         folded = store.append("market_context", "2026-03-11", row(float(minute)), T0 + minute * MINUTE)
