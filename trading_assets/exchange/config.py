@@ -67,6 +67,7 @@ class ExchangeConfig(BaseModel):
     composite: str | None = Field(None, description="the recorded ticker that is an index made of the others")
     start_at: AwareDatetime | None = Field(None, description="first instant; default five minutes before the open")
     speed: float = Field(0, ge=0, le=3600, description="0 = stepped; else multiples of wall time")
+    faults: bool = Field(False, description="whether the control path may arm faults; off, nothing of them is built")
     control_token: SecretStr = Field(min_length=8, description="token of the control path")
     accounts: tuple[AccountConfig, ...] = Field(min_length=1, description="the accounts")
     rules: ExchangeRules = Field(default_factory=lambda: ExchangeRules.model_validate({}), description="exchange rules")

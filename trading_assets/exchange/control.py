@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,9 @@ from trading_assets.exchange.venue import Venue
 TOKEN_HEADER = "X-Practice-Token"
 
 
+Handler = Callable[[Request], Awaitable[Response]]
+
+
 class ControlRoutes:
     """Status and clock of one venue."""
 
@@ -27,15 +30,17 @@ class ControlRoutes:
         self._news = news
         self._token = venue.config.control_token.get_secret_value().encode()
 
-    def routes(self) -> list[Route]:
-        """Every route, behind the token."""
-        return [
-            Route("/practice/v1/status", self._guarded(self.status), methods=["GET"]),
-            Route("/practice/v1/clock", self._guarded(self.clock), methods=["GET"]),
-            Route("/practice/v1/clock", self._guarded(self.advance), methods=["POST"]),
+    def routes(self, more: Sequence[tuple[str, str, Handler]] = ()) -> list[Route]:
+        """Every route, and ``more`` (method, path, handler), behind the token."""
+        table: list[tuple[str, str, Handler]] = [
+            ("GET", "/practice/v1/status", self.status),
+            ("GET", "/practice/v1/clock", self.clock),
+            ("POST", "/practice/v1/clock", self.advance),
+            *more,
         ]
+        return [Route(path, self._guarded(handler), methods=[method]) for method, path, handler in table]
 
-    def _guarded(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    def _guarded(self, handler: Handler) -> Handler:
         async def route(request: Request) -> Response:
             try:
                 given = request.headers.get(TOKEN_HEADER, "").encode()

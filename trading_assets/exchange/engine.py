@@ -130,6 +130,10 @@ class Engine:
             }
         return events
 
+    def executed(self, account: Account, order: Order, execution: Execution, instant: datetime) -> list[Event]:
+        """The events of an execution that did not come of matching."""
+        return self._fill_events(account, order, execution, instant)
+
     def _fill_events(self, account: Account, order: Order, execution: Execution, instant: datetime) -> list[Event]:
         filled = order.filled + execution.quantity
         event = OrderFilled(

@@ -146,6 +146,20 @@ class OrderReplaced(OrderEvent):
     replaced_by: str
 
 
+class ExecutionRevised(_Event):
+    """An execution was corrected, or busted (``quantity`` 0). Ids are those of the account's history."""
+
+    kind: Literal["revise"] = "revise"
+    account: str
+    order_id: str
+    execution_id: str
+    new_execution_id: str
+    price: Decimal
+    quantity: int
+    was_price: Decimal
+    was_quantity: int
+
+
 class PositionExpired(_Event):
     """A worthless option position was removed at expiry."""
 
@@ -167,6 +181,7 @@ Event = Annotated[
     | TrailMoved
     | LegResized
     | OrderReplaced
+    | ExecutionRevised
     | PositionExpired,
     Field(discriminator="kind"),
 ]

@@ -64,10 +64,14 @@ class Door:
         return route
 
     def _authenticate(self, request: Request) -> str:
-        name = self.account_of(*_credentials(request))
+        name = self.account_asking(request)
         if name is None:
             raise Refusal(401, UNAUTHORIZED, "request is not authorized")
         return name
+
+    def account_asking(self, request: Request) -> str | None:
+        """The account whose credentials the request carries, None if they are nobody's."""
+        return self.account_of(*_credentials(request))
 
     def account_of(self, key: str, secret: str) -> str | None:
         """The account of these credentials, None if they are nobody's."""

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.exchange.config import load_config
 from trading_assets.exchange.control import ControlRoutes
+from trading_assets.exchange.faults.installation import Faults
 from trading_assets.exchange.http import Door, refused
 from trading_assets.exchange.journal import JOURNAL_FILE, Journal
 from trading_assets.exchange.limits import RateLimit
@@ -40,8 +41,11 @@ ADDRESS_FILE = "exchange.json"
 _log = logging.getLogger(__name__)
 
 
-def application(venue: Venue, feeds: RecordedFeeds | None = None) -> Starlette:
-    """Every interface of the exchange over one venue. Recorded ``feeds`` stand in for the market's headlines."""
+def application(venue: Venue, feeds: RecordedFeeds | None = None, faults: Faults | None = None) -> Starlette:
+    """Every interface of the exchange over one venue. Recorded ``feeds`` stand in for the market's headlines.
+
+    ``faults`` stand in front of all of them; None: there are none, and no path to arm any.
+    """
     counts = venue.config.speed > 0
     per_minute = venue.config.rules.requests_per_minute
     trading = Door(venue, RateLimit(per_minute, "rate limit exceeded", counts=counts))
@@ -49,6 +53,7 @@ def application(venue: Venue, feeds: RecordedFeeds | None = None) -> Starlette:
     news = RssRoutes(venue, feeds)
     updates = TradeUpdates(venue.world, trading.account_of)
     venue.on_event, venue.on_durable = updates.applied, updates.durable
+    switches = None if faults is None else faults.attach(venue, updates, trading.account_asking)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -67,8 +72,9 @@ def application(venue: Venue, feeds: RecordedFeeds | None = None) -> Starlette:
             *NewsRoutes(venue, drawn=feeds is None).routes(data),
             *news.routes(),
             *updates.routes(),
-            *ControlRoutes(venue, news).routes(),
+            *ControlRoutes(venue, news).routes(() if switches is None else switches.routes),
         ],
+        middleware=[] if switches is None else [switches.middleware],
         exception_handlers={HTTPException: _unknown},
         lifespan=lifespan,
     )
@@ -92,16 +98,19 @@ def serve(directory: Path, port: int = 0) -> None:
     """Run the exchange of ``directory`` until it is told to stop, or until its journal fails."""
     config = load_config(directory)
     feeds = load_feeds(directory) if config.recorded_feeds else None
-    venue = Venue(config, market_source(config, directory), Journal(directory / JOURNAL_FILE))
+    faults = Faults(directory) if config.faults else None
+    markets = market_source(config, directory)
+    venue = Venue(config, markets if faults is None else faults.markets(markets), Journal(directory / JOURNAL_FILE))
     listener = _listen(port) if port else _listen(_last_port(directory), or_any=True)
     bound = int(listener.getsockname()[1])
     server = uvicorn.Server(
         uvicorn.Config(
-            application(venue, feeds),
+            application(venue, feeds, faults),
             log_level="warning",
             access_log=False,
             timeout_keep_alive=75,
             ws="websockets-sansio",
+            **({} if faults is None else faults.server_options()),
         )
     )
     venue.on_failure = lambda: setattr(server, "should_exit", True)

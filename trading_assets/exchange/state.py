@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -11,6 +11,7 @@ from trading_assets.exchange.events import (
     AccountConfigured,
     AccountOpened,
     Event,
+    ExecutionRevised,
     LegResized,
     OrderAccepted,
     OrderCanceled,
@@ -31,6 +32,10 @@ ZERO = Decimal(0)
 ENTRY, TAKE_PROFIT, STOP_LOSS = "entry", "take_profit", "stop_loss"
 #: Types that wait for a price.
 STOPS = frozenset({"stop", "stop_limit", "trailing_stop"})
+
+
+#: The kind of an activity that is an execution.
+FILL = "FILL"
 
 
 @dataclass(slots=True)
@@ -185,6 +190,10 @@ class Account:
             order.filled for order in self.orders.values() if order.terms.group == group and order.terms.role == ENTRY
         )
 
+    def lines_of(self, symbol: str) -> list[Activity]:
+        """The history of ``symbol``, oldest first."""
+        return [line for line in self.activities if line.symbol == symbol]
+
     def group(self, order: Order) -> list[Order]:
         """The other orders of the same bracket, OCO or OTO, replaced ones excepted, in order of acceptance."""
         if order.terms.group is None:
@@ -311,6 +320,8 @@ class World:
             order = account.open_orders.pop(event.order_id)
             order.status, order.replaced_at, order.updated_at = "replaced", at, at
             order.replaced_by = event.replaced_by
+        elif isinstance(event, ExecutionRevised):
+            _revise(account, event, at)
         elif isinstance(event, PositionExpired):
             position = account.positions.pop(event.symbol)
             account.activities.append(
@@ -359,7 +370,7 @@ def _fill(account: Account, order: Order, event: OrderFilled, at: datetime) -> N
     account.activities.append(
         Activity(
             id=event.execution_id,
-            kind="FILL",
+            kind=FILL,
             at=at,
             symbol=terms.symbol,
             quantity=event.quantity,
@@ -371,3 +382,54 @@ def _fill(account: Account, order: Order, event: OrderFilled, at: datetime) -> N
             multiplier=terms.multiplier,
         )
     )
+
+
+def holding(lines: Sequence[Activity], revised: ExecutionRevised | None = None) -> tuple[int, Decimal] | None:
+    """Quantity and cost that a history leaves, one execution in it ``revised``; None if more was sold than held."""
+    quantity, cost = 0, ZERO
+    for line in lines:
+        price, traded = line.price, line.quantity
+        if revised is not None and line.id == revised.execution_id:
+            price, traded = revised.price, revised.quantity
+        if line.kind != FILL:
+            quantity, cost = 0, ZERO
+        elif line.side == "buy":
+            quantity, cost = quantity + traded, cost + price * traded * line.multiplier
+        elif traded > quantity:
+            return None
+        elif traded:
+            cost -= cost * traded / quantity
+            quantity -= traded
+    return quantity, cost
+
+
+def _revise(account: Account, event: ExecutionRevised, at: datetime) -> None:
+    """Order, cash, position and history as if the execution had been what it is now said to have been."""
+    order = account.orders[event.order_id]
+    terms = order.terms
+    before = event.was_price * event.was_quantity
+    after = event.price * event.quantity
+    order.filled += event.quantity - event.was_quantity
+    order.filled_value += after - before
+    order.updated_at = at
+    if terms.id in account.open_orders:
+        order.status = "partially_filled" if order.filled else "new"
+    elif order.status == "filled" and order.remaining:
+        # It is not taken up again: what is missing was canceled.
+        order.status, order.canceled_at = "canceled", at
+    paid = (after - before) * terms.multiplier
+    account.cash -= paid if terms.side == "buy" else -paid
+    left = holding(account.lines_of(terms.symbol), event)
+    if left is None:
+        raise ValueError(f"execution {event.execution_id} cannot be revised: what it bought was sold")
+    account.positions.pop(terms.symbol, None)
+    if left[0]:
+        position = Position(terms.symbol, terms.asset_class, terms.asset_id, terms.multiplier, *left)
+        account.positions[terms.symbol] = position
+    account.activities = [
+        replace(line, id=event.new_execution_id, price=event.price, quantity=event.quantity)
+        if line.id == event.execution_id
+        else line
+        for line in account.activities
+        if line.id != event.execution_id or event.quantity
+    ]

@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from trading_assets.exchange import wire
 from trading_assets.exchange.events import (
     Event,
+    ExecutionRevised,
     LegResized,
     OrderAccepted,
     OrderCanceled,
@@ -51,6 +52,11 @@ class TradeUpdates:
         self._most_behind = most_behind
         self._listeners: dict[str, set[asyncio.Queue[bytes | None]]] = defaultdict(set)
         self._waiting: list[tuple[str, bytes]] = []
+        #: The open connections of each account.
+        self.sockets: dict[str, set[WebSocket]] = defaultdict(set)
+        #: Where an update goes, and whether good credentials are refused: faults put themselves in between.
+        self.pass_on: Callable[[str, bytes], None] = self.send
+        self.refuses: Callable[[str], bool] = lambda account: False
 
     def routes(self) -> list[WebSocketRoute]:
         """The stream, with and without the slash at its end."""
@@ -71,14 +77,18 @@ class TradeUpdates:
         """Send what was kept: it is in the journal now."""
         waiting, self._waiting = self._waiting, []
         for name, message in waiting:
-            for queue in list(self._listeners[name]):
-                if queue.full():
-                    # Room for the farewell: what was lost would be missed without a word otherwise.
-                    queue.get_nowait()
-                    queue.put_nowait(None)
-                    self.unsubscribe(name, queue)
-                else:
-                    queue.put_nowait(message)
+            self.pass_on(name, message)
+
+    def send(self, account: str, message: bytes) -> None:
+        """Put ``message`` into the queue of each listener of ``account``."""
+        for queue in list(self._listeners[account]):
+            if queue.full():
+                # Room for the farewell: what was lost would be missed without a word otherwise.
+                queue.get_nowait()
+                queue.put_nowait(None)
+                self.unsubscribe(account, queue)
+            else:
+                queue.put_nowait(message)
 
     def queue(self) -> asyncio.Queue[bytes | None]:
         """The place of one listener: messages, and None where it was too slow."""
@@ -106,7 +116,11 @@ class TradeUpdates:
         if account is None:
             await socket.close(_POLICY_VIOLATION)
             return
+        if self.refuses(account):
+            await _fail(socket, "connection limit exceeded")
+            return
         queue = self.queue()
+        self.sockets[account].add(socket)
         sender = asyncio.create_task(self._send(socket, queue))
         try:
             await self._listen(socket, account, queue)
@@ -114,6 +128,7 @@ class TradeUpdates:
             _log.info("account %s: a listener left", account)
         finally:
             self.unsubscribe(account, queue)
+            self.sockets[account].discard(socket)
             sender.cancel()
 
     async def _greet(self, socket: WebSocket) -> str | None:
@@ -165,6 +180,8 @@ def _update(account: Account, event: Event, at: datetime) -> dict[str, Any] | No
             "position_qty": wire.text(0 if position is None else position.quantity),
             "execution_id": event.execution_id.partition("::")[2],
         }
+    if isinstance(event, ExecutionRevised):
+        return _revised(account, event, at)
     if isinstance(event, OrderCanceled | OrderExpired | OrderReplaced):
         names = {OrderCanceled: "canceled", OrderExpired: "expired", OrderReplaced: "replaced"}
         return _told(names[type(event)], account.orders[event.order_id], at)
@@ -172,6 +189,21 @@ def _update(account: Account, event: Event, at: datetime) -> dict[str, Any] | No
         order = account.orders[event.order_id]
         return _told("new", order, at) if order.active_at == at and order.status == "new" else None
     return None
+
+
+def _revised(account: Account, event: ExecutionRevised, at: datetime) -> dict[str, Any]:
+    """A bust tells what is gone, a correction what stands; both name the execution that they revise."""
+    order = account.orders[event.order_id]
+    position = account.positions.get(order.terms.symbol)
+    bust = event.quantity == 0
+    return {
+        **_told("trade_bust" if bust else "trade_correct", order, at),
+        "price": wire.text(event.was_price if bust else event.price),
+        "qty": wire.text(event.was_quantity if bust else event.quantity),
+        "position_qty": wire.text(0 if position is None else position.quantity),
+        "execution_id": event.new_execution_id.partition("::")[2],
+        "previous_execution_id": event.execution_id.partition("::")[2],
+    }
 
 
 def _told(name: str, order: Order, at: datetime) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class Venue:
         #: Told each event once the world has taken it in, and that all events so far are in the journal.
         self.on_event: Callable[[Event, datetime], None] = lambda event, at: None
         self.on_durable: Callable[[], None] = lambda: None
+        #: What else happens at an instant at which something happened: the broker's own doing.
+        self.after_step: Callable[[], Sequence[Event]] = lambda: ()
         self._journal = journal
         self._lock = asyncio.Lock()
         self._restore()
@@ -195,6 +197,12 @@ class Venue:
             self._guarded(cancel_each)
             return result
 
+    async def act(self, decide: Callable[[], Sequence[Event]]) -> None:
+        """Book what the broker does of itself, decided as the world stands; no events: nothing. Raises ``Refusal``."""
+        async with self._lock:
+            if events := decide():
+                self._commit(events)
+
     # --- time -------------------------------------------------------------------------------------------------------
 
     async def advance_to(self, target: datetime) -> datetime:
@@ -227,6 +235,8 @@ class Venue:
             events = self.engine.step(self.world, instant)
             if events:
                 self._write(instant, events)
+                if more := self.after_step():
+                    self._write(instant, more)
             cursor = instant
         if self.world.now < cursor:
             self._write(cursor, [])
