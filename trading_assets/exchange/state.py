@@ -417,6 +417,8 @@ def _revise(account: Account, event: ExecutionRevised, at: datetime) -> None:
     elif order.status == "filled" and order.remaining:
         # It is not taken up again: what is missing was canceled.
         order.status, order.canceled_at = "canceled", at
+    if not order.filled:
+        order.filled_at = None
     paid = (after - before) * terms.multiplier
     account.cash -= paid if terms.side == "buy" else -paid
     left = holding(account.lines_of(terms.symbol), event)
@@ -426,10 +428,18 @@ def _revise(account: Account, event: ExecutionRevised, at: datetime) -> None:
     if left[0]:
         position = Position(terms.symbol, terms.asset_class, terms.asset_id, terms.multiplier, *left)
         account.positions[terms.symbol] = position
-    account.activities = [
-        replace(line, id=event.new_execution_id, price=event.price, quantity=event.quantity)
-        if line.id == event.execution_id
-        else line
-        for line in account.activities
-        if line.id != event.execution_id or event.quantity
-    ]
+    account.activities = list(_rewritten(account.activities, event))
+
+
+def _rewritten(lines: Sequence[Activity], event: ExecutionRevised) -> Iterator[Activity]:
+    """The history with the execution as it is now said to have been: gone if busted, and counted so ever since."""
+    met = False
+    for line in lines:
+        if line.id == event.execution_id:
+            met = True
+            if not event.quantity:
+                continue
+            line = replace(line, id=event.new_execution_id, price=event.price, quantity=event.quantity)
+        if met and line.order_id == event.order_id:
+            line = replace(line, cumulative=line.cumulative + event.quantity - event.was_quantity)
+        yield line

@@ -116,9 +116,6 @@ class TradeUpdates:
         if account is None:
             await socket.close(_POLICY_VIOLATION)
             return
-        if self.refuses(account):
-            await _fail(socket, "connection limit exceeded")
-            return
         queue = self.queue()
         self.sockets[account].add(socket)
         sender = asyncio.create_task(self._send(socket, queue))
@@ -132,13 +129,19 @@ class TradeUpdates:
             sender.cancel()
 
     async def _greet(self, socket: WebSocket) -> str | None:
-        """The account that the first message names by its credentials; None if they are no account's."""
+        """The account that the first message names by its credentials; None if they are no account's.
+
+        Raises ``WebSocketDisconnect`` where the connection is refused all the same.
+        """
         message = await _read(socket)
         given = message.get("data") if message.get("action") == "authenticate" else message
         if message.get("action") not in ("authenticate", "auth") or not isinstance(given, dict):
             given = {}
         key, secret = given.get("key_id", given.get("key")), given.get("secret_key", given.get("secret"))
         account = self._authenticate(str(key), str(secret)) if key and secret else None
+        if account is not None and self.refuses(account):
+            await _fail(socket, "connection limit exceeded")
+            raise WebSocketDisconnect
         status = "unauthorized" if account is None else "authorized"
         await _say(socket, {"stream": "authorization", "data": {"status": status, "action": "authenticate"}})
         return account

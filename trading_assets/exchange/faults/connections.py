@@ -23,8 +23,8 @@ class KnownConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Remember the connection and forget those that ended."""
-        for client in [client for client, known in _transports.items() if known.is_closing()]:
-            del _transports[client]
+        for ended in [known for known, one in _transports.items() if one.is_closing()]:
+            del _transports[ended]
         client: Any = transport.get_extra_info("peername")
         _transports[client[0], client[1]] = transport
         super().connection_made(transport)

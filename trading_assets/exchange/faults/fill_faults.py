@@ -27,6 +27,8 @@ class FillFaults:
     def __init__(self, board: Switchboard) -> None:
         self._board = board
         self._venue: Venue | None = None
+        #: The instant that is being matched: the venue's clock follows it only when something happened.
+        self.instant: datetime | None = None
         self._cut_short: list[tuple[str, str]] = []
 
     def markets(self, markets: Markets) -> Markets:
@@ -37,6 +39,12 @@ class FillFaults:
         """Hear of each step of ``venue``, to cancel what was cut short in it."""
         self._venue = venue
         venue.after_step = self._cancels
+
+    def now(self) -> datetime:
+        """The exchange's clock, also in the middle of an advance."""
+        assert self._venue is not None
+        now = self._venue.world.now
+        return now if self.instant is None else max(now, self.instant)
 
     def passed(self, order: Resting, found: Execution) -> Execution | None:
         """What is left of an execution; None for nothing."""
@@ -90,6 +98,7 @@ class _Market:
 
     def execute(self, order: Resting, quote: Quote, instant: datetime) -> Execution | None:
         found = self._port.execute(order, quote, instant)
+        self._faults.instant = instant
         return None if found is None else self._faults.passed(order, found)
 
     def assets(self) -> Sequence[Asset]:

@@ -54,8 +54,8 @@ class Faults:
     def attach(self, venue: Venue, updates: TradeUpdates, identify: Identify) -> Switches:
         """Take the places in front of ``venue`` and behind its stream."""
         board = self._board
-        board.now = lambda: venue.world.now
         self._fills.attach(venue)
+        board.now = self._fills.now
         broker, stream = BrokerFaults(board, venue), StreamFaults(board, updates)
         changes = (OrderAnswers(board), MarketFaults(board))
         middleware = Middleware(HttpFaults, board=board, venue=venue, identify=identify, broker=broker, changes=changes)

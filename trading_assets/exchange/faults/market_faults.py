@@ -73,7 +73,7 @@ class MarketFaults:
         elif kind == "crossed_quote":
             quote["bp"] = round(quote["ap"] + one.parameters(p.Crossed).by, 4)
         elif kind == "zero_quote":
-            side = one.parameters(p.Zeroed).side
+            side = one.parameters(p.Zeroed).sides
             quote.update({name: 0 for name in ("bp", "bs") if side in ("bid", "both")})
             quote.update({name: 0 for name in ("ap", "as") if side in ("ask", "both")})
         else:

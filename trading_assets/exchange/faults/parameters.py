@@ -181,7 +181,7 @@ class Crossed(Nothing):
 class Zeroed(Nothing):
     """Which sides are zero."""
 
-    side: Literal["bid", "ask", "both"] = "both"
+    sides: Literal["bid", "ask", "both"] = "both"
 
 
 class NullGreeks(Nothing):

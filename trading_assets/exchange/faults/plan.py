@@ -24,13 +24,17 @@ ORDERS, POSITIONS = "/v2/orders", "/v2/positions"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind. ``method`` and ``path`` stand where the scope names none; ``lasting``: no count unless one is given."""
+    """One kind. ``method``, ``path`` and ``side`` stand where the scope names none.
+
+    ``lasting``: it has no count unless one is given.
+    """
 
     hook: Hook
     parameters: type[p.Nothing] = p.Nothing
     method: str | None = None
     path: str | None = None
     lasting: bool = False
+    side: Literal["buy", "sell"] | None = None
 
 
 KINDS: dict[str, Kind] = {
@@ -52,7 +56,7 @@ KINDS: dict[str, Kind] = {
     "clock_skew": Kind("answer", p.Skew, lasting=True),
     # orders
     "reject_order": Kind("request", p.Rejection, "POST", ORDERS),
-    "held_for_orders": Kind("request", p.Nothing, "POST", ORDERS),
+    "held_for_orders": Kind("request", p.Nothing, "POST", ORDERS, side="sell"),
     "fill_before_cancel": Kind("act", p.Race, "DELETE", f"{ORDERS}*"),
     "fill_before_replace": Kind("act", p.Quantity, "PATCH", f"{ORDERS}/*"),
     "partial_then_cancel": Kind("fill", p.Quantity),
@@ -180,4 +184,5 @@ class Fault(BaseModel):
     def covers(self, hit: Hit) -> bool:
         """Whether it may hit ``hit``."""
         method, path = self.endpoint
-        return self.scope.model_copy(update={"method": method, "path": path}).covers(hit)
+        side = self.scope.side or KINDS[self.kind].side
+        return self.scope.model_copy(update={"method": method, "path": path, "side": side}).covers(hit)

@@ -15,7 +15,7 @@ from trading_assets.exchange.faults.plan import KINDS, Fault
 from trading_assets.exchange.faults.stream_faults import StreamFaults
 from trading_assets.exchange.faults.switchboard import Armed, Switchboard
 from trading_assets.exchange.http import answer, json_body
-from trading_assets.exchange.refusal import Refusal, invalid, not_found
+from trading_assets.exchange.refusal import invalid, not_found
 from trading_assets.exchange.state import World
 
 PATH = "/practice/v1/faults"
@@ -62,10 +62,11 @@ class FaultRoutes:
             if fault.at_once and KINDS[fault.kind].hook == "act":
                 await self._broker.at_once(one)
             elif fault.at_once or fault.kind == "outage":
-                await self._stream.break_off(one)
-        except Refusal:
-            self._board.disarm(one.id)
-            raise
+                self._stream.break_off(one)
+        finally:
+            # What was to happen now has happened, could not, or had its chance against it.
+            if fault.at_once:
+                self._board.disarm(one.id)
         return answer(_armed(one), 201)
 
     async def disarm(self, request: Request) -> Response:

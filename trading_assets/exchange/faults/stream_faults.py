@@ -70,13 +70,13 @@ class StreamFaults:
             self._leave(account, abrupt=one.parameters(p.Disconnect).abrupt)
         # mute and drop_frame: nobody hears of it.
 
-    async def break_off(self, one: Armed) -> None:
+    def break_off(self, one: Armed) -> None:
         """End the connections of the listeners in scope, as ``disconnect`` now or an ``outage`` that begins."""
-        disconnects = one.fault.kind == "disconnect"
+        disconnects, wanted = one.fault.kind == "disconnect", one.fault.scope.account
+        if disconnects and not self._board.strikes(one, Hit(account=wanted)):
+            return
         for account in list(self._updates.sockets):
-            if one.fault.scope.account in (None, account) and self._updates.sockets[account]:
-                if disconnects and not self._board.strikes(one, Hit(account=account)):
-                    return
+            if wanted in (None, account):
                 self._leave(account, abrupt=not disconnects or one.parameters(p.Disconnect).abrupt)
 
     def _leave(self, account: str, *, abrupt: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from trading_assets.domain.errors import ConfigurationError
-from trading_assets.exchange.faults.plan import KINDS
+from trading_assets.exchange.faults.plan import KINDS, Fault, Hit
 from trading_assets.exchange.faults.switchboard import RECORD_FILE, Switchboard
 from trading_assets_tests.exchange.conftest import Starter
 from trading_assets_tests.exchange.faults.switchboard_client import PATH, Refused, SwitchboardClient
@@ -142,7 +143,37 @@ def test_nobody_arms_anything_without_the_token(exchange: Exchange) -> None:
             assert answer.status_code == 401
 
 
-def test_every_kind_can_be_listed_with_its_defaults() -> None:
-    for kind in KINDS.values():
-        required = [name for name, one in kind.parameters.model_fields.items() if one.is_required()]
-        assert required in ([], ["seconds"])
+#: Parameters without which a kind cannot be armed.
+NEEDED: dict[str, dict[str, Any]] = {"clock_skew": {"seconds": 1}, "correct": {"price": 1}}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_keeps_scope_count_and_chances_and_is_recorded(name: str, tmp_path: Path) -> None:
+    kind = KINDS[name]
+    asked = kind.hook in ("request", "answer", "act")
+    method, path = (kind.method or "GET", (kind.path or "/v2/account").rstrip("*")) if asked else (None, None)
+    inside = Hit(method, path, "one", ("KO",), kind.side or "buy", "mine", "id", "fill")
+    scope: dict[str, Any] = {"account": "one", "symbol": "K*", "side": inside.side, "client_order_id": "mine"}
+    if asked:
+        scope |= {"method": method, "path": path}
+    outside = [replace(inside, account="two"), replace(inside, symbols=("PFE",)), replace(inside, client_order_id=None)]
+    outside.append(replace(inside, side=None))
+    board = Switchboard(tmp_path / RECORD_FILE)
+    fault = {"kind": name, "scope": scope, "parameters": NEEDED.get(name, {}), "probability": 0.5, "seed": 1}
+    hits = []
+    for _ in range(2):
+        one = board.arm(Fault.model_validate({**fault, "count": 3, "after": 2}))
+        assert not any(board.strikes(one, hit) for hit in outside) and one.seen == 0
+        hits.append([board.strikes(one, inside) for _ in range(30)])
+        assert board.armed() == []
+    assert hits[0] == hits[1] and sum(hits[0]) == 3 and not any(hits[0][:2]) and not all(hits[0][2:5])
+    assert [fired.kind for fired in board.fired()] == [name] * 6
+    assert Switchboard(tmp_path / RECORD_FILE).fired() == board.fired()
+    assert board.fired()[0].symbol == "KO" and board.fired()[0].path == path
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_ends_by_itself_unless_it_lasts(name: str) -> None:
+    fault = Fault.model_validate({"kind": name, "parameters": NEEDED.get(name, {})})
+    assert fault.times == (None if KINDS[name].lasting else 1)
+    assert not KINDS[name].lasting or fault.model_copy(update={"count": 2}).times == 2
