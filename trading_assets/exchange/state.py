@@ -398,7 +398,7 @@ def holding(lines: Sequence[Activity], revised: ExecutionRevised | None = None) 
         elif traded > quantity:
             return None
         elif traded:
-            cost -= cost * traded / quantity
+            cost = ZERO if traded == quantity else cost - cost * traded / quantity
             quantity -= traded
     return quantity, cost
 

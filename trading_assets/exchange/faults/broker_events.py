@@ -67,7 +67,10 @@ def revision(
     )
     lines = account.lines_of(was.symbol)
     left = holding(lines, revised)
-    if holding(lines) is None or left is None:
+    position = account.positions.get(was.symbol)
+    # A position that its executions alone do not explain is not taken apart.
+    explained = (0, ZERO) if position is None else (position.quantity, position.cost)
+    if holding(lines) != explained or left is None:
         raise unprocessable("what this execution bought is no longer there: it cannot be revised")
     if account.held_for_orders(was.symbol) <= left[0]:
         return [revised]

@@ -5,18 +5,15 @@ It stands in the way of executions only; every other question goes to the market
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
+from typing import Any, cast
 
-import polars as pl
-
-from trading_assets.domain.values import OptionContract, Quote
+from trading_assets.domain.values import Quote
 from trading_assets.exchange.events import Event
 from trading_assets.exchange.faults import parameters as p
 from trading_assets.exchange.faults.plan import Hit
 from trading_assets.exchange.faults.switchboard import Switchboard
-from trading_assets.exchange.market_port import Asset, Execution, Headline, MarketPort, OptionMarket, Resting
+from trading_assets.exchange.market_port import Execution, MarketPort, Resting
 from trading_assets.exchange.state import World
 from trading_assets.exchange.venue import Markets, Venue
 
@@ -33,7 +30,7 @@ class FillFaults:
 
     def markets(self, markets: Markets) -> Markets:
         """The same markets, whose executions pass here."""
-        return lambda day, held: _Market(markets(day, held), self)
+        return lambda day, held: cast(MarketPort, _Market(markets(day, held), self))
 
     def attach(self, venue: Venue) -> None:
         """Hear of each step of ``venue``, to cancel what was cut short in it."""
@@ -90,40 +87,16 @@ class FillFaults:
 
 
 class _Market:
-    """A market whose executions pass the faults."""
+    """A market whose executions pass the faults; everything else is the market's own."""
 
     def __init__(self, port: MarketPort, faults: FillFaults) -> None:
         self._port = port
         self._faults = faults
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
     def execute(self, order: Resting, quote: Quote, instant: datetime) -> Execution | None:
         found = self._port.execute(order, quote, instant)
         self._faults.instant = instant
         return None if found is None else self._faults.passed(order, found)
-
-    def assets(self) -> Sequence[Asset]:
-        return self._port.assets()
-
-    def contracts(self, underlying: str) -> Sequence[OptionContract]:
-        return self._port.contracts(underlying)
-
-    def quote(self, symbol: str, instant: datetime) -> Quote | None:
-        return self._port.quote(symbol, instant)
-
-    def price_at(self, symbol: str, instant: datetime) -> Decimal:
-        return self._port.price_at(symbol, instant)
-
-    def minute_days(self) -> Sequence[date]:
-        return self._port.minute_days()
-
-    def minute_bars(self, symbol: str, day: date) -> pl.DataFrame:
-        return self._port.minute_bars(symbol, day)
-
-    def daily_bars(self, symbol: str) -> pl.DataFrame:
-        return self._port.daily_bars(symbol)
-
-    def chain(self, underlying: str, instant: datetime) -> Sequence[OptionMarket]:
-        return self._port.chain(underlying, instant)
-
-    def headlines(self) -> Sequence[Headline]:
-        return self._port.headlines()

@@ -10,6 +10,7 @@ from trading_assets.exchange import wire
 from trading_assets.exchange.faults import parameters as p
 from trading_assets.exchange.faults.answers import Answer
 from trading_assets.exchange.faults.plan import Hit
+from trading_assets.exchange.faults.requests import symbols_of
 from trading_assets.exchange.faults.switchboard import Armed, Switchboard
 from trading_assets.exchange.refusal import Refusal, forbidden
 from trading_assets.exchange.state import World
@@ -48,7 +49,7 @@ class OrderAnswers:
                 continue
             mine = replace(
                 hit,
-                symbols=(order["symbol"],),
+                symbols=symbols_of(order),
                 side=order["side"],
                 client_order_id=order["client_order_id"],
                 order_id=order["id"],

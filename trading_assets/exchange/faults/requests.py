@@ -55,7 +55,7 @@ def read_hit(request: Request, body: dict[str, Any], world: World, account: str 
     symbols = [part for part in query.get("symbols", "").split(",") if part]
     side, client_order_id, order_id = query.get("side"), query.get("client_order_id"), None
     if request.method == "POST":
-        symbols += [str(body["symbol"])] if body.get("symbol") else []
+        symbols += symbols_of(body)
         side, client_order_id = body.get("side", side), body.get("client_order_id", client_order_id)
     last = unquote(path.rpartition("/")[2])
     if account is not None:
@@ -75,6 +75,14 @@ def read_hit(request: Request, body: dict[str, Any], world: World, account: str 
         client_order_id=client_order_id if isinstance(client_order_id, str) else None,
         order_id=order_id,
     )
+
+
+def symbols_of(order: dict[str, Any]) -> tuple[str, ...]:
+    """What an order or the request of one is about: its symbol, else those of its legs."""
+    legs = order.get("legs")
+    rows = [order, *(legs if isinstance(legs, list) else [])]
+    found = (row.get("symbol") for row in rows if isinstance(row, dict))
+    return tuple(dict.fromkeys(symbol for symbol in found if isinstance(symbol, str) and symbol))
 
 
 def _named(book: Account, path: str, last: str) -> list[str]:

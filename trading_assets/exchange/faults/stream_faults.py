@@ -13,6 +13,7 @@ from trading_assets.exchange.faults import parameters as p
 from trading_assets.exchange.faults.connections import cut
 from trading_assets.exchange.faults.order_answers import shifted
 from trading_assets.exchange.faults.plan import Hit
+from trading_assets.exchange.faults.requests import symbols_of
 from trading_assets.exchange.faults.switchboard import Armed, Switchboard
 from trading_assets.exchange.trade_updates import TradeUpdates
 
@@ -97,7 +98,7 @@ def _hit(account: str, message: bytes) -> Hit:
     order = data["order"]
     return Hit(
         account=account,
-        symbols=(order["symbol"],),
+        symbols=symbols_of(order),
         side=order["side"],
         client_order_id=order["client_order_id"],
         order_id=order["id"],

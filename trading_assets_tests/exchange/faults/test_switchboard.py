@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -99,6 +100,14 @@ def test_the_record_is_in_order_is_read_from_anywhere_and_survives_a_kill(start_
     assert client.arm("unauthorized", path="/v2/account") > max(one.fault for one in fired)
     running.get("/v2/account")
     assert [one.sequence for one in client.fired()] == [1, 2, 3, 4]
+    client.arm("hang", path="/v2/clock")
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(running.get, "/v2/clock")
+        while not client.fired("hang"):
+            assert not hanging.done()
+        running.stop()
+        assert running.process is not None and running.process.returncode is not None, "it ends all the same"
+        assert hanging.exception() is not None or hanging.result().status_code == 500
 
 
 def test_a_torn_record_is_cut_off_and_a_broken_one_is_named(tmp_path: Path) -> None:
