@@ -35,6 +35,7 @@ class AccountConfig(BaseModel):
         ge=0, le=Decimal(10) ** 9, max_digits=12, decimal_places=2, description="opening cash, dollars"
     )
     options_level: int = Field(ge=0, le=3, description="0 none, 1 covered, 2 long options, 3 spreads")
+    shorting: bool = Field(False, description="whether it may sell stock short; its owner can switch that off")
 
 
 class ExchangeRules(BaseModel):
@@ -50,6 +51,12 @@ class ExchangeRules(BaseModel):
     options_stop_orders: bool = Field(
         False, description="whether options take stop and stop_limit orders, and GTC; the real broker refuses them"
     )
+    expiry_exercise: bool = Field(
+        False,
+        description="whether expiring contracts that the account can pay for are left to exercise and assignment; "
+        "else the broker closes all of them",
+    )
+    hard_to_borrow: tuple[str, ...] = Field((), description="stocks that nobody may sell short")
     requests_per_minute: int = Field(200, ge=1, le=100_000, description="rate limit per account and interface")
 
 

@@ -12,7 +12,6 @@ from trading_assets.exchange.state import Account
 _FIXED: dict[str, Any] = {
     "fractional_trading": False,
     "max_margin_multiplier": "1",
-    "no_shorting": True,
     "dtbp_check": "entry",
     "pdt_check": "entry",
     "ptp_no_exception_entry": False,
@@ -24,7 +23,7 @@ def read_configuration(account: Account, body: object) -> AccountConfigured:
     """The event of a change. What is missing or null stays as it is; raises ``Refusal``."""
     if not isinstance(body, dict):
         raise Refusal(400, 40010000, "request body format is invalid")
-    known = {*_FIXED, "suspend_trade", "trade_confirm_email", "max_options_trading_level"}
+    known = {*_FIXED, "suspend_trade", "no_shorting", "trade_confirm_email", "max_options_trading_level"}
     unknown = sorted(set(body) - known)
     if unknown:
         raise invalid(f"unknown field in the configuration: {', '.join(unknown)}")
@@ -35,6 +34,11 @@ def read_configuration(account: Account, body: object) -> AccountConfigured:
     suspended = given.get("suspend_trade", account.suspended)
     email = given.get("trade_confirm_email", account.confirm_email)
     level = given.get("max_options_trading_level", account.options_limit)
+    alone = given.get("no_shorting", account.no_shorting)
+    if alone is not None and not isinstance(alone, bool):
+        raise invalid(f"invalid no_shorting: {alone!r}")
+    if alone is False and not account.shorting:
+        raise unprocessable("no_shorting False is not offered by this exchange to this account")
     if not isinstance(suspended, bool):
         raise invalid(f"invalid suspend_trade: {suspended!r}")
     if email not in ("all", "none"):
@@ -43,4 +47,6 @@ def read_configuration(account: Account, body: object) -> AccountConfigured:
         isinstance(level, bool) or not isinstance(level, int) or not 0 <= level <= _MOST_OPTIONS_LEVEL
     ):
         raise invalid(f"invalid max_options_trading_level: {level!r}")
-    return AccountConfigured(account=account.name, suspended=suspended, confirm_email=email, options_limit=level)
+    return AccountConfigured(
+        account=account.name, suspended=suspended, confirm_email=email, options_limit=level, no_shorting=alone
+    )

@@ -1,4 +1,4 @@
-"""The control path of a practice exchange: its status and its clock. Guarded by a token of its own."""
+"""The control path of a practice exchange: status, clock, early assignment. Guarded by a token of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trading_assets.exchange.http import answer, json_body, refused
-from trading_assets.exchange.refusal import MALFORMED, UNAUTHORIZED, Refusal
+from trading_assets.exchange.refusal import MALFORMED, NOT_FOUND, UNAUTHORIZED, Refusal
 from trading_assets.exchange.rss import RssRoutes
 from trading_assets.exchange.venue import Venue
 
@@ -23,7 +23,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ControlRoutes:
-    """Status and clock of one venue."""
+    """Status, clock and assignments of one venue."""
 
     def __init__(self, venue: Venue, news: RssRoutes) -> None:
         self._venue = venue
@@ -36,6 +36,7 @@ class ControlRoutes:
             ("GET", "/practice/v1/status", self.status),
             ("GET", "/practice/v1/clock", self.clock),
             ("POST", "/practice/v1/clock", self.advance),
+            ("POST", "/practice/v1/assignments", self.assign),
             *more,
         ]
         return [Route(path, self._guarded(handler), methods=[method]) for method, path, handler in table]
@@ -86,3 +87,16 @@ class ControlRoutes:
             raise Refusal(400, MALFORMED, "advance_to: expected an instant with a time zone")
         reached = await self._venue.advance_to(target.astimezone(UTC))
         return answer({"now": reached.isoformat()})
+
+    async def assign(self, request: Request) -> Response:
+        """Assign ``quantity`` short contracts of ``symbol`` to ``account`` before their expiry."""
+        body: Any = await json_body(request)
+        given = body if isinstance(body, dict) else {}
+        account = self._venue.world.accounts.get(str(given.get("account")))
+        symbol, quantity = given.get("symbol"), given.get("quantity", 1)
+        if account is None:
+            raise Refusal(404, NOT_FOUND, "account: unknown")
+        if not isinstance(symbol, str) or not isinstance(quantity, int) or isinstance(quantity, bool):
+            raise Refusal(400, MALFORMED, "expected symbol, a contract, and quantity, a whole number")
+        await self._venue.assign(account, symbol, quantity)
+        return answer({"account": account.name, "symbol": symbol, "quantity": quantity})

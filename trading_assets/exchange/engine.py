@@ -8,44 +8,44 @@ are matched in order of acceptance; orders of one account on the same side of on
 A stop is reached by the last traded price of a stock (an option's bid, or its ask for a buy) and may trade from the
 next grid instant on, as may the legs of an entry that ended.
 
-At ``close − expiry_liquidation`` the broker cancels the orders in contracts that expire today and sells what is held:
-at the bid, in whole, at the first later grid instant that has one. At the close DAY orders expire and positions in
-expired contracts that found no bid are removed as worthless.
+What the broker closes before an expiry (``expiry``) trades in whole at the first later grid instant that has a bid, or
+an ask for what is short.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from trading_assets.exchange import complex_orders
+from trading_assets.domain.values import Quote
+from trading_assets.exchange import combos, complex_orders
+from trading_assets.exchange.combo_rules import ComboRules
+from trading_assets.exchange.combo_tickets import ComboTicket
 from trading_assets.exchange.config import ExchangeConfig
 from trading_assets.exchange.events import (
     Event,
     LegResized,
     OrderAccepted,
     OrderCanceled,
-    OrderExpired,
     OrderFilled,
     OrderTriggered,
-    PositionExpired,
     TrailMoved,
 )
+from trading_assets.exchange.expiry import BROKER, Expiry
 from trading_assets.exchange.identities import Identities
 from trading_assets.exchange.listing import Listing
 from trading_assets.exchange.market_port import Execution, MarketPort, Resting
 from trading_assets.exchange.refusal import not_found, unprocessable
 from trading_assets.exchange.rules import OrderRules
-from trading_assets.exchange.state import ZERO, Account, Order, World
+from trading_assets.exchange.state import Account, Order, World
 from trading_assets.exchange.tickets import read_changes, read_ticket
 from trading_assets.exchange.wire import activity_id
-from trading_assets.market.options import parse_occ
 from trading_assets.market.sessions import require_session
 
 GRID = timedelta(seconds=1)
-BROKER = "broker"
 
 
 class Engine:
@@ -57,24 +57,38 @@ class Engine:
         self.session = require_session(day)
         self.identities = Identities(config.seed)
         self._rules = OrderRules(market, self.listing, self.session, config.rules, self.identities)
-        self._liquidation = self.session.close - timedelta(minutes=config.rules.expiry_liquidation)
+        self._combos = ComboRules(
+            market, self.listing, self.session, self._rules, self.identities, config.rules.market_collar
+        )
+        self.expiry = Expiry(market, self.listing, self.session, config.rules, self.identities)
 
     # --- commands ---------------------------------------------------------------------------------------------------
 
     def place(self, world: World, account: Account, body: object) -> tuple[OrderAccepted, ...]:
         """The events of a new order and its legs, the order itself first; raises ``Refusal``."""
-        return self._rules.accept(world, account, read_ticket(body))
+        ticket = read_ticket(body)
+        if isinstance(ticket, ComboTicket):
+            return self._combos.accept(world, account, ticket)
+        return self._rules.accept(world, account, ticket)
 
-    def replace(self, world: World, account: Account, order_id: str, body: object) -> tuple[Event, OrderAccepted]:
-        """The events of a replacement, the new order last; raises ``Refusal``."""
+    def replace(self, world: World, account: Account, order_id: str, body: object) -> Sequence[Event]:
+        """The events of a replacement, the new order the first that is accepted; raises ``Refusal``."""
         changes = read_changes(body)
-        return self._rules.replace(world, account, self._open(account, order_id), changes)
+        order = self._open(account, order_id)
+        if order.is_combo:
+            return self._combos.replace(world, account, order, changes)
+        return self._rules.replace(world, account, order, changes)
 
     def cancel(self, account: Account, order_id: str) -> list[Event]:
         """The events of a cancel and of what it means for other legs; raises ``Refusal`` if nothing is left of it."""
         order = self._open(account, order_id)
         canceled = OrderCanceled(account=account.name, order_id=order_id)
+        if order.is_combo:
+            return [canceled, *self._cancel_legs(account, order)]
         return [canceled, *complex_orders.after_end(account, order, order.filled)]
+
+    def _cancel_legs(self, account: Account, order: Order) -> list[Event]:
+        return [OrderCanceled(account=account.name, order_id=leg.terms.id) for leg in account.legs(order)]
 
     def _open(self, account: Account, order_id: str) -> Order:
         order = account.orders.get(order_id)
@@ -84,13 +98,17 @@ class Engine:
             raise unprocessable(f'order is already in "{order.status}" state')
         if order.terms.source == BROKER:
             raise unprocessable("order was placed by the broker and cannot be canceled")
+        if order.is_combo_leg:
+            raise unprocessable("a leg of a multi-leg order cannot be changed by itself")
         return order
 
     # --- time -------------------------------------------------------------------------------------------------------
 
     def next_instant(self, world: World, after: datetime, until: datetime) -> datetime | None:
         """The next instant in (after, until] at which something may happen, or None."""
-        candidates = [instant for instant in (self._liquidation, self.session.close) if instant > after]
+        candidates = [instant for instant in (self.expiry.liquidation, self.session.close) if instant > after]
+        if after < self.expiry.morning and any(account.settling for account in world.accounts.values()):
+            candidates.append(self.expiry.morning)
         if after < self.session.close and any(account.open_orders for account in world.accounts.values()):
             tick = max(after.replace(microsecond=0) + GRID, self.session.open)
             if tick < self.session.close:
@@ -101,8 +119,10 @@ class Engine:
     def step(self, world: World, instant: datetime) -> list[Event]:
         """Everything that happens at ``instant``, which ``next_instant`` named."""
         if instant == self.session.close:
-            return self._close(world)
-        events: list[Event] = self._liquidate(world) if instant == self._liquidation else []
+            return self.expiry.close(world)
+        if instant == self.expiry.morning:
+            return self.expiry.settle(world)
+        events: list[Event] = self.expiry.liquidate(world) if instant == self.expiry.liquidation else []
         touched = {event.order_id for event in events if isinstance(event, OrderCanceled)}
         if self.session.contains(instant):
             events.extend(self._match(world, instant, touched))
@@ -113,10 +133,12 @@ class Engine:
         taken: dict[tuple[str, str, str], int] = defaultdict(int)
         events: list[Event] = []
         for account, order in world.open_orders():
-            if order.terms.id in touched or order.waits or order.active_at >= instant:
+            if order.terms.id in touched or order.waits or order.is_combo_leg or order.active_at >= instant:
                 continue
             found: list[Event] = []
-            if order.is_stop:
+            if order.is_combo:
+                found = self._combo_events(account, order, instant, taken)
+            elif order.is_stop:
                 found = self._stop_events(account, order, instant)
             else:
                 key = (account.name, order.terms.symbol, order.terms.side)
@@ -133,6 +155,22 @@ class Engine:
     def executed(self, account: Account, order: Order, execution: Execution, instant: datetime) -> list[Event]:
         """The events of an execution that did not come of matching."""
         return self._fill_events(account, order, execution, instant)
+
+    def _combo_events(
+        self, account: Account, order: Order, instant: datetime, taken: dict[tuple[str, str, str], int]
+    ) -> list[Event]:
+        def left(leg: Order) -> Quote | None:
+            quote = self.market.quote(leg.terms.symbol, instant)
+            key = (account.name, leg.terms.symbol, leg.terms.side)
+            return None if quote is None else _less(quote, leg.terms.side, taken[key])
+
+        filled = combos.fill(self.market, self.identities, account, order, left, instant)
+        if filled is None:
+            return []
+        for part in filled.legs:
+            leg = account.orders[part.order_id].terms
+            taken[account.name, leg.symbol, leg.side] += part.quantity
+        return [filled]
 
     def _fill_events(self, account: Account, order: Order, execution: Execution, instant: datetime) -> list[Event]:
         filled = order.filled + execution.quantity
@@ -174,13 +212,9 @@ class Engine:
         if quote is None:
             return None
         if order.terms.source == BROKER:
-            bid = quote.bid
-            return Execution(bid, order.remaining) if bid is not None and bid > 0 else None
-        if taken:
-            if order.terms.side == "buy":
-                quote = replace(quote, ask_size=max(0, (quote.ask_size or 0) - taken))
-            else:
-                quote = replace(quote, bid_size=max(0, (quote.bid_size or 0) - taken))
+            price = quote.bid if order.terms.side == "sell" else quote.ask
+            return Execution(price, order.remaining) if price is not None and price > 0 else None
+        quote = _less(quote, order.terms.side, taken)
         return self.market.execute(
             Resting(
                 order_id=order.terms.id,
@@ -194,59 +228,11 @@ class Engine:
             instant,
         )
 
-    def _expires_today(self, symbol: str) -> bool:
-        # By the symbol itself: a contract ends also when its name is no longer listed.
-        return parse_occ(symbol).expiry <= self.session.day
 
-    def _liquidate(self, world: World) -> list[Event]:
-        events: list[Event] = [
-            OrderCanceled(account=account.name, order_id=order.terms.id)
-            for account, order in world.open_orders()
-            if order.terms.asset_class == "us_option" and self._expires_today(order.terms.symbol)
-        ]
-        for account in world.accounts.values():
-            for position in account.positions.values():
-                if position.asset_class != "us_option" or not self._expires_today(position.symbol):
-                    continue
-                client_order_id = f"broker-liquidation-{position.symbol}-{self.session.key}"
-                events.append(
-                    OrderAccepted(
-                        account=account.name,
-                        id=self.identities.order(account.name, client_order_id),
-                        client_order_id=client_order_id,
-                        symbol=position.symbol,
-                        asset_class=position.asset_class,
-                        asset_id=position.asset_id,
-                        side="sell",
-                        type="market",
-                        time_in_force="day",
-                        quantity=position.quantity,
-                        multiplier=position.multiplier,
-                        limit_price=None,
-                        hold_price=ZERO,
-                        position_intent="sell_to_close",
-                        source=BROKER,
-                        expires_at=self.session.close,
-                    )
-                )
-        return events
-
-    def _close(self, world: World) -> list[Event]:
-        events: list[Event] = [
-            OrderExpired(account=account.name, order_id=order.terms.id)
-            for account, order in world.open_orders()
-            if order.terms.expires_at is not None and order.terms.expires_at <= self.session.close
-        ]
-        for account in world.accounts.values():
-            for position in account.positions.values():
-                if position.asset_class == "us_option" and self._expires_today(position.symbol):
-                    events.append(
-                        PositionExpired(
-                            account=account.name,
-                            symbol=position.symbol,
-                            activity_id=activity_id(
-                                self.session.close, self.identities.removal(account.name, position.symbol)
-                            ),
-                        )
-                    )
-        return events
+def _less(quote: Quote, side: str, taken: int) -> Quote:
+    """The quote without the ``taken`` part of the size that an order of that side would meet."""
+    if not taken:
+        return quote
+    if side == "buy":
+        return replace(quote, ask_size=max(0, (quote.ask_size or 0) - taken))
+    return replace(quote, bid_size=max(0, (quote.bid_size or 0) - taken))

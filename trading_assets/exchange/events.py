@@ -24,6 +24,7 @@ class AccountOpened(_Event):
     id: str
     cash: Decimal
     options_level: int
+    shorting: bool = False
 
 
 class WorldOpened(_Event):
@@ -49,7 +50,8 @@ class OrderAccepted(_Event):
 
     Orders of one bracket, OCO or OTO share a ``group``; ``role`` is ``entry``, ``take_profit`` or ``stop_loss`` there.
     ``waits``: a leg that does nothing before its entry is filled. ``high_water`` is where a trail begins; ``replaces``
-    the order that this one took the place of, ``triggered`` whether that one's stop was reached already.
+    the order that this one took the place of, ``triggered`` whether that one's stop was reached already. A multi-leg
+    order has no symbol and no side; its legs share its ``group`` and trade ``ratio`` contracts for each of its units.
     """
 
     kind: Literal["order"] = "order"
@@ -79,6 +81,7 @@ class OrderAccepted(_Event):
     high_water: Decimal | None = None
     replaces: str | None = None
     triggered: bool = False
+    ratio: int | None = None
 
 
 class OrderEvent(_Event):
@@ -95,6 +98,25 @@ class OrderFilled(OrderEvent):
     execution_id: str
     price: Decimal
     quantity: int
+
+
+class LegFill(_Event):
+    """What one leg of a multi-leg order got of a fill: ``price`` per share, ``quantity`` contracts."""
+
+    order_id: str
+    execution_id: str
+    price: Decimal
+    quantity: int
+
+
+class ComboFilled(OrderEvent):
+    """``quantity`` units of a multi-leg order were executed, all legs together, for ``price`` net dollars per share."""
+
+    kind: Literal["combo"] = "combo"
+    execution_id: str
+    price: Decimal
+    quantity: int
+    legs: tuple[LegFill, ...]
 
 
 class OrderCanceled(OrderEvent):
@@ -117,6 +139,7 @@ class AccountConfigured(_Event):
     suspended: bool
     confirm_email: str
     options_limit: int | None
+    no_shorting: bool | None = None
 
 
 class OrderTriggered(OrderEvent):
@@ -161,12 +184,56 @@ class ExecutionRevised(_Event):
 
 
 class PositionExpired(_Event):
-    """A worthless option position was removed at expiry."""
+    """A worthless option position was removed at expiry: ``quantity`` contracts of it, None for all."""
 
     kind: Literal["worthless"] = "worthless"
     account: str
     symbol: str
     activity_id: str
+    quantity: int | None = None
+
+
+class OptionSettling(_Event):
+    """``quantity`` contracts were exercised or assigned (``reason``) on ``day``: the next morning settles them."""
+
+    kind: Literal["settling"] = "settling"
+    account: str
+    symbol: str
+    quantity: int
+    reason: str
+    day: date
+
+
+class ExerciseDeclined(_Event):
+    """The holder (or the broker for an account that cannot pay) wants no exercise of a contract.
+
+    A request that was not settled yet is gone with it.
+    """
+
+    kind: Literal["declined"] = "declined"
+    account: str
+    symbol: str
+
+
+class OptionSettled(_Event):
+    """Exercised or assigned contracts left the account and the stock moved at the strike.
+
+    ``stock_quantity`` is what came in, negative for what went out. The two activities share a ``group``.
+    """
+
+    kind: Literal["settled"] = "settled"
+    account: str
+    symbol: str
+    quantity: int
+    reason: str
+    day: date
+    activity_id: str
+    stock: str
+    stock_id: str
+    stock_quantity: int
+    price: Decimal
+    trade_id: str
+    group: str
 
 
 Event = Annotated[
@@ -182,7 +249,11 @@ Event = Annotated[
     | LegResized
     | OrderReplaced
     | ExecutionRevised
-    | PositionExpired,
+    | PositionExpired
+    | ComboFilled
+    | OptionSettling
+    | ExerciseDeclined
+    | OptionSettled,
     Field(discriminator="kind"),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 
 _NAMESPACE = uuid.UUID("6f0d3c52-8b0e-5a0c-9a55-4d2f7a1c0e11")
 ZERO_UUID = "00000000-0000-0000-0000-000000000000"
@@ -36,6 +37,10 @@ class Identities:
     def removal(self, account: str, symbol: str) -> str:
         """Id of the removal of a worthless position."""
         return self._make("removal", account, symbol)
+
+    def settlement(self, account: str, symbol: str, day: date, number: int, part: str) -> str:
+        """Id of a part of the settlement of exercised or assigned contracts; ``number`` counts a morning's."""
+        return self._make("settlement", account, symbol, day.isoformat(), str(number), part)
 
 
 def contract_id(symbol: str) -> str:

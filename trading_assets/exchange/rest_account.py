@@ -16,10 +16,10 @@ from trading_assets.domain.clock import NEW_YORK
 from trading_assets.exchange import http, wire
 from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.refusal import invalid, unprocessable
-from trading_assets.exchange.state import Account, Activity
+from trading_assets.exchange.state import ZERO, Account, Activity
 from trading_assets.exchange.venue import Venue
 
-#: Kinds that the protocol knows; this exchange makes FILL and OPEXP.
+#: Kinds that the protocol knows; this exchange makes FILL, OPEXP, OPEXC, OPASN and OPTRD.
 _ACTIVITY_KINDS = frozenset(
     {"FILL", "OPEXP", "OPASN", "OPEXC", "OPTRD", "OPCA", "OPCSH", "TRANS", "MISC", "ACATC", "ACATS", "CSD", "CSW"}
     | {"DIV", "FEE", "INT", "JNLC", "JNLS", "MA", "NC", "PTC", "REORG", "SPIN", "SPLIT", "CFEE"}
@@ -49,15 +49,13 @@ class AccountRoutes:
 
     async def account(self, request: Request, account: Account) -> Response:
         """Cash, equity at the bids of what is held, buying power."""
-        return answer(wire.account_json(account, f"PA{account.id[:8].upper()}", self._long_value(account)))
+        return answer(wire.account_json(account, f"PA{account.id[:8].upper()}", *self._values(account)))
 
-    def _long_value(self, account: Account) -> Decimal:
-        value = Decimal(0)
-        for position in account.positions.values():
-            quote = self._venue.market.quote(position.symbol, self._venue.world.now)
-            if quote is not None and quote.bid is not None:
-                value += quote.bid * position.quantity * position.multiplier
-        return value
+    def _values(self, account: Account) -> tuple[Decimal, Decimal]:
+        """Market value of what is held and, negative, of what is short; what has no price counts nothing."""
+        market, now = self._venue.market, self._venue.world.now
+        values = [p.value(market.quote(p.symbol, now)) or ZERO for p in account.positions.values()]
+        return sum((v for v in values if v > 0), ZERO), sum((v for v in values if v < 0), ZERO)
 
     async def configurations(self, request: Request, account: Account) -> Response:
         """What the account's owner has set."""
@@ -77,7 +75,7 @@ class AccountRoutes:
         if last < _FIRST_DAY:
             raise http.bad("date_end", last.isoformat())
         first = http.day(request, "start") or last - timedelta(days=min(_days(request), (last - date.min).days))
-        closes = [*account.closes, (self._venue.world.session, account.cash + self._long_value(account))]
+        closes = [*account.closes, (self._venue.world.session, account.cash + sum(self._values(account)))]
         base = next((equity for day, equity in reversed(closes) if day < first), account.opening_cash)
         shown = [(day, equity) for day, equity in closes if first <= day <= last]
         return answer(
@@ -95,6 +93,11 @@ class AccountRoutes:
         """History by kind, day and paging, newest first unless asked otherwise."""
         kinds = {request.path_params["kind"]} if "kind" in request.path_params else set()
         kinds |= set(http.listed(request, "activity_types"))
+        category = request.query_params.get("category")
+        if category not in (None, "trade_activity", "non_trade_activity"):
+            raise http.bad("category", str(category))
+        if category is not None and kinds:
+            raise invalid("category cannot be used with activity types")
         for kind in sorted(kinds - _ACTIVITY_KINDS):
             raise invalid(f"invalid activity type: {kind[:40]}")
         after = http.moment(request, "after", end_of_day=True)
@@ -105,6 +108,7 @@ class AccountRoutes:
             activity
             for activity in account.activities
             if (not kinds or activity.kind in kinds)
+            and (category is None or (activity.kind == "FILL") == (category == "trade_activity"))
             and (after is None or activity.at > after)
             and (until is None or activity.at < until)
             and (wanted_day is None or activity.at.astimezone(NEW_YORK).date() == wanted_day)

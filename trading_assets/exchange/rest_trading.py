@@ -16,6 +16,7 @@ from trading_assets.domain.values import OptionContract
 from trading_assets.exchange import http, wire
 from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.listing import Listing
+from trading_assets.exchange.market_port import Asset
 from trading_assets.exchange.refusal import Refusal, invalid, not_found, unprocessable
 from trading_assets.exchange.state import STOP_LOSS, TAKE_PROFIT, Account, Order, Position
 from trading_assets.exchange.venue import Venue
@@ -54,6 +55,8 @@ class TradingRoutes:
             ("DELETE", "/v2/positions", self.close_all),
             ("GET", "/v2/positions/{symbol}", self.position),
             ("DELETE", "/v2/positions/{symbol}", self.close),
+            ("POST", "/v2/positions/{symbol}/exercise", self.exercise),
+            ("POST", "/v2/positions/{symbol}/do-not-exercise", self.decline),
             ("GET", "/v2/options/contracts", self.contracts),
             ("GET", "/v2/options/contracts/{symbol}", self.contract),
         ]
@@ -77,8 +80,12 @@ class TradingRoutes:
         """Every listed stock."""
         wrong_class = request.query_params.get("asset_class", "us_equity") != "us_equity"
         inactive = request.query_params.get("status", "active") not in ("active", "all")
-        rows = [] if wrong_class or inactive else [wire.asset_json(a) for a in self._listing.assets.values()]
+        rows = [] if wrong_class or inactive else [self._asset(a, account) for a in self._listing.assets.values()]
         return answer(rows)
+
+    def _asset(self, asset: Asset, account: Account) -> dict[str, Any]:
+        hard = asset.symbol in self._venue.config.rules.hard_to_borrow
+        return wire.asset_json(asset, shortable=account.shorting and not hard)
 
     async def asset(self, request: Request, account: Account) -> Response:
         """One stock by symbol or id."""
@@ -86,19 +93,19 @@ class TradingRoutes:
         found = self._listing.asset(symbol)
         if found is None:
             raise not_found(f"asset not found for {symbol[:40]}")
-        return answer(wire.asset_json(found))
+        return answer(self._asset(found, account))
 
     # --- orders -----------------------------------------------------------------------------------------------------
 
     async def place(self, request: Request, account: Account) -> Response:
         """Book an order. It fills at the next whole second of the exchange's time at the earliest."""
         order = await self._venue.place(account, await http.json_body(request))
-        return answer(self._order(order, account))
+        return answer(self._order(order, account, nested=True))
 
     async def replace(self, request: Request, account: Account) -> Response:
         """Change quantity, prices or time in force of an open order: a new one takes its place."""
         order = await self._venue.replace(account, request.path_params["order_id"], await http.json_body(request))
-        return answer(self._order(order, account))
+        return answer(self._order(order, account, nested=True))
 
     async def orders(self, request: Request, account: Account) -> Response:
         """Orders by status, time, symbol and side."""
@@ -117,9 +124,11 @@ class TradingRoutes:
             if (status == "all" or (order.terms.id in account.open_orders) == (status == "open"))
             and (after is None or order.submitted_at > after)
             and (until is None or order.submitted_at < until)
-            and (not symbols or order.terms.symbol in symbols)
+            # A leg of a multi-leg order is shown in the whole, which is found by what its legs are.
+            and not order.is_combo_leg
+            and (not symbols or any(one.terms.symbol in symbols for one in _parts(account, order)))
             and (side is None or order.terms.side == side)
-            and (kind is None or order.terms.asset_class == kind)
+            and (kind is None or any(one.terms.asset_class == kind for one in _parts(account, order)))
         ]
         ascending = request.query_params.get("direction", "desc") == "asc"
         nested = _truth(request, "nested")
@@ -129,21 +138,21 @@ class TradingRoutes:
             rows = [order for order in rows if not _is_leg(order) or order.terms.group not in shown]
         rows.sort(key=lambda order: order.number, reverse=not ascending)
         limit = http.whole(request, "limit", _OPEN_ORDERS, 1, _MOST_ORDERS)
-        return answer([self._order(order, account if nested else None) for order in rows[:limit]])
+        return answer([self._order(order, account, nested=nested) for order in rows[:limit]])
 
     async def order(self, request: Request, account: Account) -> Response:
         """One order by id."""
         order = account.orders.get(request.path_params["order_id"])
         if order is None:
             raise not_found("order not found")
-        return answer(self._order(order, account if _truth(request, "nested") else None))
+        return answer(self._order(order, account, nested=_truth(request, "nested")))
 
     async def order_by_client_id(self, request: Request, account: Account) -> Response:
         """One order by client order id."""
         order_id = account.by_client_id.get(request.query_params.get("client_order_id", ""))
         if order_id is None:
             raise not_found("order not found")
-        return answer(self._order(account.orders[order_id]))
+        return answer(self._order(account.orders[order_id], account))
 
     async def cancel(self, request: Request, account: Account) -> Response:
         """Cancel what is left of an order."""
@@ -158,10 +167,11 @@ class TradingRoutes:
             lines.append(line if refusal is None else {**line, "body": refusal.body})
         return answer(lines, 207)
 
-    def _order(self, order: Order, nested_in: Account | None = None) -> dict[str, Any]:
-        """The order, with its legs inside it if the account is given."""
-        legs = [] if nested_in is None or _is_leg(order) else nested_in.group(order)
-        return wire.order_json(order, self._venue.world.now, [leg for leg in legs if _is_leg(leg)])
+    def _order(self, order: Order, account: Account, *, nested: bool = False) -> dict[str, Any]:
+        """The order, ``nested`` with its legs inside it; a multi-leg order is never without them."""
+        legs = account.group(order) if nested and not _is_leg(order) else []
+        shown = account.legs(order) or [leg for leg in legs if _is_leg(leg)]
+        return wire.order_json(order, self._venue.world.now, shown)
 
     # --- positions --------------------------------------------------------------------------------------------------
 
@@ -178,23 +188,36 @@ class TradingRoutes:
         raise not_found("position does not exist")
 
     async def close(self, request: Request, account: Account) -> Response:
-        """Sell all of a position at the market, or ``qty`` or ``percentage`` of it."""
+        """Close all of a position at the market, or ``qty`` or ``percentage`` of it."""
         wanted = request.path_params["symbol"]
         for position in account.positions.values():
             if wanted in (position.symbol, position.asset_id):
-                quantity = _part(request, position.quantity)
-                return answer(self._order(await self._venue.place(account, _sale(position, quantity))))
+                quantity = _part(request, abs(position.quantity))
+                placed = await self._venue.place(account, _closing(position, quantity))
+                return answer(self._order(placed, account))
         raise not_found("position does not exist")
 
+    async def exercise(self, request: Request, account: Account) -> Response:
+        """Exercise all of a long contract that no order claims."""
+        await self._venue.exercise(account, request.path_params["symbol"])
+        return Response()
+
+    async def decline(self, request: Request, account: Account) -> Response:
+        """Let a long contract expire without exercise."""
+        await self._venue.decline(account, request.path_params["symbol"])
+        return Response()
+
     async def close_all(self, request: Request, account: Account) -> Response:
-        """Sell everything at the market, after canceling the open orders if asked to; one line for each position."""
+        """Close everything at the market, after canceling the open orders if asked to; one line for each position."""
         if _truth(request, "cancel_orders"):
             await self._venue.cancel_all(account)
         lines = []
-        for position in list(account.positions.values()):
+        # What is short first: it may be what the rest covers.
+        for position in sorted(account.positions.values(), key=lambda position: position.quantity > 0):
             line: dict[str, Any] = {"symbol": position.symbol, "status": 200}
             try:
-                line["body"] = self._order(await self._venue.place(account, _sale(position, position.quantity)))
+                whole = _closing(position, abs(position.quantity))
+                line["body"] = self._order(await self._venue.place(account, whole), account)
             except Refusal as refusal:
                 line |= {"status": refusal.status, "body": refusal.body}
             lines.append(line)
@@ -213,9 +236,7 @@ class TradingRoutes:
         )
 
     def _mark(self, position: Position) -> Decimal | None:
-        """What a holder could sell at: the bid."""
-        quote = self._venue.market.quote(position.symbol, self._venue.world.now)
-        return None if quote is None else quote.bid
+        return position.price(self._venue.market.quote(position.symbol, self._venue.world.now))
 
     # --- contracts --------------------------------------------------------------------------------------------------
 
@@ -292,7 +313,12 @@ def _truth(request: Request, name: str) -> bool:
 def _is_leg(order: Order) -> bool:
     """Whether the order is shown inside another one. The take profit of an OCO is the order that was asked for."""
     role, pair = order.terms.role, order.terms.order_class == "oco"
-    return role == STOP_LOSS or (role == TAKE_PROFIT and not pair)
+    return order.is_combo_leg or role == STOP_LOSS or (role == TAKE_PROFIT and not pair)
+
+
+def _parts(account: Account, order: Order) -> list[Order]:
+    """The orders that say what an order trades: its legs, or the order itself."""
+    return account.legs(order) or [order]
 
 
 def _part(request: Request, held: int) -> int:
@@ -311,6 +337,7 @@ def _part(request: Request, held: int) -> int:
     return int(quantity)
 
 
-def _sale(position: Position, quantity: int) -> dict[str, Any]:
-    order: dict[str, Any] = {"symbol": position.symbol, "qty": quantity, "side": "sell", "type": "market"}
-    return {**order, "time_in_force": "day", "position_intent": "sell_to_close"}
+def _closing(position: Position, quantity: int) -> dict[str, Any]:
+    side = "sell" if position.quantity > 0 else "buy"
+    order: dict[str, Any] = {"symbol": position.symbol, "qty": quantity, "side": side, "type": "market"}
+    return {**order, "time_in_force": "day", "position_intent": f"{side}_to_close"}

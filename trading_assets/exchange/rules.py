@@ -1,30 +1,35 @@
 """The exchange's rules for accepting an order: from a ticket to events, or a refusal with the broker's own body.
 
-Long only: buys open, sells close. Options buying power is cash. What depends on the market asks only for quote and
-price at the exchange's present instant. What the orders of one ticket are to each other is in ``complex_orders``.
+Buying power is cash, less what open orders and short positions tie up. What depends on the market asks only for quote
+and price at the exchange's present instant. What the orders of one ticket are to each other is in ``complex_orders``,
+multi-leg orders are in ``combo_rules``, what only an account's state decides in ``account_checks``.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.money import CENT, option_tick
-from trading_assets.exchange import complex_orders
+from trading_assets.domain.values import Right
+from trading_assets.exchange import account_checks, complex_orders
 from trading_assets.exchange.config import ExchangeRules
 from trading_assets.exchange.events import OrderAccepted, OrderReplaced
 from trading_assets.exchange.identities import Identities
 from trading_assets.exchange.listing import Listed, Listing
+from trading_assets.exchange.margin import SHORT_STOCK
 from trading_assets.exchange.market_port import MarketPort
 from trading_assets.exchange.refusal import forbidden, invalid, unprocessable
-from trading_assets.exchange.state import STOP_LOSS, STOPS, TAKE_PROFIT, ZERO, Account, Order, World
+from trading_assets.exchange.state import STOP_LOSS, TAKE_PROFIT, ZERO, Account, Order, World
 from trading_assets.exchange.tickets import Changes, Ticket
 from trading_assets.exchange.wire import text
 from trading_assets.market.sessions import Session, shift
 
 _SUB_DOLLAR = Decimal("0.0001")
-_LONG_OPTIONS_LEVEL = 2
+#: The level of options that an order needs which opens; closing needs none.
+_LEVELS = {"buy_to_open": 2, "sell_to_open": 1}
+_CASH_SECURED = "insufficient options buying power for cash-secured put (required: {required}, available: {available})"
 _MOST_PERCENT = 100
 #: How long an order lives that is good till canceled.
 _GTC_LIFE = timedelta(days=90)
@@ -47,6 +52,8 @@ class OrderRules:
         order = self._accept(world, account, ticket, instead_of=None)
         if ticket.order_class == "simple":
             return (order,)
+        if order.position_intent == "buy_to_close":
+            raise unprocessable(f"{ticket.order_class} orders must be entry orders")
         quote = self._market.quote(ticket.symbol, world.now)
         complex_orders.check_prices(ticket, quote)
         numbers = range(world.orders + 2, world.orders + 4)
@@ -65,6 +72,8 @@ class OrderRules:
         quantity = order.quantity if changes.quantity is None else changes.quantity
         if quantity <= order.filled:
             raise unprocessable(f"qty must be > filled_qty {order.filled}")
+        if changes.limit_price is not None and changes.limit_price <= 0:
+            raise invalid("limit price must be > 0")
         if changes.limit_price is not None and terms.limit_price is None:
             raise unprocessable(f"a {terms.type} order has no limit_price to replace")
         if changes.stop_price is not None and terms.stop_price is None:
@@ -107,28 +116,25 @@ class OrderRules:
 
     def _accept(self, world: World, account: Account, ticket: Ticket, instead_of: Order | None) -> OrderAccepted:
         now = world.now
-        if account.suspended:
-            raise forbidden("new orders are rejected by user request")
         client_order_id = ticket.client_order_id or self._identities.client_order(account.name, world.orders + 1)
-        if client_order_id in account.by_client_id:
-            raise invalid("client_order_id must be unique")
+        account_checks.check_open_for_orders(account, client_order_id)
         listed = self._listing.find(ticket.symbol)
         if listed is None:
             raise unprocessable(f'asset "{ticket.symbol}" not found')
-        if listed.contract is not None:
-            self._check_option(account, ticket, listed, now)
+        option = listed.contract is not None
+        intent = ticket.position_intent if instead_of is not None else self._intent(account, ticket, option=option)
+        assert intent is not None
+        if option:
+            self._check_option(account, ticket, listed, intent, now)
         elif ticket.time_in_force not in ("day", "gtc"):
             raise unprocessable(f"time_in_force {ticket.time_in_force} is not offered by this exchange")
         self._check_ticks(ticket, listed)
-        self._check_intent(ticket)
-        self._check_wash(account, ticket, instead_of)
+        account_checks.check_wash(account, ticket.symbol, ticket.side, ticket.type, ticket.limit_price, instead_of)
+        account_checks.check_opposite(account, ticket.symbol, intent, instead_of)
         mark = self._mark(ticket, now) if ticket.type == "trailing_stop" else None
-        hold = ZERO
-        if ticket.side == "sell":
-            self._check_holding(account, ticket, listed, instead_of)
-        else:
-            hold = self._hold_price(ticket, mark, now)
-            self._check_cash(account, hold * ticket.quantity * listed.multiplier, instead_of)
+        if intent.endswith("_to_close"):
+            account_checks.check_holding(account, ticket.symbol, ticket.quantity, option=option, instead_of=instead_of)
+        hold = self._hold(account, ticket, listed, intent, mark, now, instead_of)
         return OrderAccepted(
             account=account.name,
             id=self._identities.order(account.name, client_order_id),
@@ -143,7 +149,7 @@ class OrderRules:
             multiplier=listed.multiplier,
             limit_price=ticket.limit_price,
             hold_price=hold,
-            position_intent=ticket.position_intent or f"{ticket.side}_to_{'open' if ticket.side == 'buy' else 'close'}",
+            position_intent=intent,
             source="client",
             expires_at=self._expiry(ticket, now),
             stop_price=ticket.stop_price,
@@ -159,9 +165,14 @@ class OrderRules:
             return day_end
         return shift(day_end.astimezone(NEW_YORK).date() + _GTC_LIFE, 1).close
 
-    def _check_option(self, account: Account, ticket: Ticket, listed: Listed, now: datetime) -> None:
-        assert listed.contract is not None
-        if ticket.side == "buy" and account.trading_level < _LONG_OPTIONS_LEVEL:
+    def _intent(self, account: Account, ticket: Ticket, *, option: bool) -> str:
+        if ticket.order_class != "simple" and ticket.side == "sell":
+            return "sell_to_close"
+        return account_checks.intent_of(account, ticket.symbol, ticket.side, ticket.position_intent, option=option)
+
+    def _check_option(self, account: Account, ticket: Ticket, listed: Listed, intent: str, now: datetime) -> None:
+        needed = _LEVELS.get(intent, 0)
+        if account.trading_level < needed:
             raise forbidden("account not eligible to trade options", options_trading_level=account.trading_level)
         if ticket.order_class != "simple":
             raise unprocessable("complex orders not supported for options trading")
@@ -170,14 +181,19 @@ class OrderRules:
             raise unprocessable("invalid order type for options trading")
         if ticket.time_in_force not in (("day", "gtc") if self._rules.options_stop_orders else ("day",)):
             raise unprocessable("order_time_in_force provided not supported for options trading")
+        self.check_contract(listed, intent, ticket.type, now)
+
+    def check_contract(self, listed: Listed, intent: str, kind: str, now: datetime) -> None:
+        """The contract lives, its market is open, and it may still be opened if that is what is wanted."""
+        assert listed.contract is not None
         if listed.contract.expiry < self._session.day:
-            raise unprocessable(f"contract {ticket.symbol} has expired")
+            raise unprocessable(f"contract {listed.symbol} has expired")
         if not self._session.contains(now):
-            what = "market orders" if ticket.type == "market" else "orders"
+            what = "market orders" if kind == "market" else "orders"
             raise unprocessable(f"options {what} are only allowed during market hours")
         cutoff = self._session.close - timedelta(minutes=self._rules.expiry_entry_cutoff)
-        if listed.contract.expiry == self._session.day and ticket.side == "buy" and now >= cutoff:
-            raise unprocessable(f"contract {ticket.symbol} expires today and is closed for opening orders")
+        if listed.contract.expiry == self._session.day and intent.endswith("_to_open") and now >= cutoff:
+            raise unprocessable(f"contract {listed.symbol} expires today and is closed for opening orders")
 
     def _check_ticks(self, ticket: Ticket, listed: Listed) -> None:
         for name, price in (
@@ -190,56 +206,6 @@ class OrderRules:
         ):
             if price is not None:
                 _check_tick(name, price, listed)
-
-    def _check_intent(self, ticket: Ticket) -> None:
-        if ticket.position_intent == "sell_to_open":
-            raise forbidden("account not eligible to trade uncovered option contracts")
-        if ticket.position_intent == "buy_to_close":
-            raise unprocessable("position intent mismatch, inferred: buy_to_open, specified: buy_to_close")
-
-    def _check_wash(self, account: Account, ticket: Ticket, instead_of: Order | None) -> None:
-        """No order may meet one of the same account. A leg that waits for its entry cannot trade and is in no way."""
-        if instead_of is not None and instead_of.waits:
-            return
-        group = None if instead_of is None else instead_of.terms.group
-        for order in account.open_orders.values():
-            terms = order.terms
-            if terms.symbol != ticket.symbol or terms.side == ticket.side or order is instead_of or order.waits:
-                continue
-            if group is not None and terms.group == group:
-                continue
-            mine = None if ticket.type in STOPS else ticket.limit_price
-            other = None if order.is_stop else terms.limit_price
-            if mine is None or other is None or (mine >= other if ticket.side == "buy" else mine <= other):
-                raise forbidden(
-                    "potential wash trade detected. use complex orders",
-                    existing_order_id=terms.id,
-                    reject_reason="opposite side order exists",
-                )
-
-    def _check_holding(self, account: Account, ticket: Ticket, listed: Listed, instead_of: Order | None) -> None:
-        if instead_of is not None and instead_of.waits:
-            return
-        position = account.positions.get(ticket.symbol)
-        if position is None and listed.contract is not None:
-            raise forbidden("account not eligible to trade uncovered option contracts")
-        existing = position.quantity if position is not None else 0
-        held = account.held_for_orders(ticket.symbol)
-        if instead_of is not None:
-            held -= instead_of.remaining
-        if ticket.quantity > existing - held:
-            raise forbidden(
-                f"insufficient qty available for order (requested: {ticket.quantity}, available: {existing - held})",
-                available=str(existing - held),
-                existing_qty=str(existing),
-                held_for_orders=str(held),
-                related_orders=[
-                    order.terms.id
-                    for order in account.open_orders.values()
-                    if order.terms.symbol == ticket.symbol and order.terms.side == "sell"
-                ],
-                symbol=ticket.symbol,
-            )
 
     def _mark(self, ticket: Ticket, now: datetime) -> Decimal:
         """Where a trail begins: the last price."""
@@ -261,11 +227,58 @@ class OrderRules:
             raise unprocessable(f"no ask for {ticket.symbol}: a market order cannot be valued")
         return (quote.ask * (1 + self._rules.market_collar)).quantize(CENT)
 
-    def _check_cash(self, account: Account, cost: Decimal, instead_of: Order | None) -> None:
-        own = ZERO if instead_of is None else instead_of.reserved
-        power = max(ZERO, account.cash - account.reserved + own)
-        if cost > power:
-            raise forbidden("insufficient buying power", buying_power=text(power), cost_basis=text(cost))
+    def _hold(
+        self,
+        account: Account,
+        ticket: Ticket,
+        listed: Listed,
+        intent: str,
+        mark: Decimal | None,
+        now: datetime,
+        instead_of: Order | None,
+    ) -> Decimal:
+        """What the order ties up per share; raises ``Refusal`` if the account has not that much."""
+        shares = Decimal(ticket.quantity * listed.multiplier)
+        contract, words = listed.contract, ""
+        if intent == "sell_to_open" and contract is None:
+            if ticket.symbol in self._rules.hard_to_borrow:
+                raise unprocessable(f'asset "{ticket.symbol}" cannot be sold short')
+            quote = self._market.quote(ticket.symbol, now)
+            least = ZERO if quote is None or quote.ask is None else quote.ask * (1 + self._rules.market_collar)
+            hold = max(least, self._hold_price(ticket, mark, now)).quantize(CENT)
+        elif ticket.side == "sell":
+            if contract is None or (intent == "sell_to_close" and not account.sells_options_short):
+                return ZERO
+            if intent == "sell_to_open" and contract.right is Right.CALL:
+                self._check_shares(account, listed, ticket.quantity)
+            elif intent == "sell_to_open":
+                words = _CASH_SECURED
+            freed = account_checks.freed_by(account, {ticket.symbol: -ticket.quantity}, instead_of)
+            hold = max(ZERO, -freed / shares)
+        else:
+            hold = self._hold_price(ticket, mark, now)
+            if intent == "buy_to_close" and contract is None:
+                hold = max(ZERO, hold - SHORT_STOCK * account.positions[ticket.symbol].average_price)
+            elif intent == "buy_to_close":
+                hold -= account_checks.freed_by(account, {ticket.symbol: ticket.quantity}, instead_of) / shares
+                hold = max(ZERO, hold)
+        if intent in ("buy_to_close", "sell_to_open", "sell_to_close"):
+            hold = hold.quantize(_SUB_DOLLAR, ROUND_UP)
+        account_checks.check_power(account, hold * shares, instead_of, words)
+        return hold
+
+    def _check_shares(self, account: Account, listed: Listed, quantity: int) -> None:
+        """Where shares are to cover calls they must be enough; calls may also be covered by others, which the level
+        for spreads allows."""
+        position = account.positions.get(listed.asset.symbol)
+        if position is None or position.quantity <= 0 or account.trading_level >= account_checks.SPREADS_LEVEL:
+            return
+        held, covering = account.held_for_orders(listed.asset.symbol), account.covering(listed.asset.symbol)
+        available, required = position.quantity - held - covering, quantity * listed.multiplier
+        if required > available:
+            raise forbidden(
+                f"insufficient underlying qty available for covered call (required: {required}, available: {available})"
+            )
 
 
 def _check_tick(name: str, price: Decimal, listed: Listed) -> None:

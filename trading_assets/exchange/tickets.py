@@ -6,11 +6,20 @@ Numbers may come as JSON numbers or as strings. What this exchange does not offe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
-from trading_assets.domain.identities import MAX_CLIENT_ORDER_ID
-from trading_assets.exchange.refusal import Refusal, invalid, unprocessable
+from trading_assets.exchange.combo_tickets import ComboTicket, read_combo
+from trading_assets.exchange.refusal import invalid, unprocessable
+from trading_assets.exchange.request_fields import (
+    an_object,
+    choice,
+    number,
+    plain_text,
+    price,
+    read_client_order_id,
+    whole_quantity,
+)
 
 _KNOWN_TYPES = ("market", "limit", "stop", "stop_limit", "trailing_stop")
 _KNOWN_TIF = ("day", "gtc", "opg", "cls", "ioc", "fok")
@@ -31,7 +40,6 @@ _NEEDED = {
     "stop_limit": frozenset({"limit_price", "stop_price"}),
 }
 _MOST_PERCENT = 100
-_MAX_QUANTITY = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,63 +78,11 @@ class Changes:
     client_order_id: str | None
 
 
-def _choice(body: dict[str, Any], field: str, known: tuple[str, ...]) -> str:
-    value = body.get(field)
-    if value is None or value == "":
-        raise invalid(f"{field} is required")
-    if not isinstance(value, str) or value not in known:
-        raise invalid(f"invalid {field}: {value!r}")
-    return value
-
-
-def _number(body: dict[str, Any], field: str) -> Decimal | None:
-    value = body.get(field)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise invalid(f"invalid {field}: {value!r}")
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        raise invalid(f"invalid {field}: {value!r}") from None
-    if not number.is_finite() or abs(number.adjusted()) > 12:
-        raise invalid(f"invalid {field}: {value!r}")
-    return number
-
-
-def _price(body: dict[str, Any], field: str) -> Decimal | None:
-    price = _number(body, field)
-    if price is not None and price <= 0:
-        raise invalid(f"{field.replace('_', ' ')} must be > 0")
-    return price
-
-
-def _text(body: dict[str, Any], field: str) -> str | None:
-    value = body.get(field)
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str):
-        raise invalid(f"invalid {field}: {value!r}")
-    return value
-
-
-def _object(body: object) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise Refusal(400, 40010000, "request body format is invalid")
-    return body
-
-
-def read_client_order_id(body: dict[str, Any]) -> str | None:
-    """The client order id of a request; None if it has none."""
-    value = _text(body, "client_order_id")
-    if value is not None and len(value) > MAX_CLIENT_ORDER_ID:
-        raise invalid(f"client_order_id must be no more than {MAX_CLIENT_ORDER_ID} characters")
-    return value
-
-
-def read_ticket(given: object) -> Ticket:
+def read_ticket(given: object) -> Ticket | ComboTicket:
     """The ticket of a request's body; raises ``Refusal``."""
-    body = _object(given)
+    body = an_object(given)
+    if body.get("order_class") == "mleg":
+        return read_combo(body)
     unknown = sorted(set(body) - _FIELDS)
     if unknown:
         raise invalid(f"unknown field in the order: {', '.join(unknown)}")
@@ -134,20 +90,18 @@ def read_ticket(given: object) -> Ticket:
     order_class = body.get("order_class") or "simple"
     if order_class not in _KNOWN_CLASSES:
         raise invalid(f"invalid order_class: {order_class!r}")
-    if order_class == "mleg":
-        raise unprocessable(f"order_class {order_class} is not offered by this exchange")
-    symbol = _text(body, "symbol")
+    symbol = plain_text(body, "symbol")
     if symbol is None:
         raise invalid("symbol is required")
-    side = _choice(body, "side", ("buy", "sell"))
-    kind = _choice(body, "type", _KNOWN_TYPES)
-    time_in_force = _choice(body, "time_in_force", _KNOWN_TIF)
+    side = choice(body, "side", ("buy", "sell"))
+    kind = choice(body, "type", _KNOWN_TYPES)
+    time_in_force = choice(body, "time_in_force", _KNOWN_TIF)
     for field in _UNOFFERED:
         if body.get(field) is not None:
             raise unprocessable(f"{field} is not offered by this exchange")
     if body.get("extended_hours") not in (None, False):
         raise unprocessable("extended hours trading is not offered by this exchange")
-    intent = _text(body, "position_intent")
+    intent = plain_text(body, "position_intent")
     if intent is not None and _INTENTS.get(intent) != side:
         raise invalid(f"position_intent {intent!r} does not match side {side}")
     take_profit, stop_loss, stop_loss_limit = _legs(body, order_class, kind)
@@ -157,7 +111,7 @@ def read_ticket(given: object) -> Ticket:
     prices = _prices(body, kind)
     return Ticket(
         symbol=symbol,
-        quantity=_quantity(body),
+        quantity=whole_quantity(body),
         side=side,
         type=kind,
         time_in_force=time_in_force,
@@ -176,16 +130,17 @@ def read_ticket(given: object) -> Ticket:
 
 def read_changes(given: object) -> Changes:
     """What a replacement asks for; raises ``Refusal``. A request that changes nothing is refused."""
-    body = _object(given)
+    body = an_object(given)
     unknown = sorted(set(body) - _REPLACED)
     if unknown:
         raise invalid(f"unknown field in the replacement: {', '.join(unknown)}")
     changes = Changes(
-        quantity=_quantity(body) if body.get("qty") is not None else None,
-        time_in_force=None if body.get("time_in_force") is None else _choice(body, "time_in_force", _KNOWN_TIF),
-        limit_price=_price(body, "limit_price"),
-        stop_price=_price(body, "stop_price"),
-        trail=_price(body, "trail"),
+        quantity=whole_quantity(body) if body.get("qty") is not None else None,
+        time_in_force=None if body.get("time_in_force") is None else choice(body, "time_in_force", _KNOWN_TIF),
+        # Of a multi-leg order it may be negative: a credit.
+        limit_price=number(body, "limit_price"),
+        stop_price=price(body, "stop_price"),
+        trail=price(body, "trail"),
         client_order_id=read_client_order_id(body),
     )
     if changes == Changes(None, None, None, None, None, changes.client_order_id):
@@ -193,22 +148,9 @@ def read_changes(given: object) -> Changes:
     return changes
 
 
-def _quantity(body: dict[str, Any]) -> int:
-    quantity = _number(body, "qty")
-    if quantity is None:
-        raise invalid("qty is required")
-    if quantity <= 0:
-        raise invalid("qty must be > 0")
-    if quantity != quantity.to_integral_value():
-        raise unprocessable("fractional quantities are not offered by this exchange")
-    if quantity > _MAX_QUANTITY:
-        raise unprocessable(f"qty must be <= {_MAX_QUANTITY}")
-    return int(quantity)
-
-
 def _prices(body: dict[str, Any], kind: str) -> dict[str, Decimal | None]:
     """The prices of an order of that type: those it needs are there, and no other."""
-    found = {field: _price(body, field) for field in _PRICES}
+    found = {field: price(body, field) for field in _PRICES}
     given = {field for field, price in found.items() if price is not None}
     if kind == "trailing_stop":
         if given not in ({"trail_price"}, {"trail_percent"}):
@@ -244,8 +186,8 @@ def _legs(body: dict[str, Any], order_class: str, kind: str) -> tuple[Decimal | 
             raise invalid("oto orders require one of take_profit or stop_loss")
     elif takes is None or stops is None:
         raise invalid(f"{order_class} orders require take_profit.limit_price and stop_loss.stop_price")
-    limit = None if takes is None else _price(takes, "limit_price")
-    stop = None if stops is None else _price(stops, "stop_price")
+    limit = None if takes is None else price(takes, "limit_price")
+    stop = None if stops is None else price(stops, "stop_price")
     if (takes is not None and limit is None) or (stops is not None and stop is None):
         raise invalid(f"{order_class} orders require take_profit.limit_price and stop_loss.stop_price")
-    return limit, stop, None if stops is None else _price(stops, "limit_price")
+    return limit, stop, None if stops is None else price(stops, "limit_price")

@@ -19,11 +19,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from trading_assets.exchange import wire
 from trading_assets.exchange.events import (
+    ComboFilled,
     Event,
     ExecutionRevised,
     LegResized,
     OrderAccepted,
     OrderCanceled,
+    OrderEvent,
     OrderExpired,
     OrderFilled,
     OrderReplaced,
@@ -170,9 +172,14 @@ class TradeUpdates:
 
 def _update(account: Account, event: Event, at: datetime) -> dict[str, Any] | None:
     """The data of the update that ``event`` is; None for what the stream does not tell."""
+    if isinstance(event, OrderEvent) and account.orders[event.order_id].is_combo_leg:
+        # Told with the whole.
+        return None
     if isinstance(event, OrderAccepted):
         order = account.orders[event.id]
-        return _told("held" if order.status == "held" else "new", order, at)
+        return None if order.is_combo_leg else _told("held" if order.status == "held" else "new", order, at)
+    if isinstance(event, ComboFilled):
+        return _combo_filled(account, event, at)
     if isinstance(event, OrderFilled):
         order = account.orders[event.order_id]
         position = account.positions.get(order.terms.symbol)
@@ -206,6 +213,37 @@ def _revised(account: Account, event: ExecutionRevised, at: datetime) -> dict[st
         "position_qty": wire.text(0 if position is None else position.quantity),
         "execution_id": event.new_execution_id.partition("::")[2],
         "previous_execution_id": event.execution_id.partition("::")[2],
+    }
+
+
+def _combo_filled(account: Account, event: ComboFilled, at: datetime) -> dict[str, Any]:
+    """The fill of a multi-leg order: net price and units, and what each leg got and now stands at."""
+    order = account.orders[event.order_id]
+    legs, positions = [], {}
+    for part in event.legs:
+        terms = account.orders[part.order_id].terms
+        position = account.positions.get(terms.symbol)
+        positions[terms.symbol] = wire.text(0 if position is None else position.quantity)
+        legs.append(
+            {
+                "order_id": part.order_id,
+                "symbol": terms.symbol,
+                "side": terms.side,
+                "price": wire.text(part.price),
+                "qty": wire.text(part.quantity),
+                "execution_id": part.execution_id.partition("::")[2],
+                "position_qty": positions[terms.symbol],
+            }
+        )
+    whole = wire.order_json(order, at, [account.orders[part.order_id] for part in event.legs])
+    return {
+        **_told("fill" if order.remaining == 0 else "partial_fill", order, at),
+        "order": whole,
+        "price": wire.text(event.price),
+        "qty": wire.text(event.quantity),
+        "position_qtys": positions,
+        "legs": legs,
+        "execution_id": event.execution_id.partition("::")[2],
     }
 
 

@@ -22,6 +22,7 @@ from trading_assets.exchange.engine import Engine
 from trading_assets.exchange.events import (
     AccountOpened,
     Event,
+    OrderAccepted,
     SessionOpened,
     Transaction,
     WorldOpened,
@@ -73,6 +74,7 @@ class Venue:
                     id=Identities(self.config.seed).account(account.name),
                     cash=account.cash,
                     options_level=account.options_level,
+                    shorting=account.shorting,
                 )
                 for account in self.config.accounts
             ),
@@ -160,13 +162,32 @@ class Venue:
         async with self._lock:
             events = self.engine.replace(self.world, account, order_id, body)
             self._commit(events)
-            _log.info("replace %s %s by %s", account.name, order_id, events[-1].id)
-            return account.orders[events[-1].id]
+            new = next(event for event in events if isinstance(event, OrderAccepted))
+            _log.info("replace %s %s by %s", account.name, order_id, new.id)
+            return account.orders[new.id]
 
     async def configure(self, account: Account, body: object) -> None:
         """Take over what the account's owner sets; raises ``Refusal``."""
         async with self._lock:
             self._commit([read_configuration(account, body)])
+
+    async def exercise(self, account: Account, contract: str) -> None:
+        """Exercise what is held of a contract; it is settled on the next morning. Raises ``Refusal``."""
+        async with self._lock:
+            self._commit([self.engine.expiry.exercise(account, contract, self.world.now)])
+            _log.info("exercise %s %s", account.name, contract)
+
+    async def decline(self, account: Account, contract: str) -> None:
+        """Let a contract expire without exercise; raises ``Refusal``."""
+        async with self._lock:
+            self._commit([self.engine.expiry.decline(account, contract)])
+            _log.info("no exercise %s %s", account.name, contract)
+
+    async def assign(self, account: Account, contract: str, quantity: int) -> None:
+        """Assign short contracts before their expiry; settled on the next morning. Raises ``Refusal``."""
+        async with self._lock:
+            self._commit([self.engine.expiry.assign(account, contract, quantity)])
+            _log.info("assigned %s %d %s", account.name, quantity, contract)
 
     async def cancel(self, account: Account, order_id: str) -> None:
         """Cancel the rest of an order; raises ``Refusal``."""
@@ -184,6 +205,8 @@ class Venue:
 
             def cancel_each() -> None:
                 for order in list(account.open_orders.values()):
+                    if order.is_combo_leg:
+                        continue
                     refusal = None
                     # A leg may have gone with its entry or its sibling.
                     if order.terms.id in account.open_orders:
@@ -253,8 +276,7 @@ class Venue:
             equities[account.name] = account.cash
             for position in account.positions.values():
                 quote = self.market.quote(position.symbol, self.engine.session.close)
-                bid = quote.bid if quote is not None else None
-                equities[account.name] += (bid or ZERO) * position.quantity * position.multiplier
+                equities[account.name] += position.value(quote) or ZERO
         self._write(session.open - LEAD, [SessionOpened(session=session.day, equities=equities)])
         self.market, self.engine = self._open_market(session.day)
         _log.info("the market of %s took over", session.key)

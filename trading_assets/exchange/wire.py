@@ -46,6 +46,8 @@ def order_json(order: Order, now: datetime, legs: Sequence[Order] | None = None)
     ``legs`` are written inside it; None: the answer is flat.
     """
     terms = order.terms
+    # A leg of a multi-leg order has no type of its own, and says how often it is in a unit.
+    kind, more = (terms.type, {}) if terms.ratio is None else ("", {"ratio_qty": text(terms.ratio)})
     status = order.status
     if status == "new" and open_session(now) is None:
         status = "accepted"
@@ -72,10 +74,11 @@ def order_json(order: Order, now: datetime, legs: Sequence[Order] | None = None)
         "filled_qty": text(order.filled),
         "filled_avg_price": None if average is None else text(average),
         "order_class": terms.order_class,
-        "order_type": terms.type,
-        "type": terms.type,
+        "order_type": kind,
+        "type": kind,
         "side": terms.side,
-        "position_intent": terms.position_intent,
+        # The whole of a multi-leg order has no intent of its own.
+        **({} if terms.position_intent is None else {"position_intent": terms.position_intent}),
         "time_in_force": terms.time_in_force,
         "limit_price": _text_or_none(terms.limit_price),
         "stop_price": _text_or_none(order.stop_price),
@@ -87,16 +90,21 @@ def order_json(order: Order, now: datetime, legs: Sequence[Order] | None = None)
         "hwm": _text_or_none(order.high_water),
         "subtag": None,
         "source": terms.source if terms.source != "client" else None,
+        **more,
     }
 
 
 def position_json(
     position: Position, exchange: str, price: Decimal | None, held: int, lastday: Decimal | None
 ) -> dict[str, Any]:
-    """A position at ``price`` per share (no values if there is no price); ``lastday`` the previous close."""
+    """A position at ``price`` per share (no values if there is no price); ``lastday`` the previous close.
+
+    Of a short position quantities, market value and cost are negative.
+    """
+    side = 1 if position.quantity > 0 else -1
     market = None if price is None else price * position.quantity * position.multiplier
     gain = None if market is None else market - position.cost
-    share = None if gain is None or not position.cost else gain / position.cost
+    share = None if gain is None or not position.cost else gain / abs(position.cost)
     change = None if price is None or not lastday else price / lastday - 1
     optional = {
         "market_value": market,
@@ -115,18 +123,19 @@ def position_json(
         "asset_class": position.asset_class,
         "asset_marginable": False,
         "qty": text(position.quantity),
-        "qty_available": text(position.quantity - held),
+        "qty_available": text(position.quantity - side * held),
         "avg_entry_price": text(position.average_price),
-        "side": "long",
+        "side": "long" if side > 0 else "short",
         "cost_basis": text(position.cost),
         # What is not known is absent here: these fields have no null.
         **{name: text(value) for name, value in optional.items() if value is not None},
     }
 
 
-def account_json(account: Account, number: str, long_value: Decimal) -> dict[str, Any]:
-    """The account; ``long_value`` is the market value of its positions, dollars."""
-    equity = account.cash + long_value
+def account_json(account: Account, number: str, long_value: Decimal, short_value: Decimal) -> dict[str, Any]:
+    """The account; the market values of its positions are in dollars, ``short_value`` is negative or zero."""
+    equity = account.cash + long_value + short_value
+    margin = long_value + account.required
     power = text(account.buying_power)
     return {
         "id": account.id,
@@ -143,15 +152,15 @@ def account_json(account: Account, number: str, long_value: Decimal) -> dict[str
         "non_marginable_buying_power": power,
         "options_buying_power": power,
         "long_market_value": text(long_value),
-        "short_market_value": "0",
-        "position_market_value": text(long_value),
-        "initial_margin": text(long_value),
-        "maintenance_margin": text(long_value),
+        "short_market_value": text(short_value),
+        "position_market_value": text(long_value + short_value),
+        "initial_margin": text(margin),
+        "maintenance_margin": text(margin),
         "last_maintenance_margin": "0",
         "sma": "0",
         "multiplier": "1",
         "accrued_fees": "0",
-        "shorting_enabled": False,
+        "shorting_enabled": account.may_short,
         "trading_blocked": False,
         "transfers_blocked": False,
         "account_blocked": False,
@@ -163,12 +172,12 @@ def account_json(account: Account, number: str, long_value: Decimal) -> dict[str
 
 
 def configurations_json(account: Account) -> dict[str, Any]:
-    """What the account may do; only three of these can be changed on this exchange."""
+    """What the account may do; this exchange lets some of it be changed."""
     return {
         "dtbp_check": "entry",
         "fractional_trading": False,
         "max_margin_multiplier": "1",
-        "no_shorting": True,
+        "no_shorting": not account.may_short,
         "pdt_check": "entry",
         "suspend_trade": account.suspended,
         "trade_confirm_email": account.confirm_email,
@@ -177,20 +186,33 @@ def configurations_json(account: Account) -> dict[str, Any]:
     }
 
 
+_DESCRIPTIONS = {
+    "OPEXP": "Option Expiry",
+    "OPEXC": "Option Exercise",
+    "OPASN": "Option Assignment",
+    "OPTRD": "Option Trade",
+}
+
+
 def activity_json(activity: Activity, order: Order | None) -> dict[str, Any]:
-    """A FILL with its order, or an OPEXP (a removal for no money)."""
+    """A FILL with its order, or a line of what happened without a trade, under the day that it is about."""
     if order is None:
+        day = activity.day or activity.at.astimezone(NEW_YORK).date()
+        # An expiry has always carried what it paid: nothing.
+        paid = text(ZERO) if activity.kind == "OPEXP" else None
+        per_share = paid if activity.per_share is None else text(activity.per_share)
+        optional = {"per_share_amount": per_share, "group_id": activity.group or None}
         return {
             "id": activity.id,
             "activity_type": activity.kind,
-            "date": activity.at.astimezone(NEW_YORK).date().isoformat(),
-            "net_amount": "0",
-            "description": "Option Expiry",
+            "date": day.isoformat(),
+            "net_amount": text(activity.amount),
+            "description": _DESCRIPTIONS.get(activity.kind, activity.kind),
             "symbol": activity.symbol,
             "qty": text(activity.quantity),
-            "price": "0",
-            "per_share_amount": "0",
+            "price": text(activity.price),
             "status": "executed",
+            **{name: value for name, value in optional.items() if value is not None},
         }
     return {
         "id": activity.id,
@@ -208,8 +230,8 @@ def activity_json(activity: Activity, order: Order | None) -> dict[str, Any]:
     }
 
 
-def asset_json(asset: Asset) -> dict[str, Any]:
-    """A listed stock: long only, whole shares."""
+def asset_json(asset: Asset, *, shortable: bool) -> dict[str, Any]:
+    """A listed stock in whole shares."""
     return {
         "id": asset.id,
         "class": "us_equity",
@@ -220,8 +242,8 @@ def asset_json(asset: Asset) -> dict[str, Any]:
         "tradable": True,
         "marginable": False,
         "maintenance_margin_requirement": 100,
-        "shortable": False,
-        "easy_to_borrow": False,
+        "shortable": shortable,
+        "easy_to_borrow": shortable,
         "fractionable": False,
         "attributes": ["has_options"] if asset.has_options else [],
     }

@@ -210,7 +210,7 @@ def test_a_client_order_id_is_accepted_once_per_account_even_if_the_repetition_c
         (limit("MSFT", "buy", True, 4), 422, 40010001, "invalid qty"),
         (limit("MSFT", "hold", 1, 4), 422, 40010001, "invalid side"),
         (limit("MSFT", "buy", 1, None), 422, 40010001, "limit price"),
-        (limit("MSFT", "buy", 1, 4, order_class="mleg"), 422, 42210000, "mleg is not offered"),
+        (limit("MSFT", "buy", 1, 4, order_class="mleg"), 422, 40010001, "side is not allowed for mleg"),
         (limit("MSFT", "buy", 1, 4, order_class="bracket"), 422, 40010001, "require take_profit"),
         (limit("MSFT", "buy", 1, 4, take_profit={"limit_price": 5}), 422, 40010001, "simple orders have neither"),
         (limit("MSFT", "buy", 1, 4, extended_hours=True), 422, 42210000, "extended hours"),

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from trading_assets.exchange.engine import BROKER, Engine
+from trading_assets.exchange.engine import Engine
 from trading_assets.exchange.events import Event, ExecutionRevised, OrderAccepted, OrderCanceled
+from trading_assets.exchange.expiry import BROKER
 from trading_assets.exchange.faults.plan import Hit, Scope
+from trading_assets.exchange.positions import FILL, ZERO, Activity
 from trading_assets.exchange.refusal import not_found, unprocessable
-from trading_assets.exchange.state import FILL, ZERO, Account, Activity, World, holding
+from trading_assets.exchange.revisions import holding
+from trading_assets.exchange.state import Account, World
 from trading_assets.exchange.wire import activity_id
 
 
 def liquidation(world: World, engine: Engine, account: Account, symbol: str, quantity: int | None) -> OrderAccepted:
     """The broker's order that sells a position, or ``quantity`` of it, at the next bid; raises ``Refusal``."""
     position = account.positions.get(symbol)
-    if position is None or world.now >= engine.session.close:
+    if position is None or position.quantity <= 0 or world.now >= engine.session.close:
         raise unprocessable(f"{symbol} is not held, or the session is over: nothing can be liquidated")
     client_order_id = f"broker-liquidation-{symbol}-{world.orders + 1}"
     return OrderAccepted(
@@ -65,14 +68,15 @@ def revision(
         was_price=was.price,
         was_quantity=was.quantity,
     )
-    lines = account.lines_of(was.symbol)
-    left = holding(lines, revised)
+    if account.orders[was.order_id].is_combo_leg:
+        raise unprocessable("an execution of a multi-leg order cannot be revised")
+    left, found = holding(account, was.symbol, revised), holding(account, was.symbol)
     position = account.positions.get(was.symbol)
-    # A position that its executions alone do not explain is not taken apart.
-    explained = (0, ZERO) if position is None else (position.quantity, position.cost)
-    if holding(lines) != explained or left is None:
+    # A position that its history does not explain is not taken apart.
+    held = (0, ZERO) if position is None else (position.quantity, position.cost)
+    if left is None or found is None or (found.quantity, found.cost) != held:
         raise unprocessable("what this execution bought is no longer there: it cannot be revised")
-    if account.held_for_orders(was.symbol) <= left[0]:
+    if account.held_for_orders(was.symbol) <= left.quantity:
         return [revised]
     sales = [
         OrderCanceled(account=account.name, order_id=order.terms.id)
