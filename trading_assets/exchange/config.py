@@ -9,7 +9,7 @@ import json
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self, get_args
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -21,6 +21,7 @@ CONFIG_FILE = "config.json"
 #: How long before a session's open its market is there.
 LEAD = timedelta(minutes=5)
 _SECOND = timedelta(seconds=1)
+StreamFeed = Literal["iex", "sip", "delayed_sip", "news", "indicative", "opra"]
 
 
 class AccountConfig(BaseModel):
@@ -60,6 +61,20 @@ class ExchangeRules(BaseModel):
     requests_per_minute: int = Field(200, ge=1, le=100_000, description="rate limit per account and interface")
 
 
+class StreamRules(BaseModel):
+    """Numbers of the market-data sockets. The defaults carry a whole watchlist; the broker's free plan has 30 symbols
+    and the feeds iex, indicative and news."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    symbols: int | None = Field(None, ge=1, description="stock trades and quotes of one socket; null: any number")
+    option_symbols: int = Field(1000, ge=1, description="option trades and quotes of one socket")
+    connections: int = Field(1, ge=1, le=1000, description="sockets one account may have open at one feed")
+    feeds: tuple[StreamFeed, ...] = Field(get_args(StreamFeed), description="feeds that the accounts are subscribed to")
+    authentication_seconds: float = Field(10, gt=0, le=600, description="wall time in which a client says who it is")
+    slow_seconds: float = Field(5, gt=0, le=600, description="wall time in which a client takes a frame, or is cut off")
+
+
 class ExchangeConfig(BaseModel):
     """Everything a practice exchange is started with."""
 
@@ -77,6 +92,9 @@ class ExchangeConfig(BaseModel):
     faults: bool = Field(False, description="whether the control path may arm faults; off, nothing of them is built")
     control_token: SecretStr = Field(min_length=8, description="token of the control path")
     accounts: tuple[AccountConfig, ...] = Field(min_length=1, description="the accounts")
+    streams: StreamRules = Field(
+        default_factory=lambda: StreamRules.model_validate({}), description="market-data sockets"
+    )
     rules: ExchangeRules = Field(default_factory=lambda: ExchangeRules.model_validate({}), description="exchange rules")
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from trading_assets.domain.clock import NEW_YORK
@@ -29,8 +29,9 @@ _MOST_DIGITS = 12
 
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer."""
-    return Response(orjson.dumps(value), status, dict(headers or {}), media_type="application/json")
+    """A JSON answer; instants in UTC are written as RFC 3339 with Z."""
+    body = orjson.dumps(value, option=orjson.OPT_UTC_Z)
+    return Response(body, status, dict(headers or {}), media_type="application/json")
 
 
 def refused(refusal: Refusal) -> Response:
@@ -71,7 +72,7 @@ class Door:
 
     def account_asking(self, request: Request) -> str | None:
         """The account whose credentials the request carries, None if they are nobody's."""
-        return self.account_of(*_credentials(request))
+        return self.account_of(*credentials(request))
 
     def account_of(self, key: str, secret: str) -> str | None:
         """The account of these credentials, None if they are nobody's."""
@@ -85,7 +86,8 @@ def _keys(config: ExchangeConfig) -> dict[str, tuple[str, str]]:
     }
 
 
-def _credentials(request: Request) -> tuple[str, str]:
+def credentials(request: HTTPConnection) -> tuple[str, str]:
+    """Key and secret in the headers of a request or of a handshake; empty where there are none."""
     key, secret = request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
     if key is not None and secret is not None:
         return key, secret
@@ -186,14 +188,24 @@ def page(
     """
     offset = 0
     if token:
-        try:
-            last = base64.urlsafe_b64decode(token.encode()).decode()
-        except ValueError:
-            raise bad("page_token", token) from None
+        last = read_token(token)
         offset = next((place for place, row in enumerate(rows, start=1) if key(row) == last), 0)
         if offset == 0:
             raise bad("page_token", token)
     chosen = rows[offset : offset + limit]
     if not chosen or offset + limit >= len(rows):
         return chosen, None
-    return chosen, base64.urlsafe_b64encode(key(chosen[-1]).encode()).decode()
+    return chosen, make_token(key(chosen[-1]))
+
+
+def make_token(key: str) -> str:
+    """The page token that names the row of ``key`` as the last one sent."""
+    return base64.urlsafe_b64encode(key.encode()).decode()
+
+
+def read_token(token: str) -> str:
+    """The key in a page token; raises ``Refusal`` (400)."""
+    try:
+        return base64.urlsafe_b64decode(token.encode()).decode()
+    except ValueError:
+        raise bad("page_token", token) from None

@@ -129,6 +129,15 @@ class MarketPort(Protocol):
         """Every contract of ``underlying`` with its market, in symbol order."""
         ...
 
+    def lines(self, underlying: str, symbols: Sequence[str], instant: datetime) -> Sequence[OptionMarket]:
+        """The named contracts of ``underlying`` with their market, the same as in ``chain``; others are left out."""
+        ...
+
+    def halts(self, symbol: str, day: date) -> Sequence[tuple[datetime, datetime]]:
+        """When trading in a stock was halted in a session: from, and until it traded again or the close (the future
+        too)."""
+        ...
+
     def headlines(self) -> Sequence[Headline]:
         """Every headline of the world, in order of publication."""
         ...

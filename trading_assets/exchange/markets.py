@@ -12,13 +12,13 @@ from uuid import NAMESPACE_DNS, uuid5
 
 import polars as pl
 
-from trading_assets.domain.clock import require_utc
+from trading_assets.domain.clock import NEW_YORK, require_utc
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.domain.values import OptionContract, Quote, Side
 from trading_assets.exchange.config import ExchangeConfig
 from trading_assets.exchange.market_port import Asset, Execution, Headline, MarketPort, OptionMarket, Resting
 from trading_assets.exchange.venue import Markets
-from trading_assets.market.sessions import Session, shift
+from trading_assets.market.sessions import Session, open_session, require_session, session_on, shift
 from trading_assets.simulation.fills import FillRequest, decide_fill
 from trading_assets.simulation.market import SimulatedMarket
 from trading_assets.simulation.quoted import QuotedMarket
@@ -30,6 +30,7 @@ HISTORY_SESSIONS = 31
 _CENT_PLACES = 2
 #: A name of a recording that has not traded for this long counts as halted.
 _HALTED = timedelta(minutes=5)
+_GRID, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _CHAINS = 64
 _QUOTES = 4096
 
@@ -44,10 +45,14 @@ class _WithBars(Protocol):
 
 
 def last_traded_instant(session: Session, now: datetime) -> datetime:
-    """``now`` while the session is open; its close afterwards; the previous session's close before it."""
-    if now >= session.close:
-        return session.close
-    return now if now >= session.open else shift(session.day, -1).close
+    """``now`` while a session is open; else the close before it. ``session`` is the last that is known."""
+    if now >= session.open:
+        return min(now, session.close)
+    if open_session(now) is not None:
+        return now
+    day = now.astimezone(NEW_YORK).date()
+    today = session_on(day)
+    return today.close if today is not None and now >= today.close else shift(day, -1).close
 
 
 class QuotedPort:
@@ -105,6 +110,14 @@ class QuotedPort:
 
     def _chain(self, underlying: str, instant: datetime) -> Sequence[OptionMarket]:
         return sorted(self._market.chain_at(underlying, instant), key=lambda line: line.contract.symbol)
+
+    def lines(self, underlying: str, symbols: Sequence[str], instant: datetime) -> Sequence[OptionMarket]:
+        """The markets of the named contracts."""
+        return self._market.chain_at(underlying, instant, symbols)
+
+    def halts(self, symbol: str, day: date) -> Sequence[tuple[datetime, datetime]]:
+        """None: a drawn market trades in every minute."""
+        return []
 
     def execute(self, order: Resting, quote: Quote, instant: datetime) -> Execution | None:
         """The simulator's fill rule, seeded by the market's seed and the order's id."""
@@ -176,6 +189,23 @@ class RecordedPort(QuotedPort):
 
     def _chain(self, underlying: str, instant: datetime) -> Sequence[OptionMarket]:
         return super()._chain(underlying, instant) if self._has_options(underlying) else []
+
+    def lines(self, underlying: str, symbols: Sequence[str], instant: datetime) -> Sequence[OptionMarket]:
+        """The markets of the named contracts; none where the name has no options."""
+        return super().lines(underlying, symbols, instant) if self._has_options(underlying) else []
+
+    def halts(self, symbol: str, day: date) -> Sequence[tuple[datetime, datetime]]:
+        """The gaps of a session in which nothing is filled: from the second after five minutes without a trade until
+        the next one. A name that has not traded yet is halted from the open."""
+        session = require_session(day)
+        found: list[tuple[datetime, datetime]] = []
+        since = session.open - _HALTED - _GRID
+        for start in [*self.minute_bars(symbol, day)["ts"].to_list(), session.close]:
+            halted = max(since + _HALTED + _GRID, session.open)
+            if start > halted:
+                found.append((halted, start))
+            since = start + _MINUTE
+        return found
 
     def _has_options(self, symbol: str) -> bool:
         return symbol != self._composite and symbol.isalpha()

@@ -98,6 +98,14 @@ class RecordedFeeds:
         capture = feed.captures[place]
         return Shown(self._body(capture.body), capture.content_type, capture.status, self._since[name][place])
 
+    def captures(self, name: str) -> tuple[Capture, ...]:
+        """Every capture of a feed, the future too, the oldest first. ``KeyError`` for a feed that is not recorded."""
+        return self._feeds[name].captures
+
+    def body(self, capture: Capture) -> bytes:
+        """What a capture was answered with; raises ``ConfigurationError`` if it is gone."""
+        return self._body(capture.body)
+
     def published(self, instant: datetime) -> int:
         """How many different items the feeds have shown up to ``instant``."""
         places = ((name, self._place(name, instant)) for name in self._feeds)

@@ -15,21 +15,19 @@ from starlette.routing import Route
 from trading_assets.exchange import http
 from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.market_port import Headline
+from trading_assets.exchange.newsroom import Newsroom, article
 from trading_assets.exchange.state import Account
 from trading_assets.exchange.venue import Venue
-from trading_assets.exchange.wire import instant
 
 _MOST_ARTICLES = 50
-#: Digits of a headline's id that make the article's number: below 2 to the 53rd, so that every client can hold it.
-_ID_DIGITS = 13
 
 
 class NewsRoutes:
-    """The news interface of one venue. ``drawn`` is False where recorded feeds stand in for the market's headlines."""
+    """The news interface of one venue."""
 
-    def __init__(self, venue: Venue, *, drawn: bool) -> None:
+    def __init__(self, venue: Venue, newsroom: Newsroom) -> None:
         self._venue = venue
-        self._drawn = drawn
+        self._newsroom = newsroom
 
     def routes(self, door: Door) -> list[Route]:
         """Every route, behind ``door``."""
@@ -44,9 +42,8 @@ class NewsRoutes:
         symbols, now = set(http.listed(request, "symbols")), self._venue.world.now
         rows = [
             headline
-            for headline in (self._venue.market.headlines() if self._drawn else ())
-            if headline.published_at <= now
-            and (start is None or headline.published_at >= start)
+            for headline in self._newsroom.public(self._venue.market, now)
+            if (start is None or headline.published_at >= start)
             and (end is None or headline.published_at <= end)
             and (not symbols or symbols & set(headline.symbols))
         ]
@@ -66,17 +63,5 @@ class NewsRoutes:
 
 
 def _article(headline: Headline, with_content: bool) -> dict[str, Any]:
-    published = instant(headline.published_at)
-    return {
-        "id": int(headline.id[:_ID_DIGITS], 16),
-        "headline": headline.title,
-        "author": "Practice newsroom",
-        "created_at": published,
-        "updated_at": published,
-        "summary": headline.summary,
-        "content": headline.summary if with_content else "",
-        "url": headline.link,
-        "images": [],
-        "symbols": list(headline.symbols),
-        "source": headline.feed,
-    }
+    written = article(headline)
+    return {**written, "content": written["content"] if with_content else "", "images": []}

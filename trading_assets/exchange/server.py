@@ -19,20 +19,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trading_assets.domain.errors import ConfigurationError
+from trading_assets.exchange.bars import BarBook
 from trading_assets.exchange.config import load_config
 from trading_assets.exchange.control import ControlRoutes
+from trading_assets.exchange.data_streams import DataStreams
+from trading_assets.exchange.events import Event
 from trading_assets.exchange.faults.installation import Faults
 from trading_assets.exchange.http import Door, refused
 from trading_assets.exchange.journal import JOURNAL_FILE, Journal
 from trading_assets.exchange.limits import RateLimit
 from trading_assets.exchange.markets import market_source
+from trading_assets.exchange.newsroom import Newsroom
 from trading_assets.exchange.recorded_feeds import RecordedFeeds, load_feeds
+from trading_assets.exchange.recorded_news import RecordedNews
 from trading_assets.exchange.refusal import NOT_FOUND, Refusal
 from trading_assets.exchange.rest_account import AccountRoutes
 from trading_assets.exchange.rest_data import DataRoutes
 from trading_assets.exchange.rest_news import NewsRoutes
+from trading_assets.exchange.rest_options import OptionDataRoutes
 from trading_assets.exchange.rest_trading import TradingRoutes
 from trading_assets.exchange.rss import RssRoutes
+from trading_assets.exchange.stream_messages import Reporter
 from trading_assets.exchange.trade_updates import TradeUpdates
 from trading_assets.exchange.venue import Venue
 
@@ -50,9 +57,20 @@ def application(venue: Venue, feeds: RecordedFeeds | None = None, faults: Faults
     per_minute = venue.config.rules.requests_per_minute
     trading = Door(venue, RateLimit(per_minute, "rate limit exceeded", counts=counts))
     data = Door(venue, RateLimit(per_minute, "too many requests", counts=counts))
+    bars, newsroom = BarBook(), Newsroom(RecordedNews(feeds) if feeds is not None else None)
     news = RssRoutes(venue, feeds)
     updates = TradeUpdates(venue.world, trading.account_of)
-    venue.on_event, venue.on_durable = updates.applied, updates.durable
+    streams = DataStreams(venue, data.account_of, Reporter(bars, newsroom))
+
+    def on_event(event: Event, at: datetime) -> None:
+        updates.applied(event, at)
+        streams.applied(event, at)
+
+    def on_durable() -> None:
+        updates.durable()
+        streams.durable()
+
+    venue.on_event, venue.on_durable = on_event, on_durable
     switches = None if faults is None else faults.attach(venue, updates, trading.account_asking)
 
     @asynccontextmanager
@@ -68,10 +86,12 @@ def application(venue: Venue, feeds: RecordedFeeds | None = None, faults: Faults
         routes=[
             *AccountRoutes(venue).routes(trading),
             *TradingRoutes(venue).routes(trading),
-            *DataRoutes(venue).routes(data),
-            *NewsRoutes(venue, drawn=feeds is None).routes(data),
+            *DataRoutes(venue, bars).routes(data),
+            *OptionDataRoutes(venue).routes(data),
+            *NewsRoutes(venue, newsroom).routes(data),
             *news.routes(),
             *updates.routes(),
+            *streams.routes(),
             *ControlRoutes(venue, news).routes(() if switches is None else switches.routes),
         ],
         middleware=[] if switches is None else [switches.middleware],

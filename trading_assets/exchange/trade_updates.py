@@ -30,6 +30,12 @@ from trading_assets.exchange.events import (
     OrderFilled,
     OrderReplaced,
 )
+from trading_assets.exchange.sockets import (
+    POLICY_VIOLATION,
+    TRY_AGAIN_LATER,
+    Authenticate,
+    receive,
+)
 from trading_assets.exchange.state import Account, Order, World
 
 STREAM = "trade_updates"
@@ -37,12 +43,7 @@ STREAM = "trade_updates"
 _AUTHENTICATION_SECONDS = 10.0
 #: Updates that a slow listener may be behind.
 _MOST_BEHIND = 2000
-_POLICY_VIOLATION = 1008
-_TRY_AGAIN_LATER = 1013
 _log = logging.getLogger(__name__)
-
-#: The account behind key and secret, or None.
-Authenticate = Callable[[str, str], str | None]
 
 
 class TradeUpdates:
@@ -116,7 +117,7 @@ class TradeUpdates:
         except WebSocketDisconnect:
             return
         if account is None:
-            await socket.close(_POLICY_VIOLATION)
+            await socket.close(POLICY_VIOLATION)
             return
         queue = self.queue()
         self.sockets[account].add(socket)
@@ -165,7 +166,7 @@ class TradeUpdates:
             message = await queue.get()
             if message is None:
                 _log.warning("a listener of trade updates was too slow and is cut off")
-                await socket.close(_TRY_AGAIN_LATER)
+                await socket.close(TRY_AGAIN_LATER)
                 return
             await socket.send_bytes(message)
 
@@ -254,12 +255,9 @@ def _told(name: str, order: Order, at: datetime) -> dict[str, Any]:
 
 async def _read(socket: WebSocket) -> dict[str, Any]:
     """The next message; an empty one for what is no JSON object."""
-    received = await socket.receive()
-    if received["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(received.get("code", 1000))
-    raw = received.get("text") or received.get("bytes") or b""
+    frame = await receive(socket)
     try:
-        message = orjson.loads(raw)
+        message = orjson.loads(frame)
     except orjson.JSONDecodeError:
         return {}
     return message if isinstance(message, dict) else {}
@@ -272,4 +270,4 @@ async def _say(socket: WebSocket, message: dict[str, Any]) -> None:
 
 async def _fail(socket: WebSocket, why: str) -> None:
     await _say(socket, {"action": "error", "data": {"error_message": why}})
-    await socket.close(_POLICY_VIOLATION)
+    await socket.close(POLICY_VIOLATION)

@@ -61,3 +61,9 @@ class Document:
         schema = _plain(next(iter(content.values()))["schema"])
         validator = Draft202012Validator(schema, registry=self._registry)
         return [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(answer)]
+
+    def troubles_of(self, schema: str, value: Any) -> list[str]:
+        """What in ``value`` one of the document's named schemas does not allow."""
+        named = {"$ref": f"{_ADDRESS}#/components/schemas/{schema}"}
+        validator = Draft202012Validator(named, registry=self._registry)
+        return [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(value)]

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from trading_assets_tests.exchange.openapi import Document
+from trading_assets_tests.exchange.stream_clients import listening
 from trading_assets_tests.exchange.test_trading import call_near_the_money, limit
 from trading_assets_tests.exchange.venue_process import OPEN, SESSION, Exchange, prepare
 
@@ -110,6 +112,15 @@ def test_orders_of_every_kind_and_their_ends_are_as_documented(trading: Document
         ("/v2/stocks/quotes/latest", {"symbols": "KO"}),
         ("/v2/stocks/trades/latest", {"symbols": "KO"}),
         ("/v2/stocks/snapshots", {"symbols": "KO,PFE"}),
+        ("/v2/stocks/quotes", {"symbols": "KO,PFE", "limit": "50"}),
+        ("/v2/stocks/trades", {"symbols": "KO,PFE", "limit": "50"}),
+        ("/v2/stocks/KO/bars", {"timeframe": "1Min", "limit": "50"}),
+        ("/v2/stocks/KO/quotes", {"limit": "50"}),
+        ("/v2/stocks/KO/trades", {"limit": "50"}),
+        ("/v2/stocks/KO/bars/latest", {}),
+        ("/v2/stocks/KO/quotes/latest", {}),
+        ("/v2/stocks/KO/trades/latest", {}),
+        ("/v2/stocks/KO/snapshot", {}),
         ("/v1beta1/options/snapshots/NVDA", {"expiration_date_gte": SESSION.isoformat(), "limit": "20"}),
         ("/v1beta1/news", {"limit": "5", "include_content": "true"}),
         ("/v1/corporate-actions", {"symbols": "KO"}),
@@ -117,6 +128,47 @@ def test_orders_of_every_kind_and_their_ends_are_as_documented(trading: Document
 )
 def test_market_data_are_as_documented(data: Document, exchange: Exchange, path: str, params: dict[str, str]) -> None:
     assert checked(data, exchange, "GET", path, params=params)
+
+
+@pytest.mark.parametrize("path", ["bars", "trades", "trades/latest", "quotes/latest", "snapshots"])
+def test_data_of_named_contracts_are_as_documented(data: Document, exchange: Exchange, path: str) -> None:
+    symbol, _ = call_near_the_money(exchange)
+    since = (exchange.now() - timedelta(minutes=10)).isoformat()
+    found = checked(data, exchange, "GET", f"/v1beta1/options/{path}", params={"symbols": symbol, "start": since})
+    assert found[path.partition("/")[0]][symbol]
+
+
+#: The frames of the sockets are not in the documents, but what they carry is: its schema, and what the frame adds.
+_CARRIED = {
+    ("iex", "b"): "stock_bar",
+    ("iex", "d"): "stock_bar",
+    ("iex", "q"): "stock_quote",
+    ("iex", "t"): "stock_trade",
+    ("indicative", "q"): "option_quote",
+    ("indicative", "t"): "option_trade",
+    ("news", "n"): "news",
+}
+
+
+@pytest.mark.parametrize("feed", ["iex", "indicative", "news"])
+def test_what_the_sockets_tell_has_the_documented_shapes(data: Document, exchange: Exchange, feed: str) -> None:
+    symbol, _ = call_near_the_money(exchange)
+    channels = {
+        "iex": {"bars": ["*"], "dailyBars": ["*"], "quotes": ["KO"], "trades": ["KO"]},
+        "indicative": {"quotes": [symbol], "trades": [symbol]},
+        "news": {"news": ["*"]},
+    }[feed]
+    with listening(exchange, feed, packed=feed == "indicative") as client:
+        client.subscribe(**channels)
+        exchange.step(20 * 60)
+        told = client.until_answer({"action": "subscribe", next(iter(channels)): []})
+    assert {(feed, message["T"]) for message in told} == {kind for kind in _CARRIED if kind[0] == feed}
+    for message in told:
+        plain = orjson.loads(orjson.dumps(message))
+        del plain["T"]
+        # An article in a frame has no images, as the SDK's model says.
+        carried = {**plain, "images": []} if feed == "news" else {k: v for k, v in plain.items() if k != "S"}
+        assert data.troubles_of(_CARRIED[feed, message["T"]], carried) == []
 
 
 def test_the_comparison_finds_what_is_wrong(trading: Document, exchange: Exchange) -> None:
