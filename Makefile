@@ -20,7 +20,7 @@ up: base ## Leave the practice world open with its Dagster UI. ARGS="--speed 10"
 
 .PHONY: test
 test: full ## Install everything, then run the test suite. ARGS="-k name" is handed on to pytest
-	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not seeds and not patient" --ignore trading_assets_tests/faults --ignore trading_assets_tests/browser $(ARGS)
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not seeds and not patient" --ignore trading_assets_tests/faults --ignore trading_assets_tests/browser --ignore trading_assets_tests/clients $(ARGS)
 
 ##@ More tests
 
@@ -32,6 +32,10 @@ test-faults: full ## Kill processes at the worst moments, and wait for minutes o
 .PHONY: test-browser
 test-browser: full chromium ## Read and use the Dagster UI of a finished day through a real browser
 	@$(PYTHON) -m pytest trading_assets_tests/browser $(ARGS)
+
+.PHONY: test-clients
+test-clients: full clients ## Let the broker's own unmodified clients, Python and JavaScript, live a day on the practice exchange
+	@$(PYTHON) -m pytest trading_assets_tests/clients $(ARGS)
 
 .PHONY: test-seeds
 test-seeds: full ## Repeat the random properties over many seeds
@@ -82,9 +86,13 @@ full: ## Create .venv with everything (make test does it by itself)
 chromium: ## Install Debian's chromium where it is missing (make test-browser does it by itself)
 	@sh tools/chromium.sh
 
+.PHONY: clients
+clients: full ## Make the environments of the broker's other clients (make test-clients does it by itself)
+	@sh tools/clients.sh
+
 .PHONY: clean
 clean: ## Remove .venv and what tools left behind; worlds in .trading_assets stay
-	rm -rf .venv .venv.lock build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv.lock .venv-clients .venv-clients.lock trading_assets_tests/clients/node/node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find trading_assets trading_assets_tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

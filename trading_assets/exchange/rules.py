@@ -103,6 +103,7 @@ class OrderRules:
         )
         new = self._accept(world, account, ticket, instead_of=order).model_copy(
             update={
+                "order_class": terms.order_class,
                 "group": terms.group,
                 "role": terms.role,
                 "waits": order.waits,

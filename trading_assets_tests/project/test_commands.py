@@ -44,7 +44,8 @@ def test_ci_calls_the_commands_of_the_readme() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     calls = re.findall(r"^section (.*)$", script.read_text(), flags=re.M)
-    assert calls == ["make check", "make test", "make test-faults", "make test-browser", "make demo"]
+    suites = ["make test", "make test-faults", "make test-clients", "make test-browser"]
+    assert calls == ["make check", *suites, "make demo"]
 
 
 def test_the_example_environment_names_every_variable_and_sets_none() -> None:

@@ -89,6 +89,19 @@ BROUGHT_BY = {
 }
 
 
+#: What a script of the tests imports in an environment of its own, whose file pins it.
+ELSEWHERE = {"alpaca_trade_api": ROOT / "trading_assets_tests" / "clients" / "requirements-alpaca-trade-api.txt"}
+
+
+def test_an_environment_beside_the_projects_own_is_pinned_wholly() -> None:
+    for name, path in ELSEWHERE.items():
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+        assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines), path
+        assert canonicalize_name(name) in {canonicalize_name(line.partition("==")[0]) for line in lines}
+    lock = (ROOT / "trading_assets_tests" / "clients" / "node" / "package-lock.json").read_text()
+    assert '"integrity"' in lock and '"resolved"' not in lock and "://" not in lock
+
+
 @pytest.mark.parametrize("folder", ["trading_assets", "trading_assets_tests"])
 def test_the_code_imports_only_what_it_declares(folder: str) -> None:
     declared = {canonicalize_name(one.name) for one in [*DIRECT, *EXTRAS["finbert"]]}
@@ -98,7 +111,7 @@ def test_the_code_imports_only_what_it_declares(folder: str) -> None:
     owners = packages_distributions()
     undeclared = {
         name
-        for name in _imported(ROOT / folder)
+        for name in _imported(ROOT / folder) - set(ELSEWHERE)
         if declared.isdisjoint(canonicalize_name(owner) for owner in owners.get(name, []))
     }
     assert undeclared == set()
