@@ -105,9 +105,10 @@ class AlpacaBroker(MarketData):
         answer = self._read("GET /positions", self._trading.get_all_positions)
         return [parsing.position(raw) for raw in parsing.rows(answer, "positions")]
 
-    def order(self, order_id: str) -> BrokerOrder | None:
-        """The order of that broker id, or None only on the broker's own 404."""
-        return self._one_order(f"GET /orders/{order_id}", lambda: self._trading.get_order_by_id(order_id))
+    def order(self, order_id: str, *, nested: bool = False) -> BrokerOrder | None:
+        """The order of that broker id (``nested``: with its legs), or None only on the broker's own 404."""
+        where, params = f"GET /orders/{order_id}", {"nested": True} if nested else {}
+        return self._one_order(where, lambda: self._trading.get(f"/orders/{order_id}", params))
 
     def order_by_client_id(self, client_order_id: str) -> BrokerOrder | None:
         """The order of that client id, or None only on the broker's own 404."""
@@ -227,9 +228,12 @@ def _order_body(request: OrderRequest) -> Any:
         buying = request.side is Side.BUY
         values["position_intent"] = PositionIntent.BUY_TO_OPEN if buying else PositionIntent.SELL_TO_CLOSE
     if request.take_profit is not None and request.stop_loss is not None:
-        values["order_class"] = OrderClass.BRACKET
+        values["order_class"] = OrderClass.BRACKET if request.side is Side.BUY else OrderClass.OCO
         values["take_profit"] = TakeProfitRequest(limit_price=float(request.take_profit))
         values["stop_loss"] = StopLossRequest(stop_price=float(request.stop_loss))
+    if values.get("order_class") is OrderClass.OCO:
+        # The take profit is the order itself: its price is said once.
+        return LimitOrderRequest(**values)
     if request.limit_price is None:
         return MarketOrderRequest(**values)
     return LimitOrderRequest(**values, limit_price=float(request.limit_price))

@@ -51,6 +51,7 @@ def book_order(
         for fill in _sorted(fills):
             if fill.order_id == broker_order_id:
                 _insert(connection, position, fill, intent=intent, reason=intent.reason, at=at, run_id=run_id)
+        intent = _as_now(connection, intent, order, at)
         booked = executions.of_broker_order(connection, broker_order_id)
         quantity = sum(row.quantity for row in booked)
         orders.set_filled(connection, client_order_id, quantity, executions.average_price(booked), at)
@@ -156,6 +157,15 @@ def _position_state(
     if opened > 0:
         return PositionState.CLOSED
     return PositionState.VOID if settled else position.state
+
+
+def _as_now(connection: Connection, intent: OrderIntent, order: BrokerOrder | None, at: datetime) -> OrderIntent:
+    """``intent`` with the quantity that a protective order stands for now: it follows its entry and its sibling."""
+    quantity = None if order is None else whole(order.quantity)
+    if intent.purpose is not Purpose.PROTECT or quantity is None or quantity == intent.quantity:
+        return intent
+    orders.set_quantity(connection, intent.client_order_id, quantity, at)
+    return _intent(connection, intent.client_order_id)
 
 
 def _order_state(intent: OrderIntent, order: BrokerOrder | None, booked: int) -> OrderState:

@@ -16,14 +16,14 @@ from enum import StrEnum
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from trading_assets.broker import booking, submission, working
+from trading_assets.broker import booking, protection, submission, working
 from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.errors import BrokerUnavailable, SymbolBlocked
+from trading_assets.broker.errors import BrokerUnavailable, NothingHeld, SymbolBlocked
 from trading_assets.broker.values import OrderRequest
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.identities import client_order_id
 from trading_assets.domain.values import OrderState, Purpose, Side
-from trading_assets.ledger import executions, positions
+from trading_assets.ledger import executions, orders, positions
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
 
@@ -49,6 +49,13 @@ class LadderPlan:
     def __post_init__(self) -> None:
         if not self.rungs:
             raise ValueError("a ladder needs at least one rung")
+        if (self.take_profit is None) != (self.stop_loss is None):
+            raise ValueError("a bracket needs a take profit and a stop, saw one of them")
+
+    @property
+    def is_bracket(self) -> bool:
+        """Whether each order of the ladder brings its protective orders with it."""
+        return self.stop_loss is not None
 
 
 class LadderState(StrEnum):
@@ -114,7 +121,19 @@ class Climb:
         return self._result(quantity, done)
 
     def _goes_on(self, intent: OrderIntent) -> bool:
-        """Whether the next rung may follow. A refused price ends an entry; a sale must still get out at another."""
+        """Whether the next rung may follow. A refused price ends an entry; a sale must still get out at another.
+
+        A bracket that bought something is the last one: its legs rest over what it bought, and a broker takes no buy
+        beside them. One that bought nothing must have taken its legs with it.
+        """
+        if self.plan.is_bracket and self.purpose is Purpose.ENTRY:
+            return (
+                intent.state is OrderState.CANCELED
+                and intent.filled_quantity == 0
+                and not protection.end(
+                    self.engine, self.broker, self.clock, self.position.position_id, run_id=self.run_id
+                )
+            )
         if intent.state is OrderState.CANCELED:
             return True
         return self.purpose is Purpose.EXIT and intent.state in (OrderState.REJECTED, OrderState.EXPIRED)
@@ -130,7 +149,7 @@ class Climb:
             stored = self._stored()
             remaining = min(remaining, 0 if stored is None else stored.quantity)
             if not done and remaining < 1:
-                raise SymbolBlocked("nothing is held any more", where=self.position.symbol)
+                raise NothingHeld("nothing is held any more", where=self.position.symbol)
         return remaining
 
     def _rung(self, rung: Rung, step: int, quantity: int, prepare: Callable[[Connection], None]) -> OrderIntent:
@@ -156,6 +175,7 @@ class Climb:
             run_id=self.run_id,
             created_at=now,
             updated_at=now,
+            order_class=orders.BRACKET if entry and self.plan.is_bracket else orders.SIMPLE,
         )
         request = OrderRequest(
             client_order_id=intent.client_order_id,
@@ -175,6 +195,8 @@ class Climb:
                 "limit_price": None if rung.limit_price is None else str(rung.limit_price),
                 "reason": self.reason,
             }
+            if entry and self.plan.is_bracket:
+                details |= {"take_profit": str(self.plan.take_profit), "stop_loss": str(self.plan.stop_loss)}
             kind = "entry_ordered" if entry else "exit_ordered"
             positions.add_event(connection, intent.position_id, now, kind, self.run_id, details)
 

@@ -18,7 +18,7 @@ from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.reconciliation import signed_cash
 from trading_assets.broker.values import BrokerFill, BrokerOrder
 from trading_assets.domain.money import CENT
-from trading_assets.domain.values import OrderState
+from trading_assets.domain.values import OrderState, Purpose
 from trading_assets.ledger import executions, orders, positions, reconciliations
 from trading_assets.ledger.executions import ADOPTED, CONTRACT_ENDED, Execution
 from trading_assets.ledger.orders import OrderIntent
@@ -99,7 +99,7 @@ def _compare_orders(
         matches = by_client.get(name, [])
         if len(matches) > 1:
             found.append(f"order {name}: the broker has {len(matches)} orders under one id")
-        if intent.is_live:
+        if intent.is_live and intent.purpose is not Purpose.PROTECT:
             found.append(f"order {name}: still {intent.state} in the ledger")
         if not matches:
             if intent.state not in _NEVER_SENT:

@@ -12,7 +12,7 @@ from typing import Any
 
 from trading_assets.domain.errors import BrokerUnavailable, NotAuthorized, TradingAssetsError
 
-__all__ = ["BrokerUnavailable", "NotAuthorized", "RateLimited", "Rejected", "SymbolBlocked"]
+__all__ = ["BrokerUnavailable", "NotAuthorized", "NothingHeld", "RateLimited", "Rejected", "SymbolBlocked"]
 
 
 class Rejected(TradingAssetsError):
@@ -37,3 +37,7 @@ class RateLimited(BrokerUnavailable):
 
 class SymbolBlocked(TradingAssetsError):
     """An order in this symbol has an unknown fate, or ledger and broker disagree about it: no further order."""
+
+
+class NothingHeld(SymbolBlocked):
+    """Nothing is left to sell: a protective order, or somebody else, sold it meanwhile."""

@@ -14,10 +14,10 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, Engine
 
-from trading_assets.broker import working
+from trading_assets.broker import protection, working
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.climbing import Climb, LadderPlan, LadderResult
-from trading_assets.broker.errors import SymbolBlocked
+from trading_assets.broker.errors import NothingHeld, SymbolBlocked
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.identities import position_id
 from trading_assets.domain.values import Direction, KillMode, OrderState, PositionState, Purpose, Right, Strategy
@@ -70,7 +70,9 @@ def enter(
     with engine.connect() as connection:
         earlier = orders.of_signal(connection, entry.account, entry.signal_id)
         position = (
-            _new_position(entry, clock) if entry.adds_to is None else positions.get_position(connection, entry.adds_to)
+            _new_position(entry, plan, clock)
+            if entry.adds_to is None
+            else positions.get_position(connection, entry.adds_to)
         )
         attempt = 0
         if entry.adds_to is not None:
@@ -98,7 +100,8 @@ def enter(
             raise SymbolBlocked("the signal was traded before", where=f"{entry.account} {entry.symbol}")
         elif stored.state is PositionState.CLOSED:
             raise SymbolBlocked("the position was closed meanwhile", where=f"{entry.account} {entry.symbol}")
-        positions.update_position(connection, identity, state=PositionState.OPENING.value)
+        prices = {"stop_price": plan.stop_loss, "target_price": plan.take_profit} if plan.is_bracket else {}
+        positions.update_position(connection, identity, state=PositionState.OPENING.value, **prices)
         started = True
 
     climb = Climb(
@@ -117,7 +120,7 @@ def enter(
     return climb.run(entry.quantity, prepare)
 
 
-def _new_position(entry: Entry, clock: Clock) -> Position:
+def _new_position(entry: Entry, plan: LadderPlan, clock: Clock) -> Position:
     return Position(
         position_id=position_id(entry.account, entry.signal_id),
         account=entry.account,
@@ -135,6 +138,8 @@ def _new_position(entry: Entry, clock: Clock) -> Position:
         signal_id=entry.signal_id,
         entry_underlying=entry.entry_underlying,
         entry_delta=entry.entry_delta,
+        stop_price=plan.stop_loss,
+        target_price=plan.take_profit,
     )
 
 
@@ -157,8 +162,9 @@ def leave(
     """Sell by the ladder. The position is CLOSING meanwhile, then CLOSED or, with quantity left, OPEN again.
 
     An entry that still works is ended first; one whose fate is unknown keeps nothing from being sold: what is held must
-    get out. Raises ``SymbolBlocked``, before anything is sent, if an exit of this position is live or has an unknown
-    fate, an entry could not be ended, or nothing is held.
+    get out. Then the orders that rest over the position are ended, and what they sold meanwhile is not sold again.
+    Raises ``SymbolBlocked``, before anything is sent, if an exit of this position is live or has an unknown fate, an
+    entry or a protective order could not be ended, or (``NothingHeld``) nothing is held.
     """
     with engine.connect() as connection:
         position = positions.get_position(connection, order.position_id)
@@ -177,13 +183,19 @@ def leave(
         elif ended.is_live:
             raise SymbolBlocked("the entry could not be ended", where=position.symbol)
 
+    if resting := protection.end(engine, broker, clock, order.position_id, run_id=run_id):
+        names = ", ".join(intent.client_order_id for intent in resting)
+        raise SymbolBlocked(f"the protective orders {names} could not be ended", where=position.symbol)
+
     def prepare(connection: Connection) -> None:
         stored = positions.get_position(connection, order.position_id, lock=True)
         if stored is None or not stored.is_live or stored.quantity == 0:
-            raise SymbolBlocked("nothing is held any more", where=position.symbol)
-        exits = [i for i in orders.of_position(connection, order.position_id) if i.purpose is Purpose.EXIT]
-        if any(intent.state is OrderState.UNKNOWN for intent in exits):
+            raise NothingHeld("nothing is held any more", where=position.symbol)
+        sales = [i for i in orders.of_position(connection, order.position_id) if i.purpose is not Purpose.ENTRY]
+        if any(intent.state is OrderState.UNKNOWN for intent in sales):
             raise SymbolBlocked("an exit of this position has an unknown fate", where=position.symbol)
+        if any(intent.is_live for intent in sales if intent.purpose is Purpose.PROTECT):
+            raise SymbolBlocked("a protective order of this position is live", where=position.symbol)
         positions.update_position(connection, order.position_id, state=PositionState.CLOSING.value)
 
     climb = Climb(

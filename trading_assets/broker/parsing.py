@@ -151,6 +151,8 @@ def order(raw: Json) -> BrokerOrder:
         limit_price=decimal_or_none(raw.get("limit_price")),
         status=str(status),
         submitted_at=instant_or_none(raw.get("submitted_at")),
+        stop_price=decimal_or_none(raw.get("stop_price")),
+        legs=tuple(order(leg) for leg in rows(raw.get("legs") or [], "legs")),
     )
 
 

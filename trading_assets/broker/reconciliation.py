@@ -18,13 +18,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from trading_assets.broker import adoption, booking, submission, working
+from trading_assets.broker import adoption, booking, protection, submission, working
 from trading_assets.broker.alpaca import CONTRACT_EVENTS, AlpacaBroker
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
 from trading_assets.broker.values import BrokerAccount, BrokerFill, BrokerPosition
 from trading_assets.domain import crashpoints
 from trading_assets.domain.clock import NEW_YORK, Clock
-from trading_assets.domain.values import OrderState, Side
+from trading_assets.domain.values import OrderState, Purpose, Side
 from trading_assets.ledger import accounts, executions, orders, positions, reconciliations
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
@@ -156,7 +156,12 @@ class _Reconciliation:
         for intent in live:
             if intent.broker_order_id is None or intent.state is OrderState.UNKNOWN:
                 continue
-            self._advance(intent, end=end_orders)
+            if intent.purpose is not Purpose.PROTECT:
+                self._advance(intent, end=end_orders)
+        # What rests over a position belongs to no run: it is read with the order that it came with, and stays.
+        self.report.fills_booked += protection.refresh(
+            self.engine, self.broker, self.clock, self.account, run_id=self.run_id
+        )
 
     def _advance(self, intent: OrderIntent, *, end: bool) -> None:
         before = intent.filled_quantity
@@ -302,7 +307,11 @@ class _Reconciliation:
         now = self.clock.now()
         with self.engine.begin() as connection:
             ledger = {position.symbol: position for position in positions.live_positions(connection, self.account)}
-            in_flight = {intent.symbol for intent in orders.live_intents(connection, self.account)}
+            in_flight = {
+                intent.symbol
+                for intent in orders.live_intents(connection, self.account)
+                if intent.purpose is not Purpose.PROTECT
+            }
             for symbol in sorted({*ledger, *held}):
                 self._compare_symbol(
                     connection, record, ledger.get(symbol), held.get(symbol), in_flight=symbol in in_flight, now=now

@@ -17,6 +17,7 @@ from enum import Enum
 
 from sqlalchemy import Connection, Engine
 
+from trading_assets.broker import legs
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized, RateLimited, Rejected
 from trading_assets.broker.values import BrokerOrder, OrderRequest
@@ -33,6 +34,10 @@ log = logging.getLogger(__name__)
 _INVALID_REQUEST = (422, 40010001)
 #: Look-ups in a row that must say 404 before an order counts as absent.
 _ABSENT_AFTER = 2
+
+
+#: First words of the crash points that an order of each purpose passes.
+_PREFIXES = {Purpose.ENTRY: "submission", Purpose.EXIT: "exit", Purpose.PROTECT: "protection"}
 
 
 class _Fate(Enum):
@@ -61,7 +66,7 @@ def submit(
     Raises ``sqlalchemy.exc.IntegrityError`` before anything is sent if a live order forbids this one.
     """
     desk = _Desk(engine, broker, clock)
-    prefix = "submission" if intent.purpose is Purpose.ENTRY else "exit"
+    prefix = _PREFIXES[intent.purpose]
     crashpoints.reached(f"{prefix}.before_intent")
     with engine.begin() as connection:
         if prepare is not None:
@@ -172,10 +177,22 @@ def _adopt(desk: _Desk, intent: OrderIntent, order: BrokerOrder) -> OrderIntent:
         return _store(
             desk, intent, OrderState.UNKNOWN, error="the broker has another order under this id: " + "; ".join(wrong)
         )
+    order = _with_legs(desk, intent, order)
     ended_empty = order.is_final and order.filled_quantity == 0
     state = order.state if ended_empty else OrderState.ACCEPTED
     error = f"the broker ended the order as {order.status}" if ended_empty else None
     return _store(desk, intent, state, order=order, error=error)
+
+
+def _with_legs(desk: _Desk, intent: OrderIntent, order: BrokerOrder) -> BrokerOrder:
+    """``order`` as the broker shows it with its legs: an answer to a look-up by client order id has none."""
+    if not intent.has_legs or order.legs:
+        return order
+    try:
+        return desk.broker.order(order.order_id, nested=True) or order
+    except (BrokerUnavailable, NotAuthorized) as error:
+        log.warning("order %s: its legs could not be read and are asked for later: %s", intent.client_order_id, error)
+        return order
 
 
 def _store(
@@ -195,6 +212,8 @@ def _store(
                 submitted_at=None if order is None else order.submitted_at or now,
                 error=error,
             )
+            if order is not None and order.legs:
+                legs.record(connection, current, order.legs, at=now, run_id=current.run_id)
         stored = orders.get_intent(connection, intent.client_order_id)
     if stored is None:
         raise TradingAssetsError("an order intent has vanished", where=f"order_intents {intent.client_order_id}")

@@ -51,6 +51,9 @@ class BrokerOrder:
     limit_price: Decimal | None
     status: str
     submitted_at: datetime | None
+    stop_price: Decimal | None = None
+    #: The orders that wait for this one (bracket) or rest beside it (OCO), where the answer carried them.
+    legs: tuple[BrokerOrder, ...] = ()
 
     @property
     def is_final(self) -> bool:
@@ -130,7 +133,8 @@ class ListedContract:
 class OrderRequest:
     """An order to send: whole contracts or shares, good for the day.
 
-    ``limit_price`` None is a market order. ``take_profit`` and ``stop_loss`` together make a stock entry a bracket.
+    ``limit_price`` None is a market order. ``take_profit`` and ``stop_loss`` together make the purchase of a stock a
+    bracket, and its sale a pair of which one cancels the other (OCO; ``limit_price`` is the take profit then).
     """
 
     client_order_id: str

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from trading_assets.broker import booking
+from trading_assets.broker import booking, legs
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.errors import BrokerUnavailable
 from trading_assets.domain.clock import Clock
@@ -22,22 +22,25 @@ log = logging.getLogger(__name__)
 
 
 def look(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent, *, run_id: str) -> OrderIntent:
-    """Read the order and its fills, book them, return the intent as stored.
+    """Read the order with its legs and its fills, book them, return the intent as stored.
 
     Raises ``BrokerUnavailable`` if the broker gave no trustworthy answer, also when it denies an order it accepted.
     """
     if intent.broker_order_id is None:
         return intent
-    order = broker.order(intent.broker_order_id)
+    order = broker.order(intent.broker_order_id, nested=intent.has_legs)
     if order is None:
         raise BrokerUnavailable(
             "the broker no longer knows an order it had accepted", where=f"order {intent.client_order_id}"
         )
     fills = []
-    if order.filled_quantity is None or order.filled_quantity > 0:
+    if any(each.filled_quantity is None or each.filled_quantity > 0 for each in (order, *order.legs)):
         since = min(intent.created_at, intent.submitted_at or intent.created_at)
         fills = broker.fills(since - timedelta(seconds=broker.config.fill_overlap_seconds))
-    return booking.book_order(engine, intent.client_order_id, order, fills, at=clock.now(), run_id=run_id)
+    stored = booking.book_order(engine, intent.client_order_id, order, fills, at=clock.now(), run_id=run_id)
+    for leg in legs.known(engine, stored, order.legs, at=clock.now(), run_id=run_id):
+        booking.book_order(engine, legs.name_of(leg), leg, fills, at=clock.now(), run_id=run_id)
+    return stored
 
 
 def end(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent, *, run_id: str) -> OrderIntent:

@@ -50,7 +50,7 @@ def account_summary(
         select(order_intents.c.reason, func.count(func.distinct(order_intents.c.position_id)))
         .where(
             order_intents.c.account == account,
-            order_intents.c.purpose == Purpose.EXIT.value,
+            order_intents.c.purpose != Purpose.ENTRY.value,
             order_intents.c.filled_quantity > 0,
             order_intents.c.created_at.between(begin, end),
         )

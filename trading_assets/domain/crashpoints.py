@@ -21,6 +21,10 @@ POINTS = (
     "exit.after_post",
     "exit.after_answer",
     "reconciliation.before_commit",
+    "protection.before_intent",
+    "protection.after_intent",
+    "protection.after_post",
+    "protection.after_answer",
 )
 _hook: Callable[[str], None] | None = None
 

@@ -37,12 +37,12 @@ def adopted_position_id(account: str, symbol: str, found_at: datetime) -> str:
 
 
 def client_order_id(account: str, purpose: str, subject: str, attempt: int, step: int) -> str:
-    """``ta-<account>-<en|ex>-<subject>-<attempt>-<step>``: deterministic, at most 128 characters.
+    """``ta-<account>-<en|ex|pr>-<subject>-<attempt>-<step>``: deterministic, at most 128 characters.
 
-    ``purpose`` is ``ENTRY`` or ``EXIT``; ``subject`` the signal id of an entry or the position id of an exit;
-    ``attempt`` counts exits of one position (entries use 0); ``step`` counts the rungs of the limit ladder.
+    ``purpose`` is ``ENTRY``, ``EXIT`` or ``PROTECT``; ``subject`` the signal id of an entry, else the position id;
+    ``attempt`` counts exits (or protections) of one position; ``step`` counts the rungs of the limit ladder.
     """
-    code = {"ENTRY": "en", "EXIT": "ex"}[purpose]
+    code = {"ENTRY": "en", "EXIT": "ex", "PROTECT": "pr"}[purpose]
     result = f"ta-{account}-{code}-{subject}-{attempt}-{step}"
     if len(result) > MAX_CLIENT_ORDER_ID:
         raise ValueError(f"client order id of {len(result)} characters exceeds {MAX_CLIENT_ORDER_ID}: {result}")

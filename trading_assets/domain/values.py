@@ -64,10 +64,11 @@ class SignalStatus(StrEnum):
 
 
 class Purpose(StrEnum):
-    """Why an order exists."""
+    """Why an order exists. PROTECT rests over a position: the take profit or the stop of a bracket or of a pair."""
 
     ENTRY = "ENTRY"
     EXIT = "EXIT"
+    PROTECT = "PROTECT"
 
 
 class OrderState(StrEnum):

@@ -231,9 +231,11 @@ class FillView:
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """One order: a rung of the ladder of one entry, add or exit. ``marked``: the one that was asked for.
+    """One order: a rung of the ladder of one entry, add or exit, or what rests over a stock. ``marked``: the one that
+    was asked for.
 
-    ``signal_id`` is the signal that an entry or add came of, None for an exit.
+    ``signal_id`` is the signal that an entry or add came of, None for an exit; ``leg_of`` the bracket or pair that a
+    protective order belongs to, None for any other.
     """
 
     client_order_id: str
@@ -245,7 +247,10 @@ class OrderView:
     side: str
     quantity: int
     order_type: str
+    order_class: str
     limit_price: Decimal | None
+    stop_price: Decimal | None
+    leg_of: str | None
     state: str
     filled_quantity: int
     filled_avg_price: Decimal | None
@@ -282,7 +287,10 @@ class EventView:
 
 @dataclass(frozen=True, slots=True)
 class PositionView:
-    """A position with its orders, fills, exit decisions and story. Prices per share, ``realized_pnl`` in dollars."""
+    """A position with its orders, fills, exit decisions and story. Prices per share, ``realized_pnl`` in dollars.
+
+    ``stop_price`` and ``target_price`` are those of the bracket by which a stock was bought, else None.
+    """
 
     position_id: str
     account: str
@@ -296,6 +304,8 @@ class PositionView:
     multiplier: int
     entry_price: Decimal | None
     entry_underlying: Decimal | None
+    stop_price: Decimal | None
+    target_price: Decimal | None
     opened_at: datetime | None
     closed_at: datetime | None
     high_water: Decimal | None

@@ -140,6 +140,11 @@ def position_blocks(position: PositionView) -> Iterator[Block]:
         f"{position.quantity} still held; underlying at entry {amount(position.entry_underlying)}, best price since "
         f"{amount(position.high_water)}"
     )
+    if position.stop_price is not None:
+        yield Line(
+            f"bought as a bracket: stop at {amount(position.stop_price)}, take profit at "
+            f"{amount(position.target_price)}"
+        )
     yield Line(f"opened {clock(position.opened_at)}, closed {clock(position.closed_at)}", "weak")
     if position.orders:
         yield _orders(position.orders)
@@ -184,7 +189,7 @@ def _orders(orders: tuple[OrderView, ...]) -> Grid:
                 clock(order.created_at),
                 order.side,
                 str(order.quantity),
-                "market" if order.order_type == "market" else amount(order.limit_price),
+                _at(order),
                 order.state,
                 str(order.filled_quantity),
                 amount(order.filled_avg_price),
@@ -196,6 +201,16 @@ def _orders(orders: tuple[OrderView, ...]) -> Grid:
     )
 
 
+def _at(order: OrderView) -> str:
+    if order.order_type == "market":
+        return "market"
+    return f"stop {amount(order.stop_price)}" if order.order_type == "stop" else amount(order.limit_price)
+
+
 def _why_ordered(order: OrderView) -> str:
     said = order.reason if order.signal_id is None else f"{order.reason} of signal {short(order.signal_id, 12)}"
+    if order.leg_of is not None:
+        said += f", a leg of {order.leg_of}"
+    elif order.order_class != "simple":
+        said += ", as a bracket" if order.order_class == "bracket" else ", as a pair of which one ends the other"
     return said + (f"; {order.error}" if order.error else "")

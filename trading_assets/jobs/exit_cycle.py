@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from trading_assets.broker.climbing import LadderPlan, LadderState, Rung
-from trading_assets.broker.errors import SymbolBlocked
+from trading_assets.broker.errors import NothingHeld, SymbolBlocked
 from trading_assets.broker.ladder import Exit, leave
 from trading_assets.broker.snapshot import observed_equity
 from trading_assets.domain.errors import TradingAssetsError
@@ -21,6 +21,7 @@ from trading_assets.domain.money import CENT, option_tick, told
 from trading_assets.domain.values import AccountSnapshot, OpenPosition, Priority, Strategy
 from trading_assets.jobs.alerting import stuck, tell
 from trading_assets.jobs.marking import ODD, Earnings, Marking, regime_or_none
+from trading_assets.jobs.protecting import protect
 from trading_assets.ledger import positions
 from trading_assets.market.sessions import Session
 from trading_assets.resources.desk import Desk
@@ -89,6 +90,7 @@ class ExitCycle:
         if rest:
             known = {position.position_id: quoted[position.position_id] for position in rest}
             self._last_round(rest, self._marking.with_contract_facts(rest, known))
+        protect(self._desk, self._account, held, quoted, self._tell, self._run_id)
         return self._snapshot
 
     def _account_facts(self) -> AccountFacts:
@@ -208,6 +210,11 @@ class ExitCycle:
                 LadderPlan(tuple(Rung(rung.limit, rung.seconds) for rung in rungs)),
                 run_id=self._run_id,
             )
+        except NothingHeld:
+            # A protective order won the race, and what it sold is booked.
+            self._report.exits[position.symbol] = f"{decision.rule}: sold meanwhile"
+            self._log.info(f"{position.symbol}: {decision.reason} It was sold meanwhile: nothing is sold again.")
+            return
         except SymbolBlocked as error:
             self._stuck(position, decision, f"It is due and cannot be ordered: {error}.")
             return

@@ -17,6 +17,7 @@ from trading_assets.broker.errors import Rejected
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.values import OpenPosition, Quote, Regime
 from trading_assets.jobs.facts import contract_row, latest_features, regime_at
+from trading_assets.ledger import positions
 from trading_assets.market.sessions import Session, shift
 from trading_assets.resources.desk import Desk
 from trading_assets.strategy.exit_values import ExitMarket
@@ -71,6 +72,8 @@ class Marking:
             # Options and stocks are served from different places: the one may answer where the other does not.
             quotes |= self._quotes(ask, symbols)
         features = _features(self._desk, self._session)
+        with self._desk.ledger.connect() as connection:
+            brackets = positions.protective_prices(connection, self._account) if held else {}
         result = {}
         for position in held:
             underlying = quotes.get(position.underlying)
@@ -81,6 +84,7 @@ class Marking:
                 underlying_price=None if underlying is None else underlying.mid,
                 underlying_at=None if underlying is None else underlying.at,
                 atr=None if atr is None or position.right is not None else Decimal(str(atr)),
+                stop=brackets[position.position_id][0] if position.position_id in brackets else None,
             )
         return result
 

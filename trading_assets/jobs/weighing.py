@@ -14,7 +14,7 @@ from typing import Any
 from trading_assets.broker.climbing import LadderPlan, Rung
 from trading_assets.broker.ladder import Entry
 from trading_assets.broker.snapshot import account_snapshot
-from trading_assets.domain.money import CENT, option_tick
+from trading_assets.domain.money import CENT, option_tick, told
 from trading_assets.domain.values import AccountSnapshot, ContractSnapshot, GateReport, Quote, Right, Signal, Strategy
 from trading_assets.jobs.drawdown import watch_drawdown
 from trading_assets.jobs.facts import regime_at
@@ -30,7 +30,7 @@ from trading_assets.risk.gates import GateContext, evaluate
 from trading_assets.risk.kelly import outcomes_of
 from trading_assets.risk.sizing import Book, SizingDecision, size_option, size_stock
 from trading_assets.strategy.contracts import ContractSelection, chain_query, select_contract
-from trading_assets.strategy.orders import entry_ladder, highest_permitted_price
+from trading_assets.strategy.orders import entry_bracket, entry_ladder, highest_permitted_price
 from trading_assets.strategy.quoting import age_seconds
 from trading_assets.strategy.volatility_rank import rank_size_factor, volatility_rank
 
@@ -185,23 +185,47 @@ def _weigh_stock(
     spot: Quote | None,
     book: Book,
 ) -> Weighed:
-    """A stock signal is sized and judged, and then refused: its bracket entry is not offered yet."""
+    """Judge a stock signal: its entry is a bracket, which brings its stop and its take profit with it."""
     config = desk.strategy(account)
     atr = signal.features.get("atr14_5m")
+    range_ = None if atr is None else Decimal(str(atr))
+    ladder = entry_ladder(spot, lambda _: CENT, config.orders)
     sizing = size_stock(
         account=snapshot,
         price=highest_permitted_price(spot, lambda _: CENT, config.orders),
-        atr=None if atr is None else Decimal(str(atr)),
+        atr=range_,
         regime=regime_at(desk, session),
         config=config.sizing,
         limits=desk.account(account).limits,
         book=book,
     )
     report = _judge(desk, account, signal, session, snapshot, None, sizing, spot, book.facts)
-    reason = (
-        denial_reason(report) if not report.passed else "stock entries need a bracket order, which is not offered yet"
+    inputs = {"account": snapshot, "quote": spot, "facts": book.facts}
+    if not report.passed:
+        return Weighed(report, None, sizing, None, None, denial_reason(report), inputs)
+    distance = None if range_ is None else config.exits.stock_stop_atr * range_
+    bracket = entry_bracket(ladder, distance, lambda _: CENT, config.orders.stock_target)
+    if bracket is None:
+        said = f"no bracket: a stop {told(distance)} away does not lie below every price of the entry"
+        return Weighed(report, None, sizing, None, None, said, inputs)
+    entry = Entry(
+        account=account,
+        signal_id=signal.signal_id,
+        symbol=signal.ticker,
+        underlying=signal.ticker,
+        strategy=signal.strategy,
+        direction=signal.direction,
+        quantity=sizing.quantity,
+        multiplier=1,
+        entry_underlying=None if spot is None else spot.mid,
     )
-    return Weighed(report, None, sizing, None, None, reason, {"account": snapshot, "quote": spot, "facts": book.facts})
+    plan = LadderPlan(
+        tuple(Rung(rung.limit, rung.seconds) for rung in ladder),
+        take_profit=bracket.take_profit,
+        stop_loss=bracket.stop_loss,
+    )
+    said = f"bracket with a stop at {told(bracket.stop_loss)} and a take profit at {told(bracket.take_profit)}"
+    return Weighed(report, None, sizing, entry, plan, f"{said}; {sizing.reason}", inputs)
 
 
 def _judge(

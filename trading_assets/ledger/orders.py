@@ -13,19 +13,29 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
-from trading_assets.domain.values import LIVE_STATES, LiveOrder, OrderState, Purpose, Side
-from trading_assets.ledger.tables import order_intents
+from trading_assets.domain.values import LIVE_STATES, LiveOrder, OrderState, PositionState, Purpose, Side
+from trading_assets.ledger.tables import active_positions, order_intents
 
 #: Reasons of entry orders: the first purchase, and more of what is held.
 FIRST, ADD = "entry", "add"
+#: Reasons of protective orders, which rest over a position.
+TAKE_PROFIT, STOP_LOSS = "take_profit", "stop_loss"
+STEPS = {TAKE_PROFIT: 0, STOP_LOSS: 1}
+#: Classes of orders: alone, an entry with its protective orders, a protective pair, and a leg of one of the two.
+SIMPLE, BRACKET, OCO, LEG = "simple", "bracket", "oco", "leg"
 _LIVE = tuple(state.value for state in LIVE_STATES)
+_HELD = (PositionState.OPENING.value, PositionState.OPEN.value, PositionState.CLOSING.value)
 _UNRESOLVED = (OrderState.INTENT.value, OrderState.UNKNOWN.value)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderIntent:
-    """One row of ``order_intents``. ``limit_price`` is None for a market order; ``error`` holds the broker's words."""
+    """One row of ``order_intents``. ``limit_price`` is None for a market order; ``error`` holds the broker's words.
+
+    ``leg_of`` is the client order id of the bracket or pair that a leg belongs to; a leg's own ids are the broker's.
+    """
 
     client_order_id: str
     account: str
@@ -51,11 +61,19 @@ class OrderIntent:
     filled_avg_price: Decimal | None = None
     error: str | None = None
     submitted_at: datetime | None = None
+    order_class: str = SIMPLE
+    stop_price: Decimal | None = None
+    leg_of: str | None = None
 
     @property
     def is_live(self) -> bool:
         """Whether this order may still fill."""
         return self.state in LIVE_STATES
+
+    @property
+    def has_legs(self) -> bool:
+        """Whether other orders at the broker belong to this one."""
+        return self.order_class in (BRACKET, OCO)
 
 
 def _record(row: RowMapping) -> OrderIntent:
@@ -74,6 +92,13 @@ def insert_intent(connection: Connection, intent: OrderIntent) -> None:
     """Write a new intent. A second one under the same id, or a second live one for the same signal or position,
     violates a constraint and raises ``sqlalchemy.exc.IntegrityError``."""
     connection.execute(insert(order_intents).values(**asdict(intent)))
+
+
+def insert_leg(connection: Connection, leg: OrderIntent) -> bool:
+    """Write an order that the broker made by itself for one of ours. False if it is known already, or if a live
+    order of the position is in its place."""
+    statement = upsert(order_intents).values(**asdict(leg)).on_conflict_do_nothing()
+    return connection.execute(statement.returning(order_intents.c.client_order_id)).one_or_none() is not None
 
 
 def get_intent(connection: Connection, client_order_id: str, *, lock: bool = False) -> OrderIntent | None:
@@ -119,6 +144,15 @@ def set_filled(
     )
 
 
+def set_quantity(connection: Connection, client_order_id: str, quantity: int, at: datetime) -> None:
+    """Store what a protective order stands for now: the broker makes it follow its entry and its sibling."""
+    connection.execute(
+        update(order_intents)
+        .where(order_intents.c.client_order_id == client_order_id, order_intents.c.filled_quantity <= quantity)
+        .values(quantity=quantity, updated_at=at)
+    )
+
+
 def live_intents(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
     """Intents of the account that may still fill, oldest first."""
     return _records(
@@ -154,6 +188,38 @@ def of_position(connection: Connection, position_id: str) -> tuple[OrderIntent, 
     )
 
 
+def protections(connection: Connection, position_id: str, *, live: bool = True) -> tuple[OrderIntent, ...]:
+    """The protective orders of a position, those that may still fill unless ``live`` is False; take profits first."""
+    found = [intent for intent in of_position(connection, position_id) if intent.purpose is Purpose.PROTECT]
+    return tuple(sorted((i for i in found if i.is_live or not live), key=lambda i: i.reason != TAKE_PROFIT))
+
+
+def with_unread_legs(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
+    """Brackets and pairs of the account that the broker took and whose legs have to be read, oldest first.
+
+    That is: a leg, or a pair's own take profit, may still fill; or no leg is known while the position is live.
+    """
+    leg = order_intents.alias("leg")
+    of_it = select(leg.c.client_order_id).where(leg.c.leg_of == order_intents.c.client_order_id)
+    held = select(active_positions.c.position_id).where(
+        active_positions.c.position_id == order_intents.c.position_id,
+        active_positions.c.state.in_(_HELD),
+    )
+    return _records(
+        connection,
+        select(order_intents)
+        .where(
+            order_intents.c.account == account,
+            order_intents.c.order_class.in_((BRACKET, OCO)),
+            order_intents.c.broker_order_id.is_not(None),
+            of_it.where(leg.c.state.in_(_LIVE)).exists()
+            | (~of_it.exists() & held.exists())
+            | ((order_intents.c.order_class == OCO) & order_intents.c.state.in_(_LIVE)),
+        )
+        .order_by(order_intents.c.created_at, order_intents.c.client_order_id),
+    )
+
+
 def of_account(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
     """All intents of an account, oldest first."""
     return _records(
@@ -179,6 +245,18 @@ def next_attempt(connection: Connection, position_id: str, purpose: Purpose) -> 
     highest = connection.execute(
         select(func.max(order_intents.c.attempt)).where(
             order_intents.c.position_id == position_id, order_intents.c.purpose == purpose.value
+        )
+    ).scalar_one()
+    return 0 if highest is None else int(highest) + 1
+
+
+def next_protection(connection: Connection, position_id: str, reason: str) -> int:
+    """Number of the position's next take profit (or stop): one more than the highest so far, 0 for the first."""
+    highest = connection.execute(
+        select(func.max(order_intents.c.attempt)).where(
+            order_intents.c.position_id == position_id,
+            order_intents.c.purpose == Purpose.PROTECT.value,
+            order_intents.c.step == STEPS[reason],
         )
     ).scalar_one()
     return 0 if highest is None else int(highest) + 1

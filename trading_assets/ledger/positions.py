@@ -46,6 +46,8 @@ class Position:
     entry_price: Decimal | None = None
     entry_underlying: Decimal | None = None
     entry_delta: float | None = None
+    stop_price: Decimal | None = None
+    target_price: Decimal | None = None
     opened_at: datetime | None = None
     stage: int = 0
     high_water: Decimal | None = None
@@ -153,6 +155,15 @@ def as_open_position(position: Position) -> OpenPosition:
 def update_position(connection: Connection, position_id: str, **values: Any) -> None:
     """Set columns of one position by name."""
     connection.execute(update(active_positions).where(active_positions.c.position_id == position_id).values(**values))
+
+
+def protective_prices(connection: Connection, account: str) -> dict[str, tuple[Decimal, Decimal]]:
+    """Stop and take profit of the live positions that were bought by a bracket, by position."""
+    return {
+        position.position_id: (position.stop_price, position.target_price)
+        for position in live_positions(connection, account)
+        if position.stop_price is not None and position.target_price is not None
+    }
 
 
 def raise_high_water(connection: Connection, position_id: str, price: Decimal) -> None:

@@ -130,6 +130,9 @@ class OrderConfig(_Frozen):
         description="limits before the ask, as fractions of the spread above mid, rising and below one half",
     )
     rung_seconds: float = Field(default=10, gt=0, le=120, description="how long a rung works before the next, seconds")
+    stock_target: Decimal = Field(
+        default=Decimal(2), gt=0, le=20, description="take profit of a stock's bracket, over the distance of its stop"
+    )
     exit_ticks: tuple[int, ...] = Field(
         default=(0, 1), min_length=1, max_length=5, description="exit limits as ticks below the bid, rising"
     )

@@ -33,6 +33,7 @@ class View:
     stop_price: Decimal | None
     underlying: Decimal | None
     atr: Decimal | None
+    stop: Decimal | None
     peak: Decimal | None
     mid: Decimal | None = None
     spread: Decimal | None = None
@@ -107,9 +108,12 @@ def _stop(view: View) -> Due | None:
     if price is None or entry is None:
         return None
     if view.position.strategy is Strategy.STOCK:
-        if view.atr is None:
+        # The bracket's own stop: its range of then, not today's.
+        level = view.stop
+        if level is None and view.atr is not None:
+            level = entry - config.stock_stop_atr * view.atr
+        if level is None:
             return None
-        level = entry - config.stock_stop_atr * view.atr
     else:
         level = entry * (1 - (config.day_stop if view.is_day else config.swing_stop))
     if price > level:

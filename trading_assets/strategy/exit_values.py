@@ -36,7 +36,8 @@ class ExitMarket:
 
     ``quote`` is the held contract's (or stock's); ``model_price`` the value per share from the same underlying price
     and the feed's last volatility, which serves the stop where the quote is no price and is compared with the quote
-    where it is one; ``atr`` the 14-bar average true range of 5-minute bars in dollars, for stocks only. ``delta`` and
+    where it is one; ``atr`` the 14-bar average true range of 5-minute bars in dollars, for stocks only; ``stop`` the
+    stop of the bracket by which a stock was bought, which serves in place of its range. ``delta`` and
     ``theta`` (dollars per share and calendar day, negative where time costs) are the contract's own.
     ``earnings_next_session`` is None where no earnings calendar is configured.
     """
@@ -46,6 +47,7 @@ class ExitMarket:
     underlying_at: datetime | None
     model_price: Decimal | None = None
     atr: Decimal | None = None
+    stop: Decimal | None = None
     delta: float | None = None
     theta: float | None = None
     earnings_next_session: bool | None = None

@@ -119,6 +119,7 @@ def _view(
     if underlying is not None:
         stand_in = underlying if position.right is None else finite(market.model_price)
     entry, peak, atr = finite(position.entry_price), finite(position.high_water), finite(market.atr)
+    stop = finite(market.stop) if position.strategy is Strategy.STOCK else None
     if bid is not None:
         peak = bid if peak is None else max(peak, bid)
     sides = two_sided(market.quote) if bid is not None else None
@@ -133,6 +134,7 @@ def _view(
         stop_price=bid if bid is not None else stand_in,
         underlying=underlying,
         atr=atr if atr is not None and atr > 0 else None,
+        stop=stop if stop is not None and stop > 0 else None,
         peak=peak,
         mid=None if sides is None else (sides[0] + sides[1]) / 2,
         spread=None if sides is None else sides[1] - sides[0],
@@ -185,7 +187,7 @@ def _alerts(view: View, market: ExitMarket) -> list[ExitAlert]:
             "Reconcile the account, or close by hand.",
             entry_price=position.entry_price,
         )
-    if position.strategy is Strategy.STOCK and view.atr is None:
+    if position.strategy is Strategy.STOCK and view.atr is None and view.stop is None:
         alert("stop", Priority.HIGH, "The average true range is unknown: the stop holds.", "Check the bar feed.")
     if position.opened_at is None and position.strategy is not Strategy.STOCK:
         alert(

@@ -13,7 +13,7 @@ from decimal import Decimal
 from trading_assets.domain.money import round_to_tick
 from trading_assets.domain.values import Priority, Quote
 from trading_assets.strategy.config_trading import OrderConfig
-from trading_assets.strategy.quoting import executable_bid, two_sided
+from trading_assets.strategy.quoting import executable_bid, finite, two_sided
 
 Tick = Callable[[Decimal], Decimal]
 
@@ -60,6 +60,36 @@ def highest_permitted_price(quote: Quote | None, tick: Tick, config: OrderConfig
     """The most an entry may pay per share: the last rung. Gates and sizing use it. None without a ladder."""
     ladder = entry_ladder(quote, tick, config)
     return ladder[-1].limit if ladder else None
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """Where a stock's entry is left again, dollars per share: the stop below and the take profit above every rung."""
+
+    stop_loss: Decimal
+    take_profit: Decimal
+
+
+def entry_bracket(ladder: tuple[Rung, ...], distance: Decimal | None, tick: Tick, reward: Decimal) -> Bracket | None:
+    """The stop ``distance`` below the ladder's highest price, and the take profit ``reward`` times as far above it.
+
+    From the highest price the loss at the stop is never more than the size was made for. Both are rounded up to the
+    tick. None where there is no such bracket: no ladder, an unknown distance, or one so short that the stop would not
+    lie below the lowest rung.
+    """
+    known = finite(distance)
+    limits = [rung.limit for rung in ladder if rung.limit is not None]
+    if not limits or known is None or known <= 0:
+        return None
+    lowest, highest = min(limits), max(limits)
+    stop, target = highest - known, highest + reward * known
+    if stop <= 0:
+        return None
+    found = Bracket(
+        round_to_tick(stop, tick(stop), direction="up"), round_to_tick(target, tick(target), direction="up")
+    )
+    fits = found.stop_loss <= lowest - tick(lowest) and found.take_profit >= highest + tick(highest)
+    return found if fits else None
 
 
 def exit_ladder(

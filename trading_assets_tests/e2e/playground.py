@@ -86,18 +86,27 @@ class Playground:
 
 @contextmanager
 def playground(
-    home: Path, *, seed: int = 5, scenario: str = "normal", history: int = 10, accounts: str | None = None
+    home: Path,
+    *,
+    seed: int = 5,
+    scenario: str = "normal",
+    history: int = 10,
+    accounts: str | None = None,
+    sessions: int = 1,
 ) -> Iterator[Playground]:
     """Open a world with ``history`` sessions of minute bars; everything ends with the block.
 
-    ``accounts`` is the text of an ``accounts.yaml`` in place of the packaged one.
+    ``accounts`` is the text of an ``accounts.yaml`` in place of the packaged one; ``sessions`` are played one after the
+    other.
     """
     world = World(home, "play")
     if accounts is not None:
         world.create()
         (world.directory / "accounts.yaml").write_text(accounts)
     settings = load_settings(world=world, kind=WorldKind.PRACTICE, env={})
-    arguments = {"session": SESSION.isoformat(), "seed": seed, "scenario": scenario}
+    arguments: dict[str, Any] = {"session": SESSION.isoformat(), "seed": seed, "scenario": scenario}
+    if sessions > 1:
+        arguments["sessions"] = sessions
     lock = world.lock()
     lock.acquire()
     kept = os.environ.get("TRADING_ASSETS_DAGSTER_URL")

@@ -212,6 +212,8 @@ def position_rows(**more: Any) -> PositionRows:
         "multiplier": 100,
         "entry_price": None,
         "entry_underlying": None,
+        "stop_price": None,
+        "target_price": None,
         "opened_at": None,
         "closed_at": None,
         "high_water": None,

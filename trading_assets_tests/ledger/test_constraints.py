@@ -18,6 +18,7 @@ from trading_assets.ledger.tables import (
     dispatcher_runs,
     inbound_events_classified,
     inbound_events_raw,
+    order_intents,
     watchlist_state,
 )
 from trading_assets_tests.ledger.factory import NOW, intent, position, published, register, signal
@@ -53,6 +54,28 @@ def test_one_live_entry_per_signal_and_account(stocked: Engine) -> None:
         intent(connection, "en-3", "p1", state="CANCELED", **entry)
 
 
+def test_a_resting_pair_takes_the_place_of_the_exit_and_a_stop_stands_beside_one_take_profit_only(
+    stocked: Engine,
+) -> None:
+    profit = {"purpose": "PROTECT", "reason": "take_profit", "order_class": "oco"}
+    _refused(stocked, "one_live_exit", lambda c: intent(c, "tp-1", "p2", **profit))
+    with stocked.begin() as connection:
+        connection.execute(order_intents.update().where(order_intents.c.position_id == "p2").values(state="CANCELED"))
+        intent(connection, "tp-1", "p2", **profit)
+        stop: dict[str, Any] = {
+            "order_type": "stop",
+            "limit_price": None,
+            "stop_price": Decimal(9),
+            "order_class": "leg",
+        }
+        stop |= {"purpose": "PROTECT", "reason": "stop_loss", "leg_of": "tp-1", "step": 1}
+        intent(connection, "sl-1", "p2", **stop)
+    _refused(stocked, "one_live_exit", lambda c: intent(c, "ex-3", "p2", step=2))
+    _refused(stocked, "one_live_exit", lambda c: intent(c, "sl-2", "p2", **stop | {"step": 3}))
+    _refused(stocked, "stops_protect", lambda c: intent(c, "ex-4", "p2", **stop | {"purpose": "EXIT", "step": 4}))
+    _refused(stocked, "leg_names_order", lambda c: intent(c, "sl-5", "p2", **stop | {"leg_of": None, "step": 5}))
+
+
 @pytest.mark.parametrize("state", ["INTENT", "UNKNOWN", "ACCEPTED", "PARTIALLY_FILLED"])
 def test_one_live_exit_per_position(stocked: Engine, state: str) -> None:
     _refused(stocked, "one_live_exit", lambda c: intent(c, "ex-2", "p2", step=1, state=state))
@@ -82,7 +105,7 @@ def test_one_intent_per_broker_order(stocked: Engine) -> None:
         ("entries_buy_exits_sell", {"side": "buy"}),
         ("entry_names_signal", {"purpose": "ENTRY", "side": "buy", "signal_id": None}),
         ("state_known", {"state": "LOST"}),
-        ("order_type_known", {"order_type": "stop", "limit_price": None}),
+        ("order_type_known", {"order_type": "trailing_stop", "limit_price": None}),
         ("client_order_id_short", {"client_order_id": "x" * 129}),
         ("fk_order_intents_position_id", {"position_id": "nowhere"}),
         ("fk_order_intents_account", {"account": "nobody"}),

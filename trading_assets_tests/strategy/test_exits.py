@@ -125,6 +125,11 @@ def test_a_stock_stops_at_two_average_true_ranges_and_holds_with_an_alert_if_the
 
 def test_a_stock_without_a_quote_stops_on_its_own_fresh_price() -> None:
     held = position(STOCK, right=None, strike=None, expiry=None, multiplier=1, entry_price=Decimal(100))
+    # The stop of its own bracket stands, whatever the range is today; without a range nothing is missing then.
+    for atr in (None, Decimal("0.1"), Decimal(5)):
+        assert rule(judge(held, "98.51", atr=atr, stop=Decimal("98.50"))) is None
+        assert rule(judge(held, "98.50", atr=atr, stop=Decimal("98.50"))) == "stop"
+    assert not [alert for alert in judge(held, "99", atr=None, stop=Decimal(98)).alerts if alert.rule == "stop"]
     outcome = judge(held, quote=None, underlying="98", atr=Decimal("0.5"))
     assert rule(outcome) == "stop" and "quote" in alerts(outcome)
 

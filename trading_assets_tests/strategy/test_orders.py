@@ -10,10 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trading_assets.domain.money import option_tick
+from trading_assets.domain.money import CENT, option_tick
 from trading_assets.domain.values import Priority
 from trading_assets.strategy.config_trading import OrderConfig
-from trading_assets.strategy.orders import Rung, entry_ladder, exit_ladder, highest_permitted_price
+from trading_assets.strategy.orders import (
+    Bracket,
+    Rung,
+    entry_bracket,
+    entry_ladder,
+    exit_ladder,
+    highest_permitted_price,
+)
 from trading_assets_tests.strategy.trading_builders import quote
 
 CONFIG = OrderConfig()
@@ -29,6 +36,23 @@ def test_an_entry_climbs_from_a_quarter_of_the_spread_above_mid_to_the_ask() -> 
     assert limits(ladder) == ["2.30", "2.36", "2.40"]
     assert [rung.seconds for rung in ladder] == [10, 10, 10]
     assert highest_permitted_price(quote("2.00", "2.40"), SPY, CONFIG) == Decimal("2.40")
+
+
+def bracket(distance: str | None, *, bid: str = "99.90", ask: str = "100.10") -> Bracket | None:
+    ladder = entry_ladder(quote(bid, ask), lambda _: CENT, CONFIG)
+    return entry_bracket(ladder, None if distance is None else Decimal(distance), lambda _: CENT, CONFIG.stock_target)
+
+
+def test_a_bracket_stops_below_the_highest_price_and_takes_its_profit_twice_as_far_above_it() -> None:
+    assert bracket("1.50") == Bracket(stop_loss=Decimal("98.60"), take_profit=Decimal("103.10"))
+    # Off the tick both are rounded up: the loss at the stop is never more than the size was made for.
+    assert bracket("1.504") == Bracket(stop_loss=Decimal("98.60"), take_profit=Decimal("103.11"))
+
+
+@pytest.mark.parametrize("distance", [None, "0", "-1", "NaN", "0.04", "100.10", "500"])
+def test_no_bracket_where_the_stop_would_not_lie_between_nothing_and_the_lowest_rung(distance: str | None) -> None:
+    assert bracket(distance) is None
+    assert entry_bracket((), Decimal(1), lambda _: CENT, CONFIG.stock_target) is None
 
 
 def test_equal_neighbours_become_one_rung_that_works_as_long() -> None:
