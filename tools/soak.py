@@ -28,7 +28,7 @@ from typing import Any
 import psutil
 
 WORLD = "soak"
-VICTIMS = ("daemon", "code-server", "exchange", "postgres")
+VICTIMS = ("daemon", "code-server", "trade-stream", "exchange", "postgres")
 _SAMPLE_SECONDS = 10.0
 #: A run that has not ended after this, on the wall, is stuck.
 _STUCK = timedelta(minutes=3)

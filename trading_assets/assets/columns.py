@@ -223,7 +223,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "updated_at": "last change",
     },
     "executions": {
-        "execution_id": "the broker's id of the fill: booked once",
+        "execution_id": "the broker's fill activity id, or the execution id alone where the trade stream told it",
+        "fill_id": "what both forms of the execution id have in common; never null in fact, computed from it",
         "client_order_id": "the order of ours; null for a fill of an order that is not ours",
         "position_id": "the position it changed",
         "account": "account that traded",

@@ -11,3 +11,5 @@ POSITION_MANAGER_TICK = "position_manager_sensor"
 CLOSING_JOB = "end_of_session"
 CLOSING_TICK = "end_of_session_schedule"
 FAILURE_TICK = "failed_run_sensor"
+#: Check of the asset `executions`.
+STREAM_CHECK = "trade_stream_flows"

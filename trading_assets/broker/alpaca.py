@@ -35,6 +35,9 @@ _PAGE_OF_ACTIVITIES = 100
 _NOT_FOUND = 404
 #: Longest wait for a rate limit of somebody who must not be kept waiting.
 _IMPATIENT_WAIT_SECONDS = 5.0
+#: What an activity of type FILL may be instead of a fill: it names no fill that it changes, and must not be booked as
+#: one. The stream tells which; without it the difference in quantity blocks the symbol.
+_FILL_CHANGES = frozenset({"trade_bust", "trade_correct"})
 #: Contracts that end without a fill: expiry, exercise, assignment.
 CONTRACT_EVENTS = ("OPEXP", "OPEXC", "OPASN")
 
@@ -151,8 +154,12 @@ class AlpacaBroker(MarketData):
         return True
 
     def fills(self, after: datetime) -> list[BrokerFill]:
-        """All FILL activities after the instant, oldest first, all pages."""
-        return [parsing.fill(raw) for raw in self._activities(("FILL",), after)]
+        """All fills after the instant, oldest first, all pages; no activities that take one back or correct one."""
+        return [
+            parsing.fill(raw)
+            for raw in self._activities(("FILL",), after)
+            if _FILL_CHANGES.isdisjoint((raw.get("execution_type"), raw.get("type")))
+        ]
 
     def activities(self, types: Iterable[str], after: datetime) -> list[BrokerActivity]:
         """Activities of the given types that are not fills, oldest first, all pages."""

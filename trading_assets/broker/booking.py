@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -24,6 +25,12 @@ from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
 
 log = logging.getLogger(__name__)
+
+
+class NotNext(TradingAssetsError):
+    """A fill that does not continue what is booked of its order: another one is missing, or its numbers are odd."""
+
+
 #: The exit rule whose sale moves a position to stage 1.
 HALF_TAKEN = "target"
 
@@ -36,10 +43,13 @@ def book_order(
     *,
     at: datetime,
     run_id: str,
+    told: bool = False,
 ) -> OrderIntent:
     """Book fills of one of our orders and advance order and position. Returns the intent as stored.
 
     ``order`` is the broker's latest word on it, None if only fills are known. Fills of other orders are ignored.
+    ``told`` fills come from the trade stream, which may drop or reorder them: one that does not continue exactly what
+    is booked raises ``NotNext``, and nothing is booked.
     """
     with engine.begin() as connection:
         intent = _intent(connection, client_order_id)
@@ -50,6 +60,8 @@ def book_order(
             raise TradingAssetsError("fills of an order that the broker has not confirmed", where=client_order_id)
         for fill in _sorted(fills):
             if fill.order_id == broker_order_id:
+                if told:
+                    _require_next(connection, intent.account, fill)
                 _insert(connection, position, fill, intent=intent, reason=intent.reason, at=at, run_id=run_id)
         intent = _as_now(connection, intent, order, at)
         booked = executions.of_broker_order(connection, broker_order_id)
@@ -221,6 +233,10 @@ def _insert(
         run_id=run_id,
     )
     new = executions.insert_execution(connection, execution)
+    if not new and executions.was_taken_back(connection, fill.order_id, cumulative):
+        # After a bust the broker counts from less, and another fill arrives under a number that is used up.
+        free = executions.highest_cumulative(connection, fill.order_id) + quantity
+        new = executions.insert_execution(connection, replace(execution, cumulative_quantity=free))
     if new:
         details = {
             "execution_id": fill.activity_id,
@@ -232,6 +248,18 @@ def _insert(
         }
         positions.add_event(connection, position.position_id, at, "fill", run_id, details)
     return new
+
+
+def _require_next(connection: Connection, account: str, fill: BrokerFill) -> None:
+    if executions.booked_ids(connection, account, (fill.activity_id,)):
+        return
+    booked = executions.highest_cumulative(connection, fill.order_id)
+    if fill.cumulative_quantity - fill.quantity != booked:
+        raise NotNext(
+            f"a fill of {fill.quantity} makes {fill.cumulative_quantity} in all, but {booked} are booked",
+            where=f"order {fill.order_id}",
+            mend="The broker's list of fills is read instead.",
+        )
 
 
 def whole(quantity: Decimal | None) -> int | None:

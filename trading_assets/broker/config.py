@@ -11,6 +11,40 @@ from decimal import Decimal
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class TradeStreamConfig(BaseModel):
+    """How the stream of an account's trade updates is kept alive. All seconds are the wall's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    open_seconds: float = Field(default=5.0, ge=0.1, le=60, description="how long opening the connection may take")
+    welcome_seconds: float = Field(
+        default=10.0, ge=0.1, le=60, description="how long authorization and the confirmation to listen may take each"
+    )
+    ping_seconds: float = Field(default=10.0, ge=0.1, le=120, description="wait between two pings")
+    pong_seconds: float = Field(default=10.0, ge=0.1, le=120, description="how long the answer to a ping may take")
+    compare_seconds: float = Field(
+        default=30.0, ge=0.1, le=600, description="wait between two comparisons with the broker's lists"
+    )
+    grace_seconds: float = Field(
+        default=3.0, ge=0, le=60, description="how much later than the broker's lists a frame may tell the same"
+    )
+    retry_seconds: float = Field(
+        default=2.0, ge=0.1, le=60, description="wait before what could not be booked yet is tried again"
+    )
+    backoff_seconds: float = Field(
+        default=1.0, ge=0.01, le=60, description="wait before the second connection; doubles each time"
+    )
+    longest_backoff_seconds: float = Field(
+        default=60.0, ge=0.01, le=600, description="longest wait before a connection, refused ones included"
+    )
+    lock_seconds: float = Field(
+        default=1.0, ge=0, le=30, description="longest wait for an account that a run works on; later it is tried again"
+    )
+    alert_seconds: float = Field(
+        default=120.0, ge=1, le=3600, description="a stream that is not well for longer is told to people"
+    )
+
+
 class BrokerConfig(BaseModel):
     """How patiently and how often the broker is asked. Seconds are measured by the Clock except the two time-outs."""
 
@@ -53,3 +87,4 @@ class BrokerConfig(BaseModel):
     adopted_day_trade_dte: int = Field(
         default=1, ge=0, le=30, description="days left up to which an adopted option gets day-trade exits"
     )
+    stream: TradeStreamConfig = Field(default=TradeStreamConfig(), description="the stream of trade updates")

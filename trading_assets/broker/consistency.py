@@ -19,7 +19,7 @@ from trading_assets.broker.reconciliation import signed_cash
 from trading_assets.broker.values import BrokerFill, BrokerOrder
 from trading_assets.domain.money import CENT
 from trading_assets.domain.values import OrderState, Purpose
-from trading_assets.ledger import executions, orders, positions, reconciliations
+from trading_assets.ledger import execution_changes, executions, orders, positions, reconciliations
 from trading_assets.ledger.executions import ADOPTED, CONTRACT_ENDED, Execution
 from trading_assets.ledger.orders import OrderIntent
 
@@ -42,6 +42,7 @@ def compare(engine: Engine, broker: AlpacaBroker, account: str) -> ConsistencyRe
         record = reconciliations.read_account(connection, account)
         intents = orders.of_account(connection, account)
         booked = executions.of_account(connection, account)
+        changed = execution_changes.changed_ids(connection, account)
         held = {p.symbol: p.quantity for p in positions.live_positions(connection, account) if p.quantity}
     begin = min(instant for instant in (record.created_at, record.first_intent_at) if instant is not None)
     since = begin - timedelta(seconds=broker.config.fill_overlap_seconds)
@@ -53,7 +54,10 @@ def compare(engine: Engine, broker: AlpacaBroker, account: str) -> ConsistencyRe
 
     found: list[str] = []
     _compare_orders(intents, theirs, broker.config.price_tolerance, found)
-    _compare_fills(intents, booked, fills, record.created_at, found)
+    # The broker's list may still show a fill as it was before it took it back or corrected it.
+    told = [fill for fill in fills if executions.fill_id(fill.activity_id) not in changed]
+    standing = tuple(row for row in booked if executions.fill_id(row.execution_id) not in changed)
+    _compare_fills(intents, standing, told, record.created_at, found)
     for symbol in sorted({*held, *actual}):
         if held.get(symbol, 0) != actual.get(symbol, 0):
             found.append(f"position {symbol}: ledger {held.get(symbol, 0)}, broker {actual.get(symbol, 0)}")
@@ -128,8 +132,14 @@ def _compare_fills(
     found: list[str],
 ) -> None:
     ours = {intent.broker_order_id for intent in intents if intent.broker_order_id is not None}
-    by_id = {row.execution_id: row for row in booked if row.reason != ADOPTED and row.reason not in CONTRACT_ENDED}
-    relevant = {fill.activity_id: fill for fill in fills if fill.order_id in ours or fill.at >= begin}
+    by_id = {
+        executions.fill_id(row.execution_id): row
+        for row in booked
+        if row.reason != ADOPTED and row.reason not in CONTRACT_ENDED
+    }
+    relevant = {
+        executions.fill_id(fill.activity_id): fill for fill in fills if fill.order_id in ours or fill.at >= begin
+    }
     for name in sorted({*by_id, *relevant}):
         row, fill = by_id.get(name), relevant.get(name)
         if row is None:

@@ -235,7 +235,7 @@ class _Reconciliation:
     def _book_fills(self, record: ReconciliationRecord) -> list[str]:
         fills = self.broker.fills(self._since(record))
         with self.engine.connect() as connection:
-            booked = executions.booked_ids(connection, (fill.activity_id for fill in fills))
+            booked = executions.booked_ids(connection, self.account, (fill.activity_id for fill in fills))
         by_order: dict[str, list[BrokerFill]] = defaultdict(list)
         for fill in fills:
             if fill.activity_id not in booked:

@@ -14,8 +14,8 @@ from trading_assets.ledger.orders import ADD
 from trading_assets.ledger.tables import (
     accounts,
     active_positions,
+    booked_executions,
     decisions,
-    dispatch_executions,
     dispatch_recommendations,
     dispatch_status,
     inbound_events_raw,
@@ -67,7 +67,7 @@ def account_summary(
         "denials": _denials(connection, account, first, last),
         "statuses": _statuses(connection, account, first, last),
         "orders": _count(connection, order_intents.c.created_at, account, begin, end),
-        "fills": _count(connection, dispatch_executions.c.executed_at, account, begin, end),
+        "fills": _count(connection, booked_executions.c.executed_at, account, begin, end),
         "open_positions": connection.execute(
             select(func.count()).where(
                 position.account == account, position.state.in_(("OPENING", "OPEN", "CLOSING")), position.quantity > 0

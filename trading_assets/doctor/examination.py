@@ -14,6 +14,8 @@ from sqlalchemy.engine import make_url
 
 from trading_assets.doctor.broker_checks import check_accounts_and_clock, check_exchange
 from trading_assets.doctor.model_check import check_model
+from trading_assets.doctor.stream_check import ITEM as TRADE_STREAM
+from trading_assets.doctor.stream_check import check_trade_streams
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.settings import Settings, load_settings
 from trading_assets.world.borrowed import Borrowed, borrowing
@@ -37,7 +39,7 @@ from trading_assets.world.lock import InUse
 from trading_assets.world.paths import World, WorldKind
 from trading_assets.world.practice import PracticeExchange
 
-_SERVICES = ("database", "migrations", "dagster storage", "dagster home")
+_SERVICES = ("database", "migrations", TRADE_STREAM, "dagster storage", "dagster home")
 #: Shorter texts are no secrets worth hiding, and hiding them would make messages unreadable.
 _SHORTEST_SECRET = 6
 
@@ -92,9 +94,12 @@ def _inside(settings: Settings, borrowed: Borrowed, secrets: list[str]) -> Itera
     ledger: LedgerView | None = None
     if url is None:
         yield not_checked("migrations", "needs the database")
+        yield not_checked(TRADE_STREAM, "needs the database")
     else:
         schema, ledger = check_schema(world, url)
         yield schema
+        known = ledger is not None
+        yield check_trade_streams(settings, url) if known else not_checked(TRADE_STREAM, "needs the ledger's schema")
     yield check_dagster_storage(settings, borrowed)
     yield check_dagster_home(world)
     exchange: PracticeExchange | None = None

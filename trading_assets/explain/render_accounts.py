@@ -19,6 +19,8 @@ from trading_assets.explain.showing import MISSING, amount, clock, number, short
 
 #: Contracts that are shown; the rest is counted by reason.
 BEST = 10
+#: What the broker did afterwards to a fill that was booked, by the kind of event.
+_FILL_CHANGES = {"trade_bust": "fill taken back by the broker", "trade_correct": "fill corrected by the broker"}
 
 
 def account_blocks(account: AccountView) -> Iterator[Block]:
@@ -166,6 +168,10 @@ def position_blocks(position: PositionView) -> Iterator[Block]:
         )
     else:
         yield Line("no fill", "weak", 1)
+    for event in position.events:
+        if event.kind in _FILL_CHANGES:
+            yield Line(f"{_FILL_CHANGES[event.kind]} at {clock(event.at)}", "strong")
+            yield Line(value(event.details), indent=1)
     for exit_ in position.exits:
         yield Line(
             f"exit decided at {clock(exit_.at)}: {exit_.rule or 'no rule is stored'} ({exit_.priority or MISSING}), "

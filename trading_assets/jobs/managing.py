@@ -10,10 +10,11 @@ from typing import Any
 from trading_assets.broker.errors import BrokerUnavailable
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.broker.snapshot import account_snapshot
+from trading_assets.broker.trade_stream.health import judge
 from trading_assets.jobs.drawdown import watch_drawdown
 from trading_assets.jobs.exit_cycle import ExitCycle
 from trading_assets.jobs.marking import Earnings
-from trading_assets.ledger import accounts, executions
+from trading_assets.ledger import accounts, executions, trade_streams
 from trading_assets.ledger.account_lock import AccountBusy, account_lock
 from trading_assets.market.sessions import Session, session_of
 from trading_assets.resources.desk import Desk
@@ -64,7 +65,7 @@ def manage_account(
             before = _fill_count(desk, account)
             reconciliation = reconcile(desk.ledger, broker, desk.clock, account, desk.start_id, run_id=run_id)
             report.reconciled = reconciliation.clean
-            report.alerts += reconciliation.alerts
+            report.alerts += reconciliation.alerts + stream_alerts(desk, account)
             if session.contains(desk.clock.now()):
                 _work_exits(desk, account, session, run_id, report, log, earnings)
             report.fills = _fill_count(desk, account) - before
@@ -102,6 +103,16 @@ def _work_exits(
     paused = watch_drawdown(desk, observed)
     if paused.pause_reason is not None:
         report.alerts.append(f"no new risk is taken until 'trading-assets resume': {paused.pause_reason}")
+
+
+def stream_alerts(desk: Desk, account: str) -> list[str]:
+    """What is to be told about the account's trade stream: that it has not been well for too long."""
+    with desk.ledger.connect() as connection:
+        row = trade_streams.read(connection).get(account)
+    if row is None:
+        return []
+    verdict = judge(row, desk.wall.now(), desk.strategy(account).broker.stream)
+    return [verdict.sentence()] if verdict.alert else []
 
 
 def _fill_count(desk: Desk, account: str) -> int:

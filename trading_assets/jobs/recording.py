@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetMaterialization, MetadataValue, OpExecutionContext
 
+from trading_assets.assets.stream_check import evaluation, verdicts
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.values import SignalStatus
 from trading_assets.ledger.account_day import AccountDay, account_day, orders_of_run
@@ -87,6 +88,11 @@ def record_management(context: OpExecutionContext, desk: Desk, report: Managemen
     """Tell what one look at an account came to, and record its orders and fills, if there were any, and positions."""
     if report.busy:
         return
+    # Where no service ever ran there is nothing to check.
+    streams = verdicts(desk)
+    if streams:
+        # The annotation lags behind: evaluations of checks are taken, too.
+        context.log_event(evaluation(streams))  # type: ignore[arg-type]
     equity = "equity not read" if report.equity is None else f"equity {report.equity:,.2f} USD"
     agreed = "ledger and broker agree" if report.reconciled else "ledger and broker did NOT agree"
     context.log.info(

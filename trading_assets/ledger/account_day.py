@@ -18,7 +18,7 @@ from trading_assets.domain.values import LIVE_STATES, OrderState, PositionState,
 from trading_assets.ledger.executions import ADOPTED
 from trading_assets.ledger.tables import (
     active_positions,
-    dispatch_executions,
+    booked_executions,
     dispatch_recommendations,
     dispatch_status,
     order_intents,
@@ -51,7 +51,7 @@ class AccountDay:
 
 def account_day(connection: Connection, account: str, session: date, begin: datetime, end: datetime) -> AccountDay:
     """The account's day in ``session``, as the ledger knows it now."""
-    execution, position, intent = dispatch_executions.c, active_positions.c, order_intents.c
+    execution, position, intent = booked_executions.c, active_positions.c, order_intents.c
     statuses = _counts(
         connection,
         select(dispatch_status.c.status, func.count())
@@ -106,10 +106,10 @@ def orders_of_run(connection: Connection, run_id: str) -> int:
 def fills_between(connection: Connection, begin: datetime, end: datetime) -> list[dict[str, Any]]:
     """Every fill of every account, oldest first, with the underlying of its position."""
     rows = connection.execute(
-        select(dispatch_executions, active_positions.c.underlying)
-        .join(active_positions, active_positions.c.position_id == dispatch_executions.c.position_id)
-        .where(dispatch_executions.c.executed_at >= begin, dispatch_executions.c.executed_at < end)
-        .order_by(dispatch_executions.c.executed_at, dispatch_executions.c.execution_id)
+        select(booked_executions, active_positions.c.underlying)
+        .join(active_positions, active_positions.c.position_id == booked_executions.c.position_id)
+        .where(booked_executions.c.executed_at >= begin, booked_executions.c.executed_at < end)
+        .order_by(booked_executions.c.executed_at, booked_executions.c.execution_id)
     )
     return [_plain(row) for row in rows]
 

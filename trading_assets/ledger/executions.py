@@ -1,8 +1,10 @@
 """Fills as booked: immutable rows, each at most once.
 
-What belongs here: queries over ``dispatch_executions``. Two constraints make doubling impossible: the execution id, and
-the pair of broker order and cumulative quantity. Rows with reason ``adopted`` stand for quantity found at the broker
-without a fill of ours; rows with reason ``expired``, ``exercised`` or ``assigned`` for contracts that ended at 0.
+What belongs here: queries over fills. Three constraints make doubling impossible: the execution id, the fill's identity
+however it was heard of, and the pair of broker order and cumulative quantity. Written are ``dispatch_executions``; read
+is the view ``booked_executions``, which leaves out what the broker took back (``ledger.execution_changes``). Rows with
+reason ``adopted`` stand for quantity found at the broker without a fill of ours; rows with reason ``expired``,
+``exercised`` or ``assigned`` for contracts that ended at 0.
 """
 
 from __future__ import annotations
@@ -18,7 +20,13 @@ from sqlalchemy.dialects.postgresql import insert
 
 from trading_assets.domain.money import money
 from trading_assets.domain.values import Purpose, RecentFill, Side
-from trading_assets.ledger.tables import active_positions, dispatch_executions, order_intents
+from trading_assets.ledger.tables import (
+    active_positions,
+    booked_executions,
+    dispatch_executions,
+    execution_changes,
+    order_intents,
+)
 
 #: Reasons of rows that no fill activity of the broker stands behind.
 ADOPTED = "adopted"
@@ -54,12 +62,19 @@ def _record(row: RowMapping) -> Execution:
 
 
 def _records(connection: Connection, query: Select[Any]) -> tuple[Execution, ...]:
-    ordered = query.order_by(dispatch_executions.c.executed_at, dispatch_executions.c.cumulative_quantity)
+    ordered = query.order_by(booked_executions.c.executed_at, booked_executions.c.cumulative_quantity)
     return tuple(_record(row) for row in connection.execute(ordered).mappings())
+
+
+def fill_id(execution_id: str) -> str:
+    """The identity of a fill: what its activity's ``instant::uuid`` and the stream's ``uuid`` have in common."""
+    return execution_id.rpartition("::")[2]
 
 
 def insert_execution(connection: Connection, execution: Execution) -> bool:
     """Book one fill. False if this execution, or this cumulative quantity of the order, was booked before."""
+    if booked_ids(connection, execution.account, (execution.execution_id,)):
+        return False
     statement = (
         insert(dispatch_executions)
         .values(**asdict(execution))
@@ -71,26 +86,24 @@ def insert_execution(connection: Connection, execution: Execution) -> bool:
 
 def of_position(connection: Connection, position_id: str) -> tuple[Execution, ...]:
     """All fills of a position, oldest first."""
-    return _records(connection, select(dispatch_executions).where(dispatch_executions.c.position_id == position_id))
+    return _records(connection, select(booked_executions).where(booked_executions.c.position_id == position_id))
 
 
 def of_broker_order(connection: Connection, broker_order_id: str) -> tuple[Execution, ...]:
     """All fills of one broker order, oldest first."""
-    return _records(
-        connection, select(dispatch_executions).where(dispatch_executions.c.broker_order_id == broker_order_id)
-    )
+    return _records(connection, select(booked_executions).where(booked_executions.c.broker_order_id == broker_order_id))
 
 
 def of_account(connection: Connection, account: str) -> tuple[Execution, ...]:
     """All fills of an account, oldest first."""
-    return _records(connection, select(dispatch_executions).where(dispatch_executions.c.account == account))
+    return _records(connection, select(booked_executions).where(booked_executions.c.account == account))
 
 
 def adopted_at(connection: Connection, position_id: str) -> datetime | None:
     """When the position was found at the broker and taken over with a quantity; None if it was not."""
     found: datetime | None = connection.execute(
-        select(func.max(dispatch_executions.c.executed_at)).where(
-            dispatch_executions.c.position_id == position_id, dispatch_executions.c.reason == ADOPTED
+        select(func.max(booked_executions.c.executed_at)).where(
+            booked_executions.c.position_id == position_id, booked_executions.c.reason == ADOPTED
         )
     ).scalar_one()
     return found
@@ -98,26 +111,54 @@ def adopted_at(connection: Connection, position_id: str) -> datetime | None:
 
 def count(connection: Connection, account: str) -> int:
     """How many fills of the account are booked."""
-    statement = select(func.count()).where(dispatch_executions.c.account == account)
+    statement = select(func.count()).where(booked_executions.c.account == account)
     return int(connection.execute(statement).scalar_one())
 
 
-def booked_ids(connection: Connection, execution_ids: Iterable[str]) -> frozenset[str]:
-    """Which of these execution ids are booked already."""
-    wanted = list(execution_ids)
+def booked_ids(connection: Connection, account: str, execution_ids: Iterable[str]) -> frozenset[str]:
+    """Which of these execution ids, activity's or stream's, name fills of the account that are booked already.
+
+    A fill that the broker took back was booked, and so was one that a correction gave another identity.
+    """
+    wanted: dict[str, set[str]] = {}
+    for execution_id in execution_ids:
+        wanted.setdefault(fill_id(execution_id), set()).add(execution_id)
     if not wanted:
         return frozenset()
-    return frozenset(
-        connection.execute(
-            select(dispatch_executions.c.execution_id).where(dispatch_executions.c.execution_id.in_(wanted))
-        ).scalars()
+    row, change = dispatch_executions.c, execution_changes.c
+    known = connection.execute(
+        select(row.fill_id)
+        .where(row.account == account, row.fill_id.in_(wanted))
+        .union(
+            select(change.new_fill_id)
+            .join(dispatch_executions, (row.account == change.account) & (row.fill_id == change.fill_id))
+            .where(change.account == account, change.new_fill_id.in_(wanted))
+        )
+    ).scalars()
+    return frozenset(execution_id for found in known for execution_id in wanted[found])
+
+
+def highest_cumulative(connection: Connection, broker_order_id: str) -> int:
+    """The largest cumulative quantity booked of a broker order, also of fills that were taken back; 0 without one."""
+    row = dispatch_executions.c
+    query = select(func.max(row.cumulative_quantity)).where(row.broker_order_id == broker_order_id)
+    return int(connection.execute(query).scalar_one() or 0)
+
+
+def was_taken_back(connection: Connection, broker_order_id: str, cumulative_quantity: int) -> bool:
+    """Whether the fill booked under this cumulative quantity of the order does not stand any more."""
+    first, standing = dispatch_executions.c, booked_executions.c
+    query = select(standing.execution_id.is_(None)).select_from(
+        dispatch_executions.outerjoin(booked_executions, first.execution_id == standing.execution_id)
     )
+    query = query.where(first.broker_order_id == broker_order_id, first.cumulative_quantity == cumulative_quantity)
+    return bool(connection.execute(query).scalar_one_or_none())
 
 
 def last_executed_at(connection: Connection, account: str) -> datetime | None:
     """When the account's latest booked fill happened, or None before the first."""
     result: datetime | None = connection.execute(
-        select(func.max(dispatch_executions.c.executed_at)).where(dispatch_executions.c.account == account)
+        select(func.max(booked_executions.c.executed_at)).where(booked_executions.c.account == account)
     ).scalar_one()
     return result
 
@@ -137,13 +178,13 @@ def recent_fills(connection: Connection, account: str, since: datetime) -> tuple
     Buying is an entry and selling an exit; quantity that was only adopted from the broker counts as neither. An add is
     an entry of its own: it carries the signal that asked for it.
     """
-    position, execution, intent = active_positions.c, dispatch_executions.c, order_intents.c
+    position, execution, intent = active_positions.c, booked_executions.c, order_intents.c
     ladder = func.coalesce(intent.attempt.cast(Text), execution.broker_order_id)
     signal_id = func.coalesce(intent.signal_id, position.signal_id)
     rows = connection.execute(
         select(position.underlying, execution.side, func.max(execution.executed_at), signal_id)
         .select_from(
-            dispatch_executions.join(active_positions, execution.position_id == position.position_id).outerjoin(
+            booked_executions.join(active_positions, execution.position_id == position.position_id).outerjoin(
                 order_intents, execution.client_order_id == intent.client_order_id
             )
         )
@@ -166,16 +207,16 @@ def realized_since(connection: Connection, account: str, since: datetime) -> Dec
     """P&L of all sales at or after ``since``, in dollars; 0 without a sale, None if a sale's entry price is unknown."""
     rows = connection.execute(
         select(
-            dispatch_executions.c.quantity,
-            dispatch_executions.c.price,
-            dispatch_executions.c.multiplier,
+            booked_executions.c.quantity,
+            booked_executions.c.price,
+            booked_executions.c.multiplier,
             active_positions.c.entry_price,
         )
-        .join(active_positions, dispatch_executions.c.position_id == active_positions.c.position_id)
+        .join(active_positions, booked_executions.c.position_id == active_positions.c.position_id)
         .where(
-            dispatch_executions.c.account == account,
-            dispatch_executions.c.side == Side.SELL.value,
-            dispatch_executions.c.executed_at >= since,
+            booked_executions.c.account == account,
+            booked_executions.c.side == Side.SELL.value,
+            booked_executions.c.executed_at >= since,
         )
     ).all()
     total = Decimal(0)

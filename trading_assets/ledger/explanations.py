@@ -15,9 +15,9 @@ from sqlalchemy import Connection, Select, or_, select
 from trading_assets.ledger.tables import (
     accounts,
     active_positions,
+    booked_executions,
     decision_inputs,
     decisions,
-    dispatch_executions,
     dispatch_recommendations,
     dispatch_status,
     order_intents,
@@ -101,8 +101,8 @@ def orders_of(connection: Connection, position_id: str) -> list[Record]:
 
 def fills_of(connection: Connection, position_id: str) -> list[Record]:
     """Every booked fill of a position, oldest first."""
-    row = dispatch_executions.c
-    query = select(dispatch_executions).where(row.position_id == position_id)
+    row = booked_executions.c
+    query = select(booked_executions).where(row.position_id == position_id)
     return _all(connection, query.order_by(row.executed_at, row.cumulative_quantity, row.execution_id))
 
 

@@ -10,15 +10,16 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Float, Numeric, RowMapping, Select, func, or_, select
 
 from trading_assets.domain.clock import NEW_YORK
-from trading_assets.domain.values import Purpose
+from trading_assets.domain.values import Priority, Purpose
 from trading_assets.ledger.alerts import ALERT
 from trading_assets.ledger.tables import (
     active_positions,
-    dispatch_executions,
+    booked_executions,
     dispatch_recommendations,
     dispatch_status,
     order_intents,
     position_events,
+    trade_stream_oddities,
 )
 
 Rows = list[dict[str, Any]]
@@ -27,7 +28,7 @@ Rows = list[dict[str, Any]]
 def executions(connection: Connection, session: date) -> Rows:
     """Fills of the session's New York day: ``executed_at`` (UTC, ISO 8601), account, symbol, side, quantity, price
     per share, reason, and the identities that lead to the order and the signal."""
-    table = dispatch_executions.c
+    table = booked_executions.c
     first, last = _day(session)
     query = (
         select(
@@ -136,7 +137,8 @@ def latency(connection: Connection, session: date) -> Rows:
 
 
 def alerts(connection: Connection, session: date) -> Rows:
-    """What people were told about positions on the session's day: priority, rule, why, what to do, the numbers."""
+    """What people were told on the session's day: priority, rule, why, what to do, the numbers. About positions, and
+    about frames of the trade stream that could not be used (they name no position)."""
     event, position = position_events.c, active_positions.c
     first, last = _day(session)
     words = ("priority", "rule", "kind", "reason", "recommended_action")
@@ -153,7 +155,32 @@ def alerts(connection: Connection, session: date) -> Rows:
         .where(event.kind == ALERT, event.at >= first, event.at < last)
         .order_by(event.event_id)
     )
-    return _rows(connection, query)
+    found = _rows(connection, query) + _odd_frames(connection, first, last)
+    return sorted(found, key=lambda row: str(row["at"]))
+
+
+def _odd_frames(connection: Connection, first: datetime, last: datetime) -> Rows:
+    odd = trade_stream_oddities.c
+    query = (
+        select(odd.seen_at, odd.account, odd.reason, odd.digest, odd.times)
+        .where(odd.seen_at >= first, odd.seen_at < last)
+        .order_by(odd.seen_at, odd.digest)
+    )
+    return [
+        {
+            "at": row["seen_at"],
+            "account": row["account"],
+            "symbol": None,
+            "priority": Priority.MEDIUM.value,
+            "rule": "trade_stream",
+            "kind": "ODD_FRAME",
+            "reason": f"A frame of the trade stream was kept and not used: {row['reason']}.",
+            "recommended_action": "Nothing at once: the broker's lists were read instead.",
+            "numbers": {"digest": row["digest"], "times": row["times"]},
+            "position_id": None,
+        }
+        for row in _rows(connection, query)
+    ]
 
 
 LISTINGS: dict[str, Callable[[Connection, date], Rows]] = {

@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, func, insert, select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from trading_assets.domain.values import LIVE_STATES, LiveOrder, OrderState, PositionState, Purpose, Side
@@ -134,12 +134,19 @@ def mark(
 
 
 def set_filled(
-    connection: Connection, client_order_id: str, quantity: int, average: Decimal | None, at: datetime
+    connection: Connection,
+    client_order_id: str,
+    quantity: int,
+    average: Decimal | None,
+    at: datetime,
+    *,
+    taken_back: bool = False,
 ) -> None:
-    """Store the booked quantity and its average price. The quantity never goes back."""
+    """Store the booked quantity and its average price. The quantity goes back only where a fill was ``taken_back``."""
+    forward = order_intents.c.filled_quantity <= quantity
     connection.execute(
         update(order_intents)
-        .where(order_intents.c.client_order_id == client_order_id, order_intents.c.filled_quantity <= quantity)
+        .where(order_intents.c.client_order_id == client_order_id, true() if taken_back else forward)
         .values(filled_quantity=quantity, filled_avg_price=average, updated_at=at)
     )
 

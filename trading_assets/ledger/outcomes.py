@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, select
 
 from trading_assets.domain.values import PositionState, Side, Strategy
 from trading_assets.ledger.executions import ADOPTED
-from trading_assets.ledger.tables import active_positions, dispatch_executions
+from trading_assets.ledger.tables import active_positions, booked_executions
 
 
 def closed_returns(connection: Connection, account: str, strategy: Strategy) -> tuple[float, ...]:
@@ -16,11 +16,11 @@ def closed_returns(connection: Connection, account: str, strategy: Strategy) -> 
     (a contract that ended worthless is sold at 0). What was taken over from the broker has no known price and is left
     out: it would tell of something that the strategy did not do.
     """
-    position, execution = active_positions.c, dispatch_executions.c
+    position, execution = active_positions.c, booked_executions.c
     bought, worth = execution.side == Side.BUY.value, execution.price * execution.quantity
     rows = connection.execute(
         select(func.sum(worth).filter(bought), func.sum(worth).filter(~bought))
-        .join(dispatch_executions, execution.position_id == position.position_id)
+        .join(booked_executions, execution.position_id == position.position_id)
         .where(
             position.account == account,
             position.strategy == strategy.value,

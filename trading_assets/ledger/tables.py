@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     DateTime,
     Float,
@@ -398,7 +399,7 @@ order_intents = Table(
 dispatch_executions = Table(
     "dispatch_executions",
     metadata,
-    Column("execution_id", Text, primary_key=True, comment="the broker's fill activity id"),
+    Column("execution_id", Text, primary_key=True, comment="the broker's fill activity id, or its execution id alone"),
     Column("client_order_id", Text, ForeignKey("order_intents.client_order_id")),
     Column("position_id", Text, ForeignKey("active_positions.position_id"), nullable=False),
     Column("account", Text, ForeignKey("accounts.account"), nullable=False),
@@ -413,10 +414,82 @@ dispatch_executions = Table(
     Column("reason", Text, nullable=False),
     Column("booked_at", Instant, nullable=False),
     Column("run_id", Text, nullable=False),
+    # Activities name a fill as "instant::uuid", the trade stream as "uuid": one fill, one identity.
+    Column("fill_id", Text, Computed("regexp_replace(execution_id, '^.*::', '')", persisted=True)),
     _one_of("side", Side),
     UniqueConstraint("broker_order_id", "cumulative_quantity"),
+    UniqueConstraint("account", "fill_id"),
     CheckConstraint("quantity > 0 AND cumulative_quantity >= quantity", name="quantity_in_range"),
     CheckConstraint("price >= 0", name="price_not_negative"),
+)
+
+execution_changes = Table(
+    "execution_changes",
+    metadata,
+    Column("change_number", BigInteger, Identity(always=True), primary_key=True),
+    Column("account", Text, ForeignKey("accounts.account"), nullable=False),
+    Column("change_id", Text, nullable=False, comment="identity of the broker's message"),
+    Column("fill_id", Text, nullable=False, comment="the fill that is changed; it may become known only later"),
+    Column("new_fill_id", Text, comment="the fill's identity from now on, where a correction gives it another"),
+    Column("broker_order_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("quantity", Integer, comment="the right quantity; null: as it was"),
+    Column("price", Amount, comment="the right price per share; null: as it was"),
+    Column("changed_at", Instant, nullable=False),
+    Column("booked_at", Instant, nullable=False),
+    Column("run_id", Text, nullable=False),
+    CheckConstraint("kind IN ('trade_bust', 'trade_correct')", name="kind_known"),
+    CheckConstraint("quantity > 0", name="quantity_positive"),
+    CheckConstraint("price >= 0", name="price_not_negative"),
+    UniqueConstraint("account", "change_id"),
+    Index("ix_execution_changes_account_fill_id", "account", "fill_id"),
+)
+
+#: Views: what is read, and never written.
+views = MetaData()
+
+#: Fills as they stand: without those that the broker took back, and with what it corrected.
+booked_executions = Table(
+    "booked_executions",
+    views,
+    *(Column(column.name, column.type, nullable=column.nullable) for column in dispatch_executions.columns),
+)
+
+# --- the trade stream -----------------------------------------------------------------------------------------------
+
+trade_streams = Table(
+    "trade_streams",
+    metadata,
+    Column("account", Text, ForeignKey("accounts.account"), primary_key=True),
+    Column("state", Text, nullable=False, comment="connecting, listening, refused or stopped"),
+    Column("changed_at", Instant, nullable=False, comment="since when, as all instants here by the machine's clock"),
+    Column("seen_at", Instant, nullable=False, comment="last sign of life of the service itself"),
+    Column("connected_at", Instant, comment="since when it listens; null while it does not"),
+    Column("frame_at", Instant, comment="last frame"),
+    Column("pong_at", Instant, comment="last answer to a ping"),
+    Column("compared_at", Instant, comment="when frames and the broker's lists last told the same"),
+    Column("unhealthy_since", Instant, comment="null while it is well"),
+    Column("trouble", Text, comment="what is wrong, or was last"),
+    Column("connections", Integer, nullable=False, comment="times it began to listen"),
+    Column("frames", BigInteger, nullable=False),
+    Column("odd_frames", Integer, nullable=False, comment="frames that made no sense"),
+    Column("suspicions", Integer, nullable=False, comment="times the broker's lists showed what no frame had told"),
+    Column("backfills", Integer, nullable=False),
+    Column("backfilled_fills", Integer, nullable=False, comment="fills booked from the broker's lists"),
+    CheckConstraint("state IN ('connecting', 'listening', 'refused', 'stopped')", name="state_known"),
+    CheckConstraint("(state = 'listening') = (connected_at IS NOT NULL)", name="connected_while_listening"),
+)
+
+trade_stream_oddities = Table(
+    "trade_stream_oddities",
+    metadata,
+    Column("account", Text, ForeignKey("accounts.account"), primary_key=True),
+    Column("digest", Text, primary_key=True, comment="SHA-256 of the frame"),
+    Column("frame", Text, nullable=False, comment="as it came, at most its first 20,000 characters"),
+    Column("reason", Text, nullable=False, comment="why it could not be used"),
+    Column("seen_at", Instant, nullable=False, comment="first time, by the market's clock"),
+    Column("times", Integer, nullable=False, comment="how often it came"),
+    Index("ix_trade_stream_oddities_seen_at", "seen_at"),
 )
 
 # --- drawdown -------------------------------------------------------------------------------------------------------
@@ -452,6 +525,7 @@ IMMUTABLE = (
     decision_inputs,
     decisions,
     dispatch_executions,
+    execution_changes,
     position_events,
     inbound_events_raw,
     inbound_events_classified,

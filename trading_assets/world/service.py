@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 Opening = Callable[["Settings", WorldRecord | None, Mapping[str, Any]], tuple[Mapping[str, Any] | None, Sequence[str]]]
 
 _CODE = "trading_assets.definitions"
+_STREAM = "trading_assets.trade_stream_service"
 _CLOCK_LOOK_SECONDS = 5.0
 
 
@@ -168,6 +169,10 @@ def _services(
         moved = f"at {pace:g} times the wall's speed" if pace else "its clock stands still"
         return f"{found.url}  {found.clock().now():%Y-%m-%d %H:%M} UTC, {moved}"
 
+    def stream() -> str:
+        _start(children, "trade-stream", [_STREAM])
+        return "fills are heard of as they happen; without it they are learned by polling"
+
     def code() -> str:
         _start(
             children, "code-server", ["dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(code_port), "-m", _CODE]
@@ -193,6 +198,7 @@ def _services(
     return [
         *own,
         *traded,
+        Service("trade-stream", stream, alive("trade-stream"), needed=False),
         Service("code-server", code, alive("code-server"), mend),
         Service("daemon", daemon, alive("daemon")),
         Service("webserver", webserver, alive("webserver")),

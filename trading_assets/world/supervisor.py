@@ -1,6 +1,7 @@
 """The services of an open world: started in order, watched, and started again when one ends by itself.
 
-A service that keeps ending is given up, which ends the world in order: better nothing than half of it.
+A service that keeps ending is given up, which ends the world in order: better nothing than half of it. One that the
+others do without is only left alone for a while.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ Say = Callable[[str, str], None]
 class Service:
     """One service: how to start it (returning what to say about it) and how to see whether it lives.
 
-    ``mend`` puts in order what its end left behind, before it is started again.
+    ``mend`` puts in order what its end left behind, before it is started again. Without a service that is not
+    ``needed`` the world goes on: if it keeps ending, it is started again only after a pause.
     """
 
     name: str
     start: Callable[[], str]
     lives: Callable[[], bool]
     mend: Callable[[], None] = lambda: None
+    needed: bool = True
     ended: deque[float] = field(default_factory=deque)
+    resting: bool = False
 
 
 class Supervisor:
@@ -60,6 +64,13 @@ class Supervisor:
         service.ended.append(now)
         while service.ended and now - service.ended[0] > _WITHIN:
             service.ended.popleft()
+        if len(service.ended) > _OFTEN and not service.needed:
+            service.ended.pop()
+            if not service.resting:
+                service.resting = True
+                self._say(service.name, f"keeps ending, rests for up to {_WITHIN:.0f} s; the world goes on without it")
+            return
+        service.resting = False
         if len(service.ended) > _OFTEN:
             raise ProcessError(
                 f"{service.name} ended {len(service.ended)} times within {_WITHIN:.0f} s",

@@ -95,7 +95,7 @@ def test_what_a_day_brought_is_listed_as_its_summary_counts_it(finished: DemoWor
 def test_a_world_opens_for_one_owner_answers_and_ends_in_order(finished: DemoWorld, asked: signal.Signals) -> None:
     with opened(finished) as (process, address):
         said = (finished.home / "up.log").read_text()
-        for service in ("postgres", "exchange", "webserver", "daemon"):
+        for service in ("postgres", "exchange", "trade-stream", "webserver", "daemon"):
             assert len([line for line in said.splitlines() if line.startswith(service)]) == 1, said
         answer = httpx.post(f"{address}/graphql", json={"query": "{version}"}, timeout=120, trust_env=False)
         assert answer.json()["data"]["version"]
@@ -110,7 +110,7 @@ def test_a_world_opens_for_one_owner_answers_and_ends_in_order(finished: DemoWor
         process.send_signal(asked)
         assert process.wait(timeout=120) == 0
         stopped = (finished.home / "up.log").read_text().strip().splitlines()[-1]
-        assert stopped == "stopped webserver, daemon, code-server, exchange, postgres"
+        assert stopped == "stopped webserver, daemon, code-server, trade-stream, exchange, postgres"
         until_nothing_runs(finished.home)
 
 
@@ -122,7 +122,9 @@ def test_what_a_killed_world_left_running_is_ended_by_down_and_nothing_is_lost(c
         assert processes_of(copied.home), "a killed owner cannot tidy up"
         result = copied.tool("down", "--world", "demo", "--json")
         assert result.returncode == 0, result.stderr
-        assert json.loads(result.stdout) == {"stopped": ["webserver", "daemon", "code-server", "exchange", "postgres"]}
+        assert json.loads(result.stdout) == {
+            "stopped": ["webserver", "daemon", "code-server", "trade-stream", "exchange", "postgres"]
+        }
         until_nothing_runs(copied.home)
         assert json.loads(copied.tool("down", "--world", "demo", "--json").stdout) == {"stopped": []}
     assert copied.tool("data", "executions", *SESSION, "--json").stdout == before

@@ -32,8 +32,8 @@ def test_F18_the_same_fill_is_booked_once_under_either_identity(connection: Conn
     assert not executions.insert_execution(connection, execution("e1", order="b2", cumulative=2))
     assert not executions.insert_execution(connection, execution("e2"))
     assert [row.execution_id for row in executions.of_position(connection, "p1")] == ["e1"]
-    assert executions.booked_ids(connection, ["e1", "e2"]) == {"e1"}
-    assert executions.booked_ids(connection, []) == frozenset()
+    assert executions.booked_ids(connection, ACCOUNT, ["e1", "e2"]) == {"e1"}
+    assert executions.booked_ids(connection, ACCOUNT, []) == frozenset()
 
 
 def test_a_booked_fill_cannot_be_changed(connection: Connection) -> None:

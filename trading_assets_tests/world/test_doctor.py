@@ -50,6 +50,7 @@ ITEMS = [
     "owner",
     "database",
     "migrations",
+    "trade stream",
     "dagster storage",
     "dagster home",
     "practice exchange",
@@ -338,7 +339,9 @@ def test_a_broken_file_is_named_and_what_needs_it_is_not_checked(
 def test_a_server_that_refuses_is_named_without_its_password(world: World) -> None:
     good = world.server().url("dagster")
     env = {"TRADING_ASSETS_DATABASE_URL": REFUSING, "TRADING_ASSETS_DAGSTER_URL": good}
-    finding = others_stay(examined(world, env), "database", State.FAILED, **unchecked("migrations"), **UNCOMPARED)
+    finding = others_stay(
+        examined(world, env), "database", State.FAILED, **unchecked("migrations", "trade stream"), **UNCOMPARED
+    )
     assert "127.0.0.1" in finding.seen and "refused" in finding.seen
     assert "TRADING_ASSETS_DATABASE_URL" in str(finding.mend)
 
@@ -348,7 +351,9 @@ def test_a_password_that_the_server_quotes_is_struck_out(world: World) -> None:
     address = world.server().url(LEDGER_DATABASE)
     url = "postgresql://" + f"{SECRET}:{SECRET}@" + address.split("@", 1)[1]
     env = {"TRADING_ASSETS_DATABASE_URL": url, "TRADING_ASSETS_DAGSTER_URL": address}
-    finding = others_stay(examined(world, env), "database", State.FAILED, **unchecked("migrations"), **UNCOMPARED)
+    finding = others_stay(
+        examined(world, env), "database", State.FAILED, **unchecked("migrations", "trade stream"), **UNCOMPARED
+    )
     assert 'password authentication failed for user "***"' in finding.seen
 
 
@@ -359,7 +364,12 @@ def test_an_embedded_database_that_stopped_under_its_owner_is_not_started_by_the
     finally:
         world.server().start()
     finding = others_stay(
-        found, "database", State.FAILED, **unchecked("migrations"), **UNCOMPARED, dagster_storage=State.FAILED
+        found,
+        "database",
+        State.FAILED,
+        **unchecked("migrations", "trade stream"),
+        **UNCOMPARED,
+        dagster_storage=State.FAILED,
     )
     assert f"although pid {os.getpid()} runs this world" in finding.seen
 
@@ -368,7 +378,12 @@ def test_a_world_without_its_database_gets_none(stopped: World) -> None:
     (stopped.postgres / "data").rename(stopped.home / "elsewhere")
     found = examined(stopped)
     finding = others_stay(
-        found, "database", State.FAILED, **unchecked("migrations"), **UNCOMPARED, dagster_storage=State.FAILED
+        found,
+        "database",
+        State.FAILED,
+        **unchecked("migrations", "trade stream"),
+        **UNCOMPARED,
+        dagster_storage=State.FAILED,
     )
     assert "has no database" in finding.seen
     assert not (stopped.postgres / "data").exists()
@@ -392,7 +407,7 @@ def test_a_schema_of_another_version_is_named_and_left_alone(world: World, state
         with ledger_of(world) as connection:
             connection.execute(text("DELETE FROM alembic_version"))
             connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head()})
-    finding = others_stay(found, "migrations", State.FAILED, **UNCOMPARED)
+    finding = others_stay(found, "migrations", State.FAILED, **unchecked("trade stream"), **UNCOMPARED)
     assert says in finding.seen
     assert left in (["from_the_future"], [])
 
