@@ -25,9 +25,10 @@ test: full ## Install everything, then run the test suite. ARGS="-k name" is han
 ##@ More tests
 
 .PHONY: test-faults
-test-faults: full ## Kill processes at the worst moments, and wait for minutes of the wall; nothing may be lost or doubled
-	@$(PYTHON) -m pytest trading_assets_tests/faults $(ARGS)
-	@$(PYTHON) -m pytest trading_assets_tests/e2e -m patient $(ARGS)
+test-faults: full ## Inject every failure through real parts, kill processes, wait for minutes; build/faults.html says what came of it
+	@rm -f build/faults.json
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "(faults or patient) and not seeds" --ignore trading_assets_tests/faults --ignore trading_assets_tests/browser --scorecard build $(ARGS)
+	@$(PYTHON) -m pytest trading_assets_tests/faults --scorecard build $(ARGS)
 
 .PHONY: test-browser
 test-browser: full chromium ## Read and use the Dagster UI of a finished day through a real browser

@@ -217,12 +217,13 @@ def up(
     with are refused. A service that ends by itself is started again. Ctrl-C stops all in order; the next start
     continues.
     """
+    from trading_assets.doctor.heartbeat import listening
     from trading_assets.preparation import end_orphans, prepare_world
     from trading_assets.recorded_world import last_session, opening
     from trading_assets.world.service import serve
 
     played = _played(bars, bars_columns, bars_tz, bars_label, bars_ticker, feeds, feeds_shift_days)
-    serve(world, port, speed, prepare_world, end_orphans, opening(played, session, seed), last_session)
+    serve(world, port, speed, prepare_world, end_orphans, opening(played, session, seed), last_session, listening)
 
 
 @app.command()

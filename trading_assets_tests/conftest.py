@@ -14,6 +14,7 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from trading_assets.ledger.engine import open_ledger
 from trading_assets.ledger.schema import upgrade
 from trading_assets.world.lock import FileLock, InUse, hold
 from trading_assets.world.postgres import EmbeddedPostgres
+from trading_assets_tests.fault_suite import SCORECARD_PROPERTY, Figures, Scorecard, is_fault_test
 
 RUN_VARIABLE = "TRADING_ASSETS_TEST_RUN"
 DATA_VARIABLE = "TRADING_ASSETS_DATA"
@@ -36,10 +38,19 @@ TEMPLATE = "template_ledger"
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--scorecard", type=Path, metavar="FOLDER", help="add what came of the failure suite to faults.json there"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "recorded: needs the folder of recorded market data")
     if hasattr(config, "workerinput"):
         return
+    folder = config.getoption("--scorecard")
+    if folder is not None:
+        config.pluginmanager.register(Scorecard(folder), "scorecard")
     _sweep()
     fresh = Path(tempfile.mkdtemp(prefix="ta-fresh-"))
     # Under root the server runs as another user, who has to pass through this folder.
@@ -81,7 +92,12 @@ def _data_folder() -> Path:
     return Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+# First, so that -m already sees the marker.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if is_fault_test(item.name):
+            item.add_marker("faults")
     if _data_folder().is_dir():
         return
     recorded = [item for item in items if item.get_closest_marker("recorded")]
@@ -101,6 +117,14 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def recorded_data() -> Path:
     """The folder of recorded market data; tests that ask for it carry the mark ``recorded``."""
     return _data_folder()
+
+
+@pytest.fixture
+def scorecard(request: pytest.FixtureRequest) -> Iterator[Figures]:
+    """What this test adds to the scorecard of the failure suite."""
+    figures = Figures()
+    yield figures
+    request.node.user_properties.append((SCORECARD_PROPERTY, asdict(figures)))
 
 
 # --- the database -----------------------------------------------------------------------------------------------------

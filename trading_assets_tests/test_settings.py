@@ -146,7 +146,7 @@ def test_equal_rules_have_equal_hashes_and_a_changed_number_another(tmp_path: Pa
         ("exits: !!python/object/apply:os.system ['true']", ["not valid YAML"]),
     ],
 )
-def test_f54_a_wrong_file_is_refused_with_file_key_and_range(tmp_path: Path, text: str, says: list[str]) -> None:
+def test_F54_a_wrong_file_is_refused_with_file_key_and_range(tmp_path: Path, text: str, says: list[str]) -> None:
     path = _write(tmp_path, "strategy.yaml", text)
     with pytest.raises(ConfigurationError) as refused:
         _load(tmp_path)
@@ -155,7 +155,7 @@ def test_f54_a_wrong_file_is_refused_with_file_key_and_range(tmp_path: Path, tex
         assert words in str(refused.value)
 
 
-def test_f54_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
+def test_F54_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
     _write(tmp_path, "strategy.yaml", "exits: {overnight: {min_dte: 0}, low_dte: 99}\nbogus: 1\n")
     with pytest.raises(ConfigurationError, match=r"(?s)min_dte.*low_dte|low_dte.*min_dte") as refused:
         _load(tmp_path)
@@ -163,12 +163,12 @@ def test_f54_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variable", ["TRADING_ASSETS_STRATEGY_FILE", "TRADING_ASSETS_ACCOUNTS_FILE"])
-def test_f54_a_named_file_that_is_missing_is_refused(tmp_path: Path, variable: str) -> None:
+def test_F54_a_named_file_that_is_missing_is_refused(tmp_path: Path, variable: str) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.yaml"):
         _load(tmp_path, {variable: str(tmp_path / "nowhere.yaml")})
 
 
-def test_f54_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_F54_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cwd" / "strategy.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match="UTF-8"):
         _load(tmp_path)
@@ -187,7 +187,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
 # --- accounts ---------------------------------------------------------------------------------------------------------
 
 
-def test_f57_a_password_in_a_feeds_address_is_refused_without_being_repeated(tmp_path: Path) -> None:
+def test_F57_a_password_in_a_feeds_address_is_refused_without_being_repeated(tmp_path: Path) -> None:
     _write(tmp_path, "strategy.yaml", "news: {feeds: [{name: a, url: 'https://u:hunter2@feeds.example', source: x}]}")
     with pytest.raises(ConfigurationError, match="user name or password") as refused:
         _load(tmp_path)
@@ -215,7 +215,7 @@ def test_a_users_accounts_replace_the_packaged_ones(tmp_path: Path) -> None:
         ("accounts: {tiny: {stock_feed: cable}}", "accounts.tiny.stock_feed"),
     ],
 )
-def test_f54_wrong_accounts_are_refused(tmp_path: Path, text: str, says: str) -> None:
+def test_F54_wrong_accounts_are_refused(tmp_path: Path, text: str, says: str) -> None:
     path = _write(tmp_path, "accounts.yaml", text)
     with pytest.raises(ConfigurationError) as refused:
         _load(tmp_path)
@@ -224,14 +224,14 @@ def test_f54_wrong_accounts_are_refused(tmp_path: Path, text: str, says: str) ->
 
 
 @pytest.mark.parametrize("key", ["key", "secret", "mode", "name"])
-def test_f57_credentials_in_a_file_are_refused_without_being_repeated(tmp_path: Path, key: str) -> None:
+def test_F57_credentials_in_a_file_are_refused_without_being_repeated(tmp_path: Path, key: str) -> None:
     _write(tmp_path, "accounts.yaml", f"accounts: {{tiny: {{{key}: SENSITIVE}}}}")
     with pytest.raises(ConfigurationError, match=f"accounts.tiny.{key}") as refused:
         _load(tmp_path)
     assert "SENSITIVE" not in str(refused.value)
 
 
-def test_f57_a_key_pasted_where_its_variables_name_belongs_is_refused(tmp_path: Path) -> None:
+def test_F57_a_key_pasted_where_its_variables_name_belongs_is_refused(tmp_path: Path) -> None:
     _write(tmp_path, "accounts.yaml", "accounts: {tiny: {key_variable: PKABCDEFGHIJKLMNOPQR}}")
     with pytest.raises(ConfigurationError, match="looks like a credential") as refused:
         _load(tmp_path)
@@ -286,7 +286,7 @@ def test_an_existing_world_keeps_its_kind(tmp_path: Path) -> None:
         _load(tmp_path, {"TRADING_ASSETS_MODE": "PAPER"}, world="demo")
 
 
-def test_f55_live_with_everything_said_is_live(tmp_path: Path) -> None:
+def test_F55_live_with_everything_said_is_live(tmp_path: Path) -> None:
     _write(tmp_path, "accounts.yaml", LIVE_ACCOUNT)
     settings = _load(tmp_path, LIVE)
     connection = settings.accounts[0].connection()
@@ -309,7 +309,7 @@ def test_f55_live_with_everything_said_is_live(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_f55_live_with_anything_missing_is_refused(
+def test_F55_live_with_anything_missing_is_refused(
     tmp_path: Path, changes: dict[str, str], accounts: str, says: str
 ) -> None:
     _write(tmp_path, "accounts.yaml", accounts)
@@ -317,14 +317,14 @@ def test_f55_live_with_anything_missing_is_refused(
         _load(tmp_path, LIVE | changes)
 
 
-def test_f55_live_keys_and_a_confirmation_alone_do_not_make_a_world_live(tmp_path: Path) -> None:
+def test_F55_live_keys_and_a_confirmation_alone_do_not_make_a_world_live(tmp_path: Path) -> None:
     _write(tmp_path, "accounts.yaml", LIVE_ACCOUNT)
     env = {key: value for key, value in LIVE.items() if key != "TRADING_ASSETS_MODE"}
     with pytest.raises(ConfigurationError, match="AK"):
         _load(tmp_path, env)
 
 
-def test_f55_an_existing_live_world_still_demands_the_explicit_mode(tmp_path: Path) -> None:
+def test_F55_an_existing_live_world_still_demands_the_explicit_mode(tmp_path: Path) -> None:
     World(tmp_path / "home").begin(WorldKind.LIVE, {})
     with pytest.raises(ConfigurationError, match="real money"):
         _load(tmp_path, PAPER_KEYS)
@@ -333,7 +333,7 @@ def test_f55_an_existing_live_world_still_demands_the_explicit_mode(tmp_path: Pa
 @pytest.mark.parametrize(
     "url", ["https://api.alpaca.markets", "https://evil.example", "http://paper-api.alpaca.markets"]
 )
-def test_f55_a_paper_key_is_sent_to_the_paper_address_only(tmp_path: Path, url: str) -> None:
+def test_F55_a_paper_key_is_sent_to_the_paper_address_only(tmp_path: Path, url: str) -> None:
     _write(tmp_path, "accounts.yaml", f"accounts: {{large: {{trading_url: '{url}'}}}}")
     with pytest.raises(ConfigurationError, match="trading address"):
         _load(tmp_path, PAPER_KEYS)
@@ -365,7 +365,7 @@ def test_another_database_is_refused_without_repeating_the_address(tmp_path: Pat
     assert "hunter2" not in str(refused.value)
 
 
-def test_f57_secrets_appear_in_no_text_of_the_settings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_F57_secrets_appear_in_no_text_of_the_settings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     env = {**PAPER_KEYS, "TRADING_ASSETS_DATABASE_URL": "postgresql://u:hunter2@db/ledger"}
     settings = _load(tmp_path, env)
     with caplog.at_level(logging.DEBUG):

@@ -29,6 +29,7 @@ from trading_assets.automation.names import (
     NEWS_JOB,
     NEWS_TICK,
 )
+from trading_assets.automation.tags import LONGEST_RUN
 from trading_assets.automation.tickets import ACCOUNT_TAG, AS_OF_TAG, SESSION_TAG, TICKET_TAG, issue
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.market.sessions import session_of
@@ -132,6 +133,7 @@ def _request(desk: Desk, job: str, now: datetime, key: str) -> RunRequest:
         run_key=f"{desk.start_id}:{job}:{stamp}",
         partition_key=key,
         tags={
+            **LONGEST_RUN,
             SESSION_TAG: key,
             AS_OF_TAG: now.isoformat(),
             TICKET_TAG: issue(

@@ -28,6 +28,7 @@ from trading_assets.automation.names import (
     POSITION_MANAGER_TICK,
 )
 from trading_assets.automation.schedules import unfinished_runs
+from trading_assets.automation.tags import LONGEST_RUN
 from trading_assets.automation.tickets import ACCOUNT_TAG, AS_OF_TAG, SESSION_TAG, TICKET_TAG, issue
 from trading_assets.domain.identities import digest
 from trading_assets.market.sessions import Session, open_session, session_of
@@ -149,6 +150,7 @@ def _request(
     return RunRequest(
         run_key=f"{account}:{batch}:{attempt}",
         tags={
+            **LONGEST_RUN,
             ACCOUNT_TAG: account,
             SESSION_TAG: session.key,
             AS_OF_TAG: now.isoformat(),

@@ -16,6 +16,9 @@ from trading_assets.automation.tickets import SESSION_TAG
 FAILURE_TAG = "trading-assets/failure"
 #: On an asset: whether a backfill can make its past partitions again.
 RECOMPUTABLE_TAG = "trading-assets/recomputable"
+#: On a run that a tick requested: it is ended after so many seconds, long before a run that a person started. One that
+#: hangs holds its account: nobody looks after its positions meanwhile.
+LONGEST_RUN = {"dagster/max_runtime": "300"}
 
 
 def tag_session(instance: DagsterInstance, run: DagsterRun, keys: Sequence[str]) -> None:

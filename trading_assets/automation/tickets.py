@@ -71,6 +71,11 @@ def read(secret: bytes, text: str) -> Ticket:
     )
 
 
+def issued_at(text: str) -> datetime:
+    """When, on the wall, a ticket that a run has already used was issued. It proves nothing: see ``read``."""
+    return datetime.strptime(text.split("|")[2], _STAMP).replace(tzinfo=UTC)
+
+
 def permitted(secret: bytes, tags: Mapping[str, str], *, job: str, tick: str, now: datetime) -> Ticket:
     """The ticket of a run that may act now as ``job``; raises ``NotPermitted`` saying why it may not.
 

@@ -41,7 +41,8 @@ _GONE_AFTER = timedelta(seconds=60)
 @dataclass(slots=True)
 class ReconciliationReport:
     """What one comparison found and did. Symbols in ``blocked`` must not be traded; ``missing`` maps symbols of the
-    ledger that the broker does not hold to the instant of the first sighting; ``alerts`` are sentences for a person."""
+    ledger that the broker does not hold to the instant of the first sighting; ``unexplained`` maps symbols that both
+    hold in different quantities, without an order under way, to the broker's; ``alerts`` are sentences for a person."""
 
     account: str
     at: datetime
@@ -52,6 +53,7 @@ class ReconciliationReport:
     phantoms: list[str] = field(default_factory=list)
     ended_contracts: int = 0
     missing: dict[str, str] = field(default_factory=dict)
+    unexplained: dict[str, str] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     alerts: list[str] = field(default_factory=list)
@@ -361,6 +363,7 @@ class _Reconciliation:
         elif ours is not None and theirs is None:
             self._missing(connection, record, ours, sentence, now)
         else:
+            self.report.unexplained[symbol] = str(actual)
             self._block(symbol, sentence)
 
     def _missing(

@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from sqlalchemy.engine import make_url
 
 from trading_assets.doctor.broker_checks import check_accounts_and_clock, check_exchange
+from trading_assets.doctor.heartbeat import check_heartbeat
 from trading_assets.doctor.model_check import check_model
 from trading_assets.doctor.stream_check import ITEM as TRADE_STREAM
 from trading_assets.doctor.stream_check import check_trade_streams
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.settings import Settings, load_settings
 from trading_assets.world.borrowed import Borrowed, borrowing
+from trading_assets.world.clocks import SystemClock
 from trading_assets.world.doctor import (
     DoctorLimits,
     Finding,
@@ -38,6 +41,7 @@ from trading_assets.world.doctor import (
 from trading_assets.world.lock import InUse
 from trading_assets.world.paths import World, WorldKind
 from trading_assets.world.practice import PracticeExchange
+from trading_assets.world.processes import Children
 
 _SERVICES = ("database", "migrations", TRADE_STREAM, "dagster storage", "dagster home")
 #: Shorter texts are no secrets worth hiding, and hiding them would make messages unreadable.
@@ -83,7 +87,7 @@ def _items(settings: Settings | None, kind: WorldKind | None) -> list[str]:
     """The items after the world's own, in order."""
     accounts = ["accounts"] if settings is None else [f"account {account.name}" for account in settings.accounts]
     exchange = ["practice exchange"] if kind is WorldKind.PRACTICE else []
-    return ["owner", *_SERVICES, *exchange, *accounts, "clock", "sentiment model", "disk"]
+    return ["owner", *_SERVICES, *exchange, *accounts, "clock", "heartbeat", "sentiment model", "disk"]
 
 
 def _inside(settings: Settings, borrowed: Borrowed, secrets: list[str]) -> Iterator[Finding]:
@@ -107,11 +111,31 @@ def _inside(settings: Settings, borrowed: Borrowed, secrets: list[str]) -> Itera
         finding, exchange = check_exchange(settings, borrowed)
         yield finding
         if exchange is None:
-            for item in (*(f"account {account.name}" for account in settings.accounts), "clock"):
+            for item in (*(f"account {account.name}" for account in settings.accounts), "clock", "heartbeat"):
                 yield not_checked(item, "needs the practice exchange")
             return
         secrets += _secrets_of(exchange)
     yield from check_accounts_and_clock(settings, exchange, ledger)
+    if url is None or ledger is None:
+        yield not_checked("heartbeat", "needs the ledger")
+    else:
+        yield _heartbeat(settings, url, exchange)
+
+
+def _heartbeat(settings: Settings, url: str, exchange: PracticeExchange | None) -> Finding:
+    """A practice world that nobody runs stands still. A money's world must be looked after all the same."""
+    # The last service to be started: from then on the world is open.
+    opened = Children(settings.world).adopt("webserver")
+    since = None if opened is None else datetime.fromtimestamp(opened.started, UTC)
+    if exchange is None:
+        return check_heartbeat(url, SystemClock(), 1.0, since)
+    if since is None:
+        return ok("heartbeat", "no services of an open world run: nothing is due")
+    try:
+        pace = exchange.clock().speed()
+    except TradingAssetsError as error:
+        return failed("heartbeat", error, f"Look at {settings.world.logs / 'exchange.log'}.")
+    return check_heartbeat(url, exchange.clock(), pace, since)
 
 
 # --- configuration ----------------------------------------------------------------------------------------------------

@@ -122,7 +122,8 @@ class ExitCycle:
             if outcome is None:
                 self._report.alerts.append(f"{position.symbol} CRITICAL: it could not be judged, see the log")
                 continue
-            if outcome.high_water != position.high_water:
+            # Of another quantity than the broker's the entry is not known, and neither is what its price means.
+            if outcome.high_water != position.high_water and position.entry_price is not None:
                 with self._desk.ledger.begin() as connection:
                     positions.update_position(connection, position.position_id, high_water=outcome.high_water)
             self._tell(position, outcome.alerts)

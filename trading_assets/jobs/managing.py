@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from trading_assets.broker.errors import BrokerUnavailable
-from trading_assets.broker.reconciliation import reconcile
+from trading_assets.broker.reconciliation import ReconciliationReport, reconcile
 from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.broker.trade_stream.health import judge
+from trading_assets.domain.values import OpenPosition
 from trading_assets.jobs.drawdown import watch_drawdown
 from trading_assets.jobs.exit_cycle import ExitCycle
 from trading_assets.jobs.marking import Earnings
@@ -67,7 +69,7 @@ def manage_account(
             report.reconciled = reconciliation.clean
             report.alerts += reconciliation.alerts + stream_alerts(desk, account)
             if session.contains(desk.clock.now()):
-                _work_exits(desk, account, session, run_id, report, log, earnings)
+                _work_exits(desk, account, session, run_id, reconciliation, report, log, earnings)
             report.fills = _fill_count(desk, account) - before
     except AccountBusy as error:
         report.busy = True
@@ -80,6 +82,7 @@ def _work_exits(
     account: str,
     session: Session,
     run_id: str,
+    reconciliation: ReconciliationReport,
     report: ManagementReport,
     log: Log,
     earnings: Earnings | None,
@@ -96,7 +99,7 @@ def _work_exits(
         start_id=desk.start_id,
         with_flows=False,
     )
-    held = [position for position in snapshot.positions if position.quantity > 0]
+    held = certain([position for position in snapshot.positions if position.quantity > 0], reconciliation)
     report.positions = len(held)
     report.equity = snapshot.equity
     observed = ExitCycle(desk, snapshot, session, run_id, report, log, earnings).work(held)
@@ -113,6 +116,31 @@ def stream_alerts(desk: Desk, account: str) -> list[str]:
         return []
     verdict = judge(row, desk.wall.now(), desk.strategy(account).broker.stream)
     return [verdict.sentence()] if verdict.alert else []
+
+
+def certain(held: Iterable[OpenPosition], seen: ReconciliationReport) -> list[OpenPosition]:
+    """What of ``held`` may be sold, as far as it is known: never more than the broker holds.
+
+    A position that the broker does not hold is left out: its sale would open a short one. One of which the broker holds
+    another quantity (a split, a trade by hand that is not listed yet) has no known entry: its price rules hold, with an
+    alert, while flatten, expiry and the session's end sell what both sides agree on.
+    """
+    found = []
+    for position in held:
+        if position.symbol in seen.missing:
+            continue
+        if position.symbol in seen.unexplained:
+            theirs = int(Decimal(seen.unexplained[position.symbol]))
+            if theirs < 1:
+                continue
+            position = replace(
+                position,
+                quantity=min(position.quantity, theirs),
+                entry_price=None,
+                entry_underlying=None,
+            )
+        found.append(position)
+    return found
 
 
 def _fill_count(desk: Desk, account: str) -> int:

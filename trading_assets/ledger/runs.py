@@ -72,6 +72,14 @@ def unfinished(connection: Connection) -> tuple[ActingRun, ...]:
     return tuple(ActingRun(**dict(row)) for row in rows)
 
 
+def last_ticket(connection: Connection, job: str, account: str | None = None) -> str | None:
+    """The ticket of the newest run of ``job`` (for ``account``, if given) that began, or None."""
+    query = select(dispatcher_runs.c.ticket).where(dispatcher_runs.c.job == job)
+    if account is not None:
+        query = query.where(dispatcher_runs.c.account == account)
+    return connection.execute(query.order_by(dispatcher_runs.c.as_of.desc()).limit(1)).scalar_one_or_none()
+
+
 def last_finished(connection: Connection, job: str, account: str | None = None) -> ActingRun | None:
     """The newest finished run of ``job`` (for ``account``, if given), or None."""
     query = select(dispatcher_runs).where(dispatcher_runs.c.job == job, dispatcher_runs.c.finished_at.is_not(None))

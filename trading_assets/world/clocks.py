@@ -84,6 +84,10 @@ class ExchangeClock:
         """The exchange's current instant, UTC."""
         return self._status()[0]
 
+    def speed(self) -> float:
+        """How fast the exchange's time runs by the wall's; 0: it stands still until it is moved."""
+        return self._status()[1]
+
     def wait_until(self, instant: datetime) -> None:
         """Return once the exchange's time is at or after ``instant``: a stepped exchange is moved there, a running one
         is waited for at its speed."""

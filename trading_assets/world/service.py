@@ -8,7 +8,8 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 #: From the settings, a world's record (None: a new one) and the arguments of a world that nobody gave any: the new
 #: world's arguments (None: those of the record) and what to say.
 Opening = Callable[["Settings", WorldRecord | None, Mapping[str, Any]], tuple[Mapping[str, Any] | None, Sequence[str]]]
+#: From the ledger's address, the world's clock, its pace and where to say it: what listens while the world is open.
+Listening = Callable[[str, "Clock", float, Callable[[str], None]], AbstractContextManager[None]]
 
 _CODE = "trading_assets.definitions"
 _STREAM = "trading_assets.trade_stream_service"
@@ -56,6 +59,7 @@ def serve(
     mend: Callable[[Settings, Runtime], None],
     opening: Opening | None = None,
     last_session: Callable[[Mapping[str, Any]], Session | None] = lambda _: None,
+    listening: Listening = lambda *_: nullcontext(),
 ) -> None:
     """Start the world's services, print one line for each, look after them until Ctrl-C (or SIGTERM), stop in order.
 
@@ -64,7 +68,7 @@ def serve(
     unfinished and loads what is missing; it runs before anything that acts is started. ``mend`` ends the runs that a
     dead code server took along. ``opening`` makes a practice
     world of a person's options or refuses them; ``last_session`` tells from a world's arguments where its recording
-    ends, which is said once.
+    ends, which is said once. ``listening`` hears, from this process, whether what is due comes.
     """
     from trading_assets.settings import load_settings
 
@@ -97,7 +101,9 @@ def serve(
             _say("recording", line)
         over = _RecordingEnd(runtime, last_session)
         print(f"\nDagster UI: http://127.0.0.1:{chosen}\nCtrl-C stops the world.", flush=True)
-        supervisor.watch(over.look)
+        beat = pace if runtime.exchange is not None else 1.0
+        with listening(runtime.ledger_url, runtime.clock(), beat, partial(_say, "heartbeat")):
+            supervisor.watch(over.look)
     except KeyboardInterrupt:
         print("\nstopping ...", flush=True)
     finally:

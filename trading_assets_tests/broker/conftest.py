@@ -12,6 +12,7 @@ from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets_tests.broker import desk
 from trading_assets_tests.broker.fault_proxy import FaultProxy, proxied
 from trading_assets_tests.broker.scripted_exchange import ScriptedExchange, serve
+from trading_assets_tests.fault_suite import Figures
 
 
 @pytest.fixture
@@ -26,9 +27,10 @@ def exchange_url(exchange: ScriptedExchange) -> Iterator[str]:
 
 
 @pytest.fixture
-def proxy(exchange_url: str) -> Iterator[FaultProxy]:
+def proxy(exchange_url: str, scorecard: Figures) -> Iterator[FaultProxy]:
     with proxied(exchange_url) as running:
         yield running
+    scorecard.add(faults_injected=running.taken)
 
 
 @pytest.fixture
@@ -44,9 +46,14 @@ def broker(proxy: FaultProxy, clock: desk.SteppedClock) -> Iterator[AlpacaBroker
 
 
 @pytest.fixture
-def engine(ledger: Engine) -> Engine:
+def engine(ledger: Engine, scorecard: Figures) -> Iterator[Engine]:
     with ledger.begin() as connection:
         desk.add_account(connection)
         for signal in ("s1", "s2", "s3"):
             desk.publish(connection, signal)
-    return ledger
+    desk.newest_verdict, desk.kills = None, 0
+    yield ledger
+    if desk.kills:
+        scorecard.add(faults_injected=desk.kills)
+    if (verdict := desk.newest_verdict) is not None:
+        scorecard.add(orders_placed=verdict.orders, lost=len(verdict.lost), doubled=len(verdict.doubled))

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from trading_assets.broker import ladder
 from trading_assets.broker.reconciliation import reconcile
+from trading_assets.broker.snapshot import account_snapshot
 from trading_assets.domain import crashpoints
 from trading_assets.ledger import positions
 from trading_assets.ledger.engine import open_ledger
@@ -16,7 +17,7 @@ from trading_assets_tests.broker import desk
 
 
 def trade(database_url: str, exchange_url: str, action: str, point: str) -> None:
-    """Do one action (enter, add, leave, reconcile) and die at the first passage of ``point``."""
+    """Do one action (enter, add, leave, observe, reconcile) and die at the first passage of ``point``."""
 
     def die(name: str) -> None:
         if name == point:
@@ -39,6 +40,8 @@ def trade(database_url: str, exchange_url: str, action: str, point: str) -> None
         order = ladder.Exit(position.position_id, position.quantity, "stop_loss")
         ladder.leave(engine, broker, clock, order, desk.plan("2.00", None), run_id="dying")
     else:
+        if action == "observe":
+            account_snapshot(engine, broker, clock, desk.ACCOUNT, start_id="dying")
         reconcile(engine, broker, clock, desk.ACCOUNT, "start")
 
 
@@ -52,4 +55,5 @@ def run_and_die(database_url: str, exchange_url: str, action: str, point: str) -
     code = process.exitcode
     process.close()
     assert code is not None, "the process neither died nor ended"
+    desk.kills += int(code == -signal.SIGKILL)
     return code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -122,27 +123,57 @@ def plan(*prices: str | None, seconds: float = 10) -> LadderPlan:
     return LadderPlan(tuple(Rung(None if price is None else Decimal(price), seconds) for price in prices))
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """Sentences about what is lost (I1, I3) and what is doubled (I2); how many orders the broker took."""
+
+    orders: int
+    lost: tuple[str, ...]
+    doubled: tuple[str, ...]
+
+
+#: The newest verdict of a test, for the scorecard.
+newest_verdict: Verdict | None = None
+#: Processes that died by SIGKILL in this test, for the scorecard.
+kills = 0
+
+
 def assert_nothing_lost_or_doubled(engine: Engine, exchange: ScriptedExchange, account: str = ACCOUNT) -> None:
     """I1: every intent is resolved or visibly UNKNOWN. I2: at most one broker order per client order id, at most one
     live entry per signal and one live exit per position. I3: filled quantities agree with the broker."""
+    global newest_verdict
+    newest_verdict = judged(engine, exchange, account)
+    assert not newest_verdict.lost, newest_verdict
+    assert not newest_verdict.doubled, newest_verdict
+
+
+def judged(engine: Engine, exchange: ScriptedExchange, account: str = ACCOUNT) -> Verdict:
+    """What is lost and what is doubled between ledger and broker."""
+    lost, doubled = list[str](), list[str]()
     with engine.connect() as connection:
         intents = orders.of_account(connection, account)
         blocked = orders.unknown_symbols(connection, account)
-    assert not [intent for intent in intents if intent.state is OrderState.INTENT]
     for intent in intents:
-        found = exchange.by_client_id(intent.client_order_id)
-        assert len(found) <= 1, intent.client_order_id
-        if intent.state is OrderState.UNKNOWN:
-            assert intent.symbol in blocked
+        name, found = intent.client_order_id, exchange.by_client_id(intent.client_order_id)
+        if len(found) > 1:
+            doubled.append(f"{name}: {len(found)} orders at the broker")
+        if intent.state is OrderState.INTENT:
+            lost.append(f"{name}: nobody asked what became of it")
+        elif intent.state is OrderState.UNKNOWN:
+            if intent.symbol not in blocked:
+                lost.append(f"{name}: UNKNOWN without a block")
+            continue
         elif intent.state in (OrderState.REJECTED, OrderState.ABANDONED):
-            assert not found or not found[0].is_open
-        else:
-            assert len(found) == 1 and found[0].order_id == intent.broker_order_id
-        if intent.state is not OrderState.UNKNOWN:
-            assert intent.filled_quantity == sum(order.filled for order in found)
+            if found and found[0].is_open:
+                lost.append(f"{name}: {intent.state} here, open at the broker")
+        elif not found or found[0].order_id != intent.broker_order_id:
+            lost.append(f"{name}: {intent.state} here, not at the broker")
+        if intent.filled_quantity != sum(order.filled for order in found):
+            lost.append(f"{name}: filled {intent.filled_quantity} here, {[order.filled for order in found]} there")
     live_entries = Counter(i.signal_id for i in intents if i.is_live and i.signal_id is not None)
     live_exits = Counter(i.position_id for i in intents if i.is_live and i.signal_id is None)
-    assert all(count == 1 for count in (*live_entries.values(), *live_exits.values()))
+    doubled += [f"{name}: {n} live orders" for name, n in (*live_entries.items(), *live_exits.items()) if n > 1]
     known = {intent.client_order_id for intent in intents}
     ours = [o for o in exchange.orders.values() if str(o.body["client_order_id"]).startswith("ta-")]
-    assert {str(order.body["client_order_id"]) for order in ours} <= known
+    lost += [f"{o.body['client_order_id']}: not in the ledger" for o in ours if o.body["client_order_id"] not in known]
+    return Verdict(len(exchange.orders), tuple(lost), tuple(doubled))

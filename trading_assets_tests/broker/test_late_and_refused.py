@@ -54,7 +54,7 @@ def lose_orders(exchange: ScriptedExchange) -> list[dict[str, Any]]:
     return lost
 
 
-def test_a_refused_limit_does_not_keep_a_sale_from_its_market_order(
+def test_F32_a_refused_limit_does_not_keep_a_sale_from_its_market_order(
     engine: Engine, broker: AlpacaBroker, clock: Any, exchange: ScriptedExchange
 ) -> None:
     bought = ladder.enter(engine, broker, clock, entry(quantity=1), plan("2.00"), run_id="r")
@@ -77,7 +77,7 @@ def test_a_refused_limit_ends_an_entry(
     assert len(asked) == 1
 
 
-def test_an_order_given_up_here_that_fills_late_belongs_to_the_position_that_is_there(
+def test_F02_an_order_given_up_here_that_fills_late_belongs_to_the_position_that_is_there(
     engine: Engine, broker: AlpacaBroker, clock: Any, exchange: ScriptedExchange
 ) -> None:
     real = exchange.post_order
@@ -98,7 +98,7 @@ def test_an_order_given_up_here_that_fills_late_belongs_to_the_position_that_is_
     assert (position.position_id, position.quantity) == (second.position_id, 2)
 
 
-def test_a_fill_that_becomes_known_after_its_position_was_adopted_is_not_counted_twice(
+def test_F25_a_fill_that_becomes_known_after_its_position_was_adopted_is_not_counted_twice(
     engine: Engine, broker: AlpacaBroker, clock: Any, exchange: ScriptedExchange
 ) -> None:
     reconcile(engine, broker, clock, ACCOUNT, "start")
@@ -112,7 +112,7 @@ def test_a_fill_that_becomes_known_after_its_position_was_adopted_is_not_counted
     assert [position.quantity for position in held(engine)] == [2]
 
 
-def test_one_odd_answer_does_not_close_a_position(
+def test_F28_one_odd_answer_does_not_close_a_position(
     engine: Engine, broker: AlpacaBroker, clock: Any, exchange: ScriptedExchange
 ) -> None:
     ladder.enter(engine, broker, clock, entry(quantity=1), plan("2.00"), run_id="r")

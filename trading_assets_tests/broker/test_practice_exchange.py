@@ -59,14 +59,14 @@ def connect(url: str, clock: SteppedClock, key: str = "PKTEST") -> AlpacaBroker:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[str]:
+def running(directory: Path, session: date = SESSION, begin: datetime = BEGIN) -> Iterator[str]:
     """The exchange as a process of its own; yields its address."""
     account = {"name": ACCOUNT, "key": "PKTEST", "secret": SECRET, "cash": str(CASH), "options_level": 2}
     config = {
         "seed": 7,
-        "session": SESSION.isoformat(),
+        "session": session.isoformat(),
         "scenario": "normal",
-        "start_at": BEGIN.isoformat(),
+        "start_at": begin.isoformat(),
         "speed": 0,
         "control_token": TOKEN,
         "accounts": [account, {**account, "name": "other", "key": "PKOTHER"}],
@@ -104,14 +104,14 @@ def practice(process: str) -> Iterator[Practice]:
     broker.close()
 
 
-def near_the_money(practice: Practice, ticker: str = "NVDA") -> ContractSnapshot:
+def near_the_money(practice: Practice, ticker: str = "NVDA", day: date = SESSION) -> ContractSnapshot:
     """A liquid call with a two-sided quote."""
     quote = practice.broker.quotes([ticker])[ticker]
     assert quote.mid is not None
     chain = practice.broker.option_chain(
         ticker,
-        SESSION + timedelta(days=2),
-        SESSION + timedelta(days=30),
+        day + timedelta(days=2),
+        day + timedelta(days=30),
         low_strike=quote.mid * Decimal("0.97"),
         high_strike=quote.mid * Decimal("1.03"),
         right=Right.CALL,
@@ -204,7 +204,7 @@ def test_markets_are_read_whole(practice: Practice) -> None:
         pytest.param(Fault("POST", "/v2/orders", "truncate"), 1, id="F08-truncated"),
     ],
 )
-def test_a_fault_on_the_wire_neither_loses_nor_doubles_an_order_at_the_exchange(
+def test_F01_F02_F03_F04_F08_a_fault_on_the_wire_neither_loses_nor_doubles_an_order_at_the_exchange(
     fault: Fault, posts: int, ledger: Engine, practice: Practice, request: pytest.FixtureRequest
 ) -> None:
     signal = request.node.callspec.id

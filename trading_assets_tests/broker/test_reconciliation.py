@@ -97,7 +97,7 @@ def test_F31_one_broker_account_never_serves_two_accounts(
         pytest.param(Fault("GET", "activities", "answer", status=502, body=HTML, times=99), id="F28-activities"),
     ],
 )
-def test_a_failed_read_is_never_an_empty_account(
+def test_F28_a_failed_read_is_never_an_empty_account(
     fault: Fault, engine: Engine, broker: AlpacaBroker, clock: SteppedClock, proxy: FaultProxy
 ) -> None:
     open_position(engine, broker, clock)
@@ -207,7 +207,7 @@ def test_F25_F26_a_position_sold_by_somebody_else_is_closed_at_the_fill_price_as
     assert compare(engine, broker, ACCOUNT).consistent
 
 
-def test_a_position_that_the_broker_does_not_hold_is_closed_only_after_the_second_sighting(
+def test_F28_a_position_that_the_broker_does_not_hold_is_closed_only_after_the_second_sighting(
     engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange
 ) -> None:
     position_id = open_position(engine, broker, clock)

@@ -59,7 +59,7 @@ def test_an_accepted_order_fills_and_opens_its_position(
         pytest.param(Fault("POST", "/v2/orders", "truncate"), id="F08-truncated"),
     ],
 )
-def test_an_order_whose_answer_was_lost_is_found_and_adopted(
+def test_F01_F03_F04_F08_an_order_whose_answer_was_lost_is_found_and_adopted(
     fault: Fault,
     engine: Engine,
     broker: AlpacaBroker,
@@ -94,7 +94,7 @@ def test_an_order_whose_answer_was_lost_is_found_and_adopted(
         ),
     ],
 )
-def test_an_order_that_did_not_arrive_is_sent_exactly_once_more(
+def test_F02_F03_F04_F06_F07_an_order_that_did_not_arrive_is_sent_exactly_once_more(
     fault: Fault,
     engine: Engine,
     broker: AlpacaBroker,

@@ -7,18 +7,19 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import AssetKey, Definitions, RunRequest, build_schedule_context
+from dagster import AssetKey, DagsterRun, DagsterRunStatus, Definitions, RunRequest, build_schedule_context
 from pydantic import SecretStr
 from sqlalchemy import text
 
 from trading_assets.assets.bars import bars
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK, NEWS_JOB, NEWS_TICK
+from trading_assets.automation.schedules import HANGS
 from trading_assets.definitions import build_definitions
 from trading_assets.domain.errors import UnknownSchemaError
 from trading_assets.jobs.backfill import QUIET, run_range
@@ -74,7 +75,7 @@ def test_a_wrong_file_is_refused_by_every_command_before_it_touches_a_finished_w
     (directory / "kept").write_text("what a finished day left")
     (world_home / file).write_text(content + "\n")
     for arguments in (["config", "check", "--world", "demo"], ["demo"]):
-        result = world.tool(*arguments)
+        result = world.asked(*arguments)
         assert result.returncode == 2, (result.stdout, result.stderr)
         assert result.stderr.startswith("trading-assets: ")
         assert len(result.stderr.strip().splitlines()) == 1, result.stderr
@@ -82,6 +83,16 @@ def test_a_wrong_file_is_refused_by_every_command_before_it_touches_a_finished_w
             assert text_ in result.stderr
         assert SECRET not in result.stdout + result.stderr
     assert (directory / "kept").read_text() == "what a finished day left"
+
+
+class _Later:
+    """The wall, some time on."""
+
+    def __init__(self, by: timedelta) -> None:
+        self._by = by
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._by
 
 
 # --- a running world --------------------------------------------------------------------------------------------------
@@ -139,7 +150,7 @@ def materialize_bars(definitions: Definitions, world: Playground, partition: str
     )
 
 
-def test_F31_a_minute_without_an_exchange_fails_with_its_reason_and_the_next_one_with_it_succeeds(
+def test_F14_a_minute_without_an_exchange_fails_with_its_reason_and_the_next_one_with_it_succeeds(
     world: Playground,
 ) -> None:
     world.desk.clock.wait_until(world.desk.clock.now() + timedelta(minutes=1))
@@ -208,6 +219,39 @@ def test_F51_a_damaged_file_stops_what_reads_it_by_name_and_nothing_else_until_i
     assert world.desk.frames.read("bars", [YESTERDAY]).height > 0
 
 
+def test_F48_an_hour_of_missed_ticks_fired_at_once_is_skipped_and_the_present_one_makes_up_for_it(
+    world: Playground,
+) -> None:
+    world.desk.clock.wait_until(world.desk.clock.now() + timedelta(minutes=60))
+    frames, ledger, wall = world.frame_bytes(), world.ledger_counts(), world.desk.wall.now()
+    for tick in (MINUTE_TICK, NEWS_TICK):
+        for late in range(60, 1, -1):
+            assert world.ticker.schedule(tick, wall - timedelta(minutes=late)) == []
+    assert (world.frame_bytes(), world.ledger_counts()) == (frames, ledger), "nothing old did anything"
+    (run,) = world.ticker.schedule(MINUTE_TICK, world.desk.wall.now())
+    assert run.success
+    stored = set(world.desk.frames.read("bars", [SESSION.isoformat()])["ts"].unique())
+    now = world.desk.clock.now()
+    minutes = int((now - world.session.open) / timedelta(minutes=1))
+    assert {world.session.open + timedelta(minutes=n) for n in range(minutes)} <= stored, "no minute is left out"
+
+
+def test_F50_a_run_that_hangs_is_waited_for_three_minutes_and_then_its_slot_is_free(
+    world: Playground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.desk.clock.wait_until(world.desk.clock.now() + timedelta(minutes=1))
+    stuck = DagsterRun(job_name=MINUTE_JOB, status=DagsterRunStatus.STARTED)
+    world.instance.add_run(stuck)
+    began = world.desk.wall.now()
+    try:
+        assert world.ticker.schedule(MINUTE_TICK, began) == [], "it may still end"
+        monkeypatch.setitem(world.desk.__dict__, "wall", _Later(HANGS + timedelta(seconds=1)))
+        (run,) = world.ticker.schedule(MINUTE_TICK, world.desk.wall.now())
+        assert run.success
+    finally:
+        world.instance.report_run_failed(stuck, "the test is over")
+
+
 class _Page(BaseHTTPRequestHandler):
     """A site that answers a feed's address with a web page."""
 
@@ -234,7 +278,7 @@ def web_page() -> Iterator[str]:
         server.server_close()
 
 
-def test_F05_a_feed_that_answers_a_web_page_is_a_warning_and_the_others_are_read(world: Playground) -> None:
+def test_F39_a_feed_that_answers_a_web_page_is_a_warning_and_the_others_are_read(world: Playground) -> None:
     sound = world.desk.news
     known = world.ledger_counts()["inbound_events_raw"]
     with web_page() as address:
@@ -253,7 +297,7 @@ def test_F05_a_feed_that_answers_a_web_page_is_a_warning_and_the_others_are_read
     assert world.ledger_counts()["inbound_events_raw"] > known, "the other feeds brought news"
 
 
-def test_F48_a_ledger_of_an_unknown_version_is_refused_and_left_as_it_is(world: Playground) -> None:
+def test_F52_a_ledger_of_an_unknown_version_is_refused_and_left_as_it_is(world: Playground) -> None:
     settings = world.desk.settings
     ledger = world.ledger_counts()
     with world.desk.ledger.begin() as connection:

@@ -70,7 +70,7 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("arguments", [["version"], ["config", "show"], ["config", "check"], ["down"]], ids=" ".join)
 def test_json_is_json_without_any_world(world_home: Path, arguments: list[str]) -> None:
-    result = DemoWorld(world_home, []).tool(*arguments, "--json")
+    result = DemoWorld(world_home, []).asked(*arguments, "--json")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)
     assert list(world_home.iterdir()) == [], "looking creates nothing"
@@ -91,7 +91,13 @@ def test_what_a_day_brought_is_listed_as_its_summary_counts_it(finished: DemoWor
     assert processes_of(finished.home) == [], "a database that was started to be read is stopped again"
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "a service manager"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(signal.SIGINT, id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, id="a service manager", marks=pytest.mark.patient),
+    ],
+)
 def test_a_world_opens_for_one_owner_answers_and_ends_in_order(finished: DemoWorld, asked: signal.Signals) -> None:
     with opened(finished) as (process, address):
         said = (finished.home / "up.log").read_text()
@@ -114,7 +120,8 @@ def test_a_world_opens_for_one_owner_answers_and_ends_in_order(finished: DemoWor
         until_nothing_runs(finished.home)
 
 
-def test_what_a_killed_world_left_running_is_ended_by_down_and_nothing_is_lost(copied: DemoWorld) -> None:
+@pytest.mark.patient
+def test_F45_what_a_killed_world_left_running_is_ended_by_down_and_nothing_is_lost(copied: DemoWorld) -> None:
     before = copied.tool("data", "executions", *SESSION, "--json").stdout
     with opened(copied) as (process, _):
         os.kill(process.pid, signal.SIGKILL)
@@ -165,7 +172,7 @@ def test_a_finished_demo_is_replaced_and_an_unfinished_one_is_not_overwritten_or
     ids=" ".join,
 )
 def test_a_usage_error_exits_with_2_and_touches_nothing(world_home: Path, arguments: list[str]) -> None:
-    result = DemoWorld(world_home, []).tool(*arguments)
+    result = DemoWorld(world_home, []).asked(*arguments)
     assert result.returncode == 2, (result.stdout, result.stderr)
     assert "Traceback" not in result.stderr
     assert list(world_home.iterdir()) == []
@@ -182,5 +189,5 @@ def test_a_usage_error_exits_with_2_and_touches_nothing(world_home: Path, argume
     ids=["no such world", "nothing to explain", "a path", "other letters"],
 )
 def test_a_refusal_is_one_line(world_home: Path, arguments: list[str], says: str) -> None:
-    refused(DemoWorld(world_home, []).tool(*arguments), says)
+    refused(DemoWorld(world_home, []).asked(*arguments), says)
     assert list(world_home.iterdir()) == []

@@ -55,6 +55,6 @@ def test_an_unknown_session_or_seed_gets_one_clear_error_and_exit_code_2(world_h
         (["demo", "--seed", "-1"], "--seed"),
         (["demo", "--scenario", "apocalypse"], "scenario"),
     ):
-        result = world.tool(*arguments)
+        result = world.asked(*arguments)
         assert result.returncode == 2, (arguments, result.stdout, result.stderr)
         assert expected in result.stderr, (arguments, result.stderr)

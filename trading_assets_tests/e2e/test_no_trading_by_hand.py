@@ -119,6 +119,7 @@ def test_F13_materialize_all_on_the_current_session_writes_nothing_and_publishes
     assert "written by its minute runs only" in str(notes[0])
 
 
+@pytest.mark.patient
 def test_F13_a_backfill_of_twenty_past_sessions_is_one_run_and_leaves_the_ledger_untouched(waiting: Playground) -> None:
     ledger = waiting.ledger_counts()
     runs = waiting.instance.get_runs_count()

@@ -45,6 +45,7 @@ def arguments(recording: Path, *more: str) -> list[str]:
     return ["--bars", str(recording), *named, "--step", "30", "--session", FIRST.isoformat(), *more]
 
 
+@pytest.mark.patient
 def test_two_recorded_sessions_in_a_row_end_consistent_and_say_what_was_modelled(
     recording: Path, module_world_home: Path
 ) -> None:
@@ -79,6 +80,6 @@ def test_two_recorded_sessions_in_a_row_end_consistent_and_say_what_was_modelled
 def test_a_recording_that_cannot_be_played_is_refused_in_one_sentence(
     recording: Path, world_home: Path, change: list[str], said: str
 ) -> None:
-    result = DemoWorld(world_home, []).tool("demo", *arguments(recording, *change))
+    result = DemoWorld(world_home, []).asked("demo", *arguments(recording, *change))
     assert result.returncode == 2, (result.stdout, result.stderr)
     assert said in " ".join(result.stderr.split())

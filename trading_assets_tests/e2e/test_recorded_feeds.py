@@ -82,6 +82,7 @@ def read(world: DemoWorld, name: str, asset: str) -> pl.DataFrame:
     return FrameStore(World(world.home, name).frames).read(asset, [DAY.isoformat()])
 
 
+@pytest.mark.patient
 def test_a_headline_is_news_from_its_capture_on_and_is_scored(
     bars: Path, untidy: Path, module_world_home: Path
 ) -> None:
@@ -143,7 +144,7 @@ def test_recorded_bars_and_recorded_feeds_of_one_day_are_played_together(recorde
 def test_options_that_cannot_be_meant_are_refused_in_one_line(
     world_home: Path, command: str, more: list[str], says: str
 ) -> None:
-    result = DemoWorld(world_home, []).tool(command, "--session", DAY.isoformat(), *more)
+    result = DemoWorld(world_home, []).asked(command, "--session", DAY.isoformat(), *more)
     assert result.returncode == 2, (result.stdout, result.stderr)
     assert says in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1

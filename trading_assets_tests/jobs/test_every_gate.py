@@ -23,6 +23,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from trading_assets.automation.names import DISPATCHER_TICK, POSITION_MANAGER_TICK
+from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.cli import app
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.errors import TradingAssetsError
@@ -36,7 +37,10 @@ from trading_assets.market.sessions import MINUTE
 from trading_assets.risk.config import AccountMode
 from trading_assets.risk.gates import DEFAULT_GATES
 from trading_assets.settings import Settings
+from trading_assets_tests.broker.fault_proxy import Fault, FaultProxy, proxied
+from trading_assets_tests.broker.spoiled_quotes import QUOTE_FAULTS, QUOTE_PATHS
 from trading_assets_tests.e2e.playground import ONE_ACCOUNT, SESSION, Playground, playground
+from trading_assets_tests.fault_suite import Figures
 
 ACCOUNT = "large"
 Gates = dict[str, dict[str, Any]]
@@ -412,7 +416,7 @@ def test_a_further_signal_adds_to_what_is_held_twice_at_most_and_only_in_profit(
     assert by_order["signals"][0]["signal_id"] == add["signal_id"] != before.signal_id
 
 
-def test_a_run_that_died_after_its_add_is_settled_by_what_the_add_bought(floor: Floor) -> None:
+def test_F11_a_run_that_died_after_its_add_is_settled_by_what_the_add_bought(floor: Floor) -> None:
     placed = len(floor.world.broker_orders())
     with floor.world.desk.ledger.begin() as connection:
         add = orders.of_signal(connection, ACCOUNT, floor.added)
@@ -447,3 +451,56 @@ def test_flatten_of_the_command_line_closes_what_is_held_within_one_cycle(floor:
 def test_every_gate_has_a_case() -> None:
     own = {"kill_switch", "drawdown_pause", "volatility_regime", "quote_freshness"}
     assert {case[0] for case in CASES} | own == {gate.id for gate in DEFAULT_GATES}
+
+
+# --- failures of prices and clocks ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def spoiled(world: Playground, rewrite: Callable[[Any], Any]) -> Iterator[FaultProxy]:
+    """Within the block the account sees the exchange through a proxy that rewrites every quote."""
+    desk = world.desk
+    direct, connection = desk.broker(ACCOUNT), desk.runtime.connection(desk.account(ACCOUNT))
+    with proxied(connection.trading_url) as proxy:
+        proxy.faults.append(Fault("GET", QUOTE_PATHS, "rewrite", times=10_000, rewrite=rewrite))
+        through = replace(connection, trading_url=proxy.url, data_url=proxy.url)
+        desk._brokers[ACCOUNT] = AlpacaBroker(through, desk.clock, desk.settings.strategy.broker)
+        try:
+            yield proxy
+        finally:
+            desk._brokers.pop(ACCOUNT).close()
+            desk._brokers[ACCOUNT] = direct
+
+
+@pytest.mark.parametrize("fault", QUOTE_FAULTS, ids=str)
+def test_F34_nothing_is_bought_on_a_quote_that_is_none(floor: Floor, fault: str, scorecard: Figures) -> None:
+    placed = len(floor.world.broker_orders())
+    with spoiled(floor.world, QUOTE_FAULTS[fault]) as proxy:
+        denied = denials(floor.offer(floor.other))
+        assert proxy.count("POST", "/v2/orders") == 0
+        assert proxy.taken > 0
+    assert "contract" in denied, denied
+    assert len(floor.world.broker_orders()) == placed
+    scorecard.add(faults_injected=proxy.taken, orders_placed=0, lost=0, doubled=0, limits_broken=0)
+
+
+@pytest.mark.parametrize(
+    ("skew", "denied"),
+    [(timedelta(seconds=2), False), (timedelta(seconds=-2), False), (timedelta(minutes=2), True), (-2 * MINUTE, True)],
+    ids=["2 s ahead", "2 s behind", "2 min ahead", "2 min behind"],
+)
+def test_F44_a_skew_of_two_seconds_is_borne_and_one_of_two_minutes_denies(
+    floor: Floor, skew: timedelta, denied: bool, scorecard: Figures
+) -> None:
+    desk, placed = floor.world.desk, len(floor.world.broker_orders())
+    inner = desk.clock
+    desk.__dict__["clock"] = LaterClock(inner, skew)
+    try:
+        # Offered under a budget of nothing: only the clock decides whether more than the size speaks against it.
+        with floor.configured(sizing(risk_swing="0.000001")):
+            found = denials(floor.offer(floor.other))
+    finally:
+        desk.__dict__["clock"] = inner
+    assert bool({"contract", "quote_freshness"} & set(found)) is denied, found
+    assert len(floor.world.broker_orders()) == placed
+    scorecard.add(faults_injected=1, orders_placed=0)

@@ -77,7 +77,7 @@ def test_an_account_whose_keys_are_refused_delays_neither_data_nor_the_other(wor
         assert True in managed, "the other account is looked after"
 
 
-def test_keys_of_the_other_account_are_refused_before_anything_is_ordered(world: Playground) -> None:
+def test_F31_keys_of_the_other_account_are_refused_before_anything_is_ordered(world: Playground) -> None:
     with keys(world, "tiny", "large"):
         signals = world.until_a_signal()
         assert dispatched(world)["tiny"] is False

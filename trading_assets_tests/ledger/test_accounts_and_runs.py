@@ -114,7 +114,7 @@ def test_racing_runs_share_no_ticket(ledger: Engine) -> None:
     assert won.count(True) == 1
 
 
-def test_finished_runs_are_told_from_those_that_were_killed(ledger: Engine) -> None:
+def test_F11_finished_runs_are_told_from_those_that_were_killed(ledger: Engine) -> None:
     _claim(ledger, "run-1", "ticket-1")
     _claim(ledger, "run-2", "ticket-2")
     with ledger.begin() as connection:

@@ -178,7 +178,7 @@ def _fill(connection: Connection, identity: str, **changes: Any) -> None:
     connection.execute(insert(dispatch_executions).values(**row))
 
 
-def test_f18_a_fill_is_booked_once_by_its_id_and_by_its_place_in_the_order(stocked: Engine) -> None:
+def test_F18_a_fill_is_booked_once_by_its_id_and_by_its_place_in_the_order(stocked: Engine) -> None:
     with stocked.begin() as connection:
         _fill(connection, "f1")
     _refused(stocked, "pk_dispatch_executions", lambda c: _fill(c, "f1", cumulative_quantity=2))

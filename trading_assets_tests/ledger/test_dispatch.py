@@ -20,7 +20,7 @@ from trading_assets.ledger.tables import decision_inputs, decisions, dispatch_re
 from trading_assets_tests.ledger.factory import LEASE, MAX_AGE, NOW, published, register, signal
 
 
-def test_f13_the_same_signal_published_twice_is_one_row_and_keeps_its_bytes(ledger: Engine) -> None:
+def test_F13_the_same_signal_published_twice_is_one_row_and_keeps_its_bytes(ledger: Engine) -> None:
     first, changed = signal(confidence=0.7), signal(confidence=0.9)
     with ledger.begin() as connection:
         register(connection, "tiny", "large")
@@ -104,7 +104,7 @@ def test_claims_are_ranked_by_confidence_then_watchlist_score_then_ticker(ledger
     assert [c.signal.ticker for c in claimed] == ["EEE", "BBB", "CCC", "DDD", "AAA"]
 
 
-def test_stale_signals_expire_and_are_not_offered(ledger: Engine) -> None:
+def test_F48_stale_signals_expire_and_are_not_offered(ledger: Engine) -> None:
     old = signal("OLD", known_at=NOW - MAX_AGE - timedelta(seconds=1))
     edge = signal("EDGE", known_at=NOW - MAX_AGE)
     with ledger.begin() as connection:
@@ -173,7 +173,7 @@ def test_a_skipped_or_failed_signal_needs_a_reason(ledger: Engine, status: Signa
         dispatch.settle(connection, signal().signal_id, "tiny", "run-1", status, None, NOW)
 
 
-def test_f12_a_row_held_by_another_transaction_is_passed_over_not_waited_for(ledger: Engine) -> None:
+def test_F12_a_row_held_by_another_transaction_is_passed_over_not_waited_for(ledger: Engine) -> None:
     with ledger.begin() as connection:
         published(connection, signal("NVDA"), signal("AMD"))
     with ledger.connect() as first, ledger.connect() as second, first.begin(), second.begin():
@@ -183,7 +183,7 @@ def test_f12_a_row_held_by_another_transaction_is_passed_over_not_waited_for(led
         assert [c.signal.ticker for c in rest] == ["NVDA"]
 
 
-def test_f12_many_runs_at_once_claim_every_signal_exactly_once(ledger: Engine) -> None:
+def test_F12_many_runs_at_once_claim_every_signal_exactly_once(ledger: Engine) -> None:
     signals = [signal(f"T{i:03d}") for i in range(40)]
     with ledger.begin() as connection:
         published(connection, *signals)
@@ -204,7 +204,7 @@ def test_f12_many_runs_at_once_claim_every_signal_exactly_once(ledger: Engine) -
     assert sorted(taken) == sorted(s.signal_id for s in signals)
 
 
-def test_f11_a_claim_that_a_killed_process_had_not_committed_is_open_at_once(ledger: Engine, database_url: str) -> None:
+def test_F11_a_claim_that_a_killed_process_had_not_committed_is_open_at_once(ledger: Engine, database_url: str) -> None:
     with ledger.begin() as connection:
         published(connection, signal())
     program = f"""
@@ -262,7 +262,7 @@ def test_nan_never_enters_the_ledger() -> None:
         canonical_json({"rsi14": float("nan")})
 
 
-def test_one_run_at_a_time_holds_an_account(ledger: Engine, database_url: str) -> None:
+def test_F12_one_run_at_a_time_holds_an_account(ledger: Engine, database_url: str) -> None:
     with dispatch.account_lock(database_url, "tiny") as lock:
         lock.verify()
         with pytest.raises(dispatch.AccountBusy, match="tiny"), dispatch.account_lock(database_url, "tiny"):
@@ -273,7 +273,9 @@ def test_one_run_at_a_time_holds_an_account(ledger: Engine, database_url: str) -
         pass
 
 
-def test_a_killed_holder_frees_the_account_and_a_lost_connection_is_noticed(ledger: Engine, database_url: str) -> None:
+def test_F11_F47_a_killed_holder_frees_the_account_and_a_lost_connection_is_noticed(
+    ledger: Engine, database_url: str
+) -> None:
     with dispatch.account_lock(database_url, "tiny") as lock:
         with ledger.connect() as connection:
             connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": lock.connection.info.backend_pid})

@@ -52,7 +52,7 @@ def test_a_migrated_database_is_accepted_and_a_second_upgrade_changes_nothing(le
     schema.require_current(ledger)
 
 
-def test_f52_an_empty_database_is_refused_with_the_revision_it_needs(empty_database_url: str) -> None:
+def test_F52_an_empty_database_is_refused_with_the_revision_it_needs(empty_database_url: str) -> None:
     engine = open_ledger(empty_database_url)
     try:
         with pytest.raises(UnknownSchemaError, match=f"no ledger schema.*{schema.head()}"):
@@ -61,7 +61,7 @@ def test_f52_an_empty_database_is_refused_with_the_revision_it_needs(empty_datab
         engine.dispose()
 
 
-def test_f52_an_unknown_newer_revision_is_refused_by_start_and_by_upgrade(ledger: Engine) -> None:
+def test_F52_an_unknown_newer_revision_is_refused_by_start_and_by_upgrade(ledger: Engine) -> None:
     with ledger.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(UnknownSchemaError, match=f"9999.*does not know.*{schema.head()}"):
@@ -71,7 +71,7 @@ def test_f52_an_unknown_newer_revision_is_refused_by_start_and_by_upgrade(ledger
     assert schema.current(ledger) == "9999"
 
 
-def test_f52_several_revisions_at_once_are_refused(ledger: Engine) -> None:
+def test_F52_several_revisions_at_once_are_refused(ledger: Engine) -> None:
     with ledger.begin() as connection:
         connection.execute(text("INSERT INTO alembic_version VALUES ('0000')"))
     with pytest.raises(UnknownSchemaError, match="several revisions"):

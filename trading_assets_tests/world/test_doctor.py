@@ -56,11 +56,12 @@ ITEMS = [
     "practice exchange",
     "account large",
     "clock",
+    "heartbeat",
     "sentiment model",
     "disk",
 ]
 #: What cannot be looked at without the item; the account is then seen at its broker, but not compared.
-UNCOMPARED = {"account large": State.WARNING, "clock": State.WARNING}
+UNCOMPARED = {"account large": State.WARNING, "clock": State.WARNING, "heartbeat": State.NOT_CHECKED}
 
 
 def examined(
@@ -463,7 +464,7 @@ def test_an_exchange_that_ended_under_its_owner_is_not_started_by_the_look(world
         assert children.adopt("exchange") is None
     finally:
         practice.start(children)
-    finding = others_stay(found, "practice exchange", State.FAILED, **unchecked("account large", "clock"))
+    finding = others_stay(found, "practice exchange", State.FAILED, **unchecked("account large", "clock", "heartbeat"))
     assert f"although pid {os.getpid()} runs this world" in finding.seen
 
 
@@ -471,7 +472,9 @@ def test_an_exchange_whose_time_would_run_is_not_started_to_be_looked_at(stopped
     path = stopped.exchange / "config.json"
     with replaced(path, json.dumps(practice.read_config(stopped.exchange) | {"speed": 60.0})):
         found = examined(stopped)
-    finding = others_stay(found, "practice exchange", State.NOT_CHECKED, **unchecked("account large", "clock"))
+    finding = others_stay(
+        found, "practice exchange", State.NOT_CHECKED, **unchecked("account large", "clock", "heartbeat")
+    )
     assert "its time would move" in finding.seen
     assert processes_of(stopped.home) == []
 
@@ -553,7 +556,7 @@ def test_what_a_broker_says_about_an_account_decides(
         (timedelta(seconds=90), State.FAILED, "behind the broker"),
     ],
 )
-def test_a_machine_whose_clock_is_off_is_told(off_by: timedelta, state: State, says: str) -> None:
+def test_F44_a_machine_whose_clock_is_off_is_told(off_by: timedelta, state: State, says: str) -> None:
     """The limit is a minute here, so that a machine that is busy for seconds judges the same."""
     exchange = ScriptedExchange()
     with at(exchange) as broker:

@@ -26,7 +26,7 @@ def test_everything_of_a_world_lies_in_its_directory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../other", "a/b", "Upper", "-x", "x" * 33, "a\n"])
-def test_f59_a_name_that_could_leave_the_home_is_refused(tmp_path: Path, name: str) -> None:
+def test_F59_a_name_that_could_leave_the_home_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigurationError, match="no name for a world"):
         World(tmp_path, name)
 

@@ -143,7 +143,7 @@ def test_rows_survive_a_stop_and_a_start(server: EmbeddedPostgres) -> None:
     assert _query(server, "SELECT count(*) FROM t") == 1000
 
 
-def test_f47_a_killed_server_starts_again_with_every_committed_row(server: EmbeddedPostgres) -> None:
+def test_F47_a_killed_server_starts_again_with_every_committed_row(server: EmbeddedPostgres) -> None:
     _query(server, "CREATE TABLE t AS SELECT generate_series(1, 20000) AS n")
     _kill(server)
     assert server.is_running() is False

@@ -56,7 +56,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_a_killed_service_is_started_again_and_its_orphans_are_gone(world: World, tmp_path: Path) -> None:
+def test_F45_F46_a_killed_service_is_started_again_and_its_orphans_are_gone(world: World, tmp_path: Path) -> None:
     noted = tmp_path / "pids"
     children, log, done = Children(world), Log(), threading.Event()
     supervisor = Supervisor(children, [service(children, "daemon", [sys.executable, "-c", _PARENT, str(noted)])], log)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006_trade_streams"
-down_revision = "0005_external_signals"
+revision = "0007_trade_streams"
+down_revision = "0006_stock_brackets"
 branch_labels = None
 depends_on = None
 
