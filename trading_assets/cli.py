@@ -19,6 +19,7 @@ import typer
 from trading_assets import __version__
 from trading_assets.commands import config as config_commands
 from trading_assets.commands import external_signal, kill_switch
+from trading_assets.commands.alerts import alerts
 from trading_assets.commands.rules import rules
 from trading_assets.commands.why import why
 from trading_assets.domain.errors import TradingAssetsError
@@ -38,6 +39,7 @@ config_app = typer.Typer(help="Look at the configuration in force.", no_args_is_
 app.add_typer(data_app, name="data")
 app.add_typer(config_app, name="config")
 app.command()(why)
+app.command()(alerts)
 config_app.command("show")(config_commands.show)
 config_app.command("diff")(config_commands.diff)
 kill_switch.register(app)
@@ -257,7 +259,10 @@ def doctor(world: WorldOption = None, as_json: JsonOption = False) -> None:
 
 @data_app.command("alerts")
 def data_alerts(session: SessionOption, world: WorldOption = None, as_json: JsonOption = False) -> None:
-    """What people were told about positions in a session: priority, rule, reason, numbers, recommended action."""
+    """What people were told about positions in a session: priority, rule, reason, numbers, recommended action.
+
+    What stands open now: trading-assets alerts.
+    """
     _table("alerts", session, world, as_json)
 
 

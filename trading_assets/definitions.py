@@ -26,6 +26,7 @@ from trading_assets.assets.news import news
 from trading_assets.assets.option_chains import option_chains
 from trading_assets.assets.sentiment import sentiment
 from trading_assets.assets.signals import signals
+from trading_assets.assets.standing_checks import standing_checks
 from trading_assets.assets.stream_check import trade_stream_flows
 from trading_assets.assets.watchlist import watchlist
 from trading_assets.automation.failures import failure_sensor
@@ -57,7 +58,7 @@ def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:
     )
     return Definitions(
         assets=[*NEWS_ASSETS, *SESSION_ASSETS, orders, executions, positions],
-        asset_checks=[trade_stream_flows],
+        asset_checks=[*standing_checks, trade_stream_flows],
         jobs=[news_minute, session_minute, dispatcher, position_manager, end_of_session],
         schedules=list(minute_schedules(DefaultScheduleStatus.RUNNING if ticking else DefaultScheduleStatus.STOPPED)),
         sensors=[

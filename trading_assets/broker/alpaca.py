@@ -10,12 +10,15 @@ from collections.abc import Iterable
 from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from trading_assets.broker import parsing
 from trading_assets.broker.config import BrokerConfig
 from trading_assets.broker.errors import BrokerUnavailable, RateLimited, Rejected
 from trading_assets.broker.market_data import MarketData
-from trading_assets.broker.transport import Transport, check_address, harden
+from trading_assets.broker.rate_budget import RateBudget, Share
+from trading_assets.broker.sending import harden
+from trading_assets.broker.transport import Transport, check_address
 from trading_assets.broker.values import (
     BrokerAccount,
     BrokerActivity,
@@ -67,8 +70,15 @@ class AlpacaBroker(MarketData):
         trading = TradingClient(*keys, paper=self.mode != "LIVE", raw_data=True, url_override=self._host)
         stocks = StockHistoricalDataClient(*keys, raw_data=True, url_override=data)
         options = OptionHistoricalDataClient(*keys, raw_data=True, url_override=data)
-        for client, url in ((trading, self._host), (stocks, data), (options, data)):
-            harden(client, config, url)
+        self._budgets: dict[str, RateBudget] = {}
+        for client, url, interface in (
+            (trading, self._host, "trading"),
+            (stocks, data, "data"),
+            (options, data, "data"),
+        ):
+            if connection.budget is not None:
+                self._budgets.setdefault(interface, RateBudget(connection.budget / interface))
+            harden(client, config, url, self._budgets.get(interface))
         super().__init__(
             stocks,
             options,
@@ -94,6 +104,13 @@ class AlpacaBroker(MarketData):
         """Wait by the Clock until a rate limit lifts, within the configured bound."""
         self._transport.wait_for_reset(limit)
 
+    def seconds_until_room(self, requests: int) -> float:
+        """Wall seconds until reads may send so many requests more at both interfaces, 0.0 if they may now.
+
+        Who is about to read much asks this before it takes a lock that an exit may wait for.
+        """
+        return max((budget.seconds_until(requests, Share.BULK) for budget in self._budgets.values()), default=0.0)
+
     def close(self) -> None:
         """Close the connections."""
         for client in (self._trading, self._stocks, self._options):
@@ -111,7 +128,7 @@ class AlpacaBroker(MarketData):
     def order(self, order_id: str, *, nested: bool = False) -> BrokerOrder | None:
         """The order of that broker id (``nested``: with its legs), or None only on the broker's own 404."""
         where, params = f"GET /orders/{order_id}", {"nested": True} if nested else {}
-        return self._one_order(where, lambda: self._trading.get(f"/orders/{order_id}", params))
+        return self._one_order(where, lambda: self._trading.get(_order_path(order_id), params))
 
     def order_by_client_id(self, client_order_id: str) -> BrokerOrder | None:
         """The order of that client id, or None only on the broker's own 404."""
@@ -148,7 +165,7 @@ class AlpacaBroker(MarketData):
     def cancel(self, order_id: str) -> bool:
         """Ask to cancel. False if the broker says there is nothing to cancel; the caller reads the order again."""
         try:
-            self._read(f"DELETE /orders/{order_id}", lambda: self._trading.cancel_order_by_id(order_id))
+            self._read(f"DELETE /orders/{order_id}", lambda: self._trading.delete(_order_path(order_id)))
         except Rejected:
             return False
         return True
@@ -209,6 +226,11 @@ class AlpacaBroker(MarketData):
                 break
             params["page_token"] = str(page[-1].get("id"))
         raise BrokerUnavailable("the list of activities does not end", where=f"GET {path}")
+
+
+def _order_path(order_id: str) -> str:
+    """The SDK's own methods refuse an id that is no UUID with an error of their own before they ask."""
+    return f"/orders/{quote(order_id, safe='')}"
 
 
 def _is_option(symbol: str) -> bool:

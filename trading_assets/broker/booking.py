@@ -142,7 +142,14 @@ def refigure(
         values["closed_at"] = None
         values["exit_reason"] = None
     if gone > opened:
-        log.error("position %s: sold %d of %d", position.position_id, gone, opened)
+        log.error(
+            "account %s, signal %s, position %s: sold %d of %d",
+            position.account,
+            position.signal_id,
+            position.position_id,
+            gone,
+            opened,
+        )
     positions.update_position(connection, position.position_id, **values)
     if state is not position.state:
         details = {
@@ -213,7 +220,13 @@ def _insert(
 ) -> bool:
     quantity, cumulative = whole(fill.quantity), whole(fill.cumulative_quantity)
     if quantity is None or cumulative is None:
-        log.error("fill %s of %s is not a whole number of units: not booked", fill.activity_id, fill.symbol)
+        log.error(
+            "account %s, %s: fill %s of broker order %s is not a whole number of units: not booked",
+            position.account,
+            fill.symbol,
+            fill.activity_id,
+            fill.order_id,
+        )
         return False
     execution = Execution(
         execution_id=fill.activity_id,

@@ -217,7 +217,7 @@ class Climb:
             try:
                 intent = working.look(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
             except BrokerUnavailable as error:
-                log.warning("order %s: look failed: %s", intent.client_order_id, error)
+                log.warning("%s: look failed: %s", intent.names, error)
         return working.end(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
 
     def _result(self, quantity: int, done: list[OrderIntent]) -> LadderResult:

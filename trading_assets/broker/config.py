@@ -46,13 +46,16 @@ class TradeStreamConfig(BaseModel):
 
 
 class BrokerConfig(BaseModel):
-    """How patiently and how often the broker is asked. Seconds are measured by the Clock except the two time-outs."""
+    """How patiently and how often the broker is asked. Seconds are measured by the Clock except the time-outs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     connect_timeout_seconds: float = Field(default=3.0, ge=0.1, le=60, description="wall seconds to open a connection")
     read_timeout_seconds: float = Field(
         default=10.0, ge=0.1, le=120, description="wall seconds between two reads of an answer"
+    )
+    answer_timeout_seconds: float = Field(
+        default=30.0, ge=0.1, le=300, description="wall seconds for one whole answer, however steadily it drips"
     )
     read_attempts: int = Field(default=3, ge=1, le=10, description="tries of a request that changes nothing")
     read_retry_seconds: float = Field(

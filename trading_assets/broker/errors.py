@@ -27,12 +27,19 @@ class Rejected(TradingAssetsError):
 
 
 class RateLimited(BrokerUnavailable):
-    """Too many requests. The request was not carried out; ``reset`` is when the limit lifts, if the broker said so."""
+    """Too many requests. The request was not carried out; ``reset`` is when the limit lifts, if the broker said so.
 
-    def __init__(self, reset: datetime | None, *, where: str) -> None:
+    ``seconds`` is how long that is by the wall, None where the broker's time is not the wall's. ``sent`` is False if
+    the request never left: the account's shared budget held it back.
+    """
+
+    def __init__(self, reset: datetime | None, *, where: str, seconds: float | None = None, sent: bool = True) -> None:
         self.reset = reset
+        self.seconds = seconds
+        self.sent = sent
         until = "" if reset is None else f" until {reset.isoformat()}"
-        super().__init__(f"the broker's rate limit is used up{until}", where=where)
+        whose = "the broker's rate limit is used up" if sent else "the account's requests are used up for others"
+        super().__init__(f"{whose}{until}", where=where)
 
 
 class SymbolBlocked(TradingAssetsError):

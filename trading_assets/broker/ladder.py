@@ -179,7 +179,7 @@ def leave(
     for intent in entries:
         ended = working.end(engine, broker, clock, intent, run_id=run_id)
         if ended.state is OrderState.UNKNOWN:
-            log.error("%s is sold while the fate of %s is unknown", position.symbol, ended.client_order_id)
+            log.error("%s is sold while the fate of its entry is unknown: %s", position.symbol, ended.names)
         elif ended.is_live:
             raise SymbolBlocked("the entry could not be ended", where=position.symbol)
 

@@ -150,7 +150,7 @@ class _Reconciliation:
             result = submission.resolve(self.engine, self.broker, self.clock, intent)
             self.report.resolved[intent.client_order_id] = result.state.value
             if result.state is OrderState.UNKNOWN:
-                self._block(intent.symbol, f"{intent.symbol}: the fate of order {intent.client_order_id} is unknown")
+                self._block(intent.symbol, f"{intent.symbol}: the fate of an order is unknown ({intent.names})")
 
     def _look_at_orders(self, *, end_orders: bool) -> None:
         with self.engine.connect() as connection:
@@ -171,7 +171,7 @@ class _Reconciliation:
         if result.is_live and end:
             result = working.end(self.engine, self.broker, self.clock, result, run_id=self.run_id)
             if result.is_live:
-                self._block(intent.symbol, f"{intent.symbol}: order {intent.client_order_id} does not end")
+                self._block(intent.symbol, f"{intent.symbol}: an order does not end ({result.names})")
         if not result.is_live:
             self.report.ended_orders.append(intent.client_order_id)
         self.report.fills_booked += int(result.filled_quantity > before)
@@ -190,11 +190,11 @@ class _Reconciliation:
             if order is None or order.is_final:
                 continue
             self.report.alerts.append(
-                f"order {client_order_id} was given up here but lives at the broker: cancelling it"
+                f"an order was given up here but lives at the broker: cancelling it ({intent.names})"
             )
             self.broker.cancel(order.order_id)
             if not self._ends(order.order_id):
-                self._block(intent.symbol, f"{intent.symbol}: order {client_order_id} arrived late and does not end")
+                self._block(intent.symbol, f"{intent.symbol}: an order arrived late and does not end ({intent.names})")
 
     def _ends(self, order_id: str) -> bool:
         deadline = self.clock.now() + timedelta(seconds=self.broker.config.cancel_seconds)
@@ -276,7 +276,8 @@ class _Reconciliation:
         self.report.fills_booked += new
         if new:
             self.report.alerts.append(
-                f"{group[0].symbol}: {group[0].side.value} by an order that is not ours was booked"
+                f"{group[0].symbol}: {group[0].side.value} by an order that is not ours was booked "
+                f"(broker order {order_id})"
             )
         return sentence
 
@@ -292,7 +293,10 @@ class _Reconciliation:
             self.engine, self.account, group, now=self.clock.now(), run_id=self.run_id, config=self.broker.config
         )
         self.report.fills_booked += new
-        self.report.alerts.append(f"{symbol}: an order given up here was filled late and belongs to {live.position_id}")
+        self.report.alerts.append(
+            f"{symbol}: an order given up here was filled late and belongs to position {live.position_id} "
+            f"(broker order {group[0].order_id})"
+        )
         return sentence
 
     # --- positions --------------------------------------------------------------------------------------------------

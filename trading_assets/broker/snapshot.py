@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 
@@ -26,6 +26,32 @@ FLOWS = ("CSD", "CSW", "JNLC", "ACATC")
 _FLOWS_REACH_BACK = timedelta(days=10)
 
 
+@dataclass(frozen=True, slots=True)
+class BrokerReading:
+    """What the broker said of an account at ``at``. ``account`` and ``held`` are None where it gave no answer,
+    ``flows`` also where they were not asked for."""
+
+    at: datetime
+    account: BrokerAccount | None
+    held: list[BrokerPosition] | None
+    flows: list[CashFlow] | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything was answered."""
+        return self.account is not None and self.held is not None and self.flows is not None
+
+
+def read_broker(
+    engine: Engine, broker: AlpacaBroker, clock: Clock, account: str, *, with_flows: bool = True
+) -> BrokerReading:
+    """Ask the broker for account, positions and (``with_flows``) cash flows."""
+    now = clock.now()
+    seen, held = _ask(broker, account)
+    flows = _flows(engine, broker.impatient(), account, now) if seen is not None and with_flows else None
+    return BrokerReading(now, seen, held, flows)
+
+
 def account_snapshot(
     engine: Engine,
     broker: AlpacaBroker,
@@ -35,16 +61,17 @@ def account_snapshot(
     start_id: str,
     kill_mode: KillMode | None = None,
     with_flows: bool = True,
+    reading: BrokerReading | None = None,
 ) -> AccountSnapshot:
     """The account now. If the broker does not answer, its figures are None and the gates that need them deny.
 
     ``kill_mode`` None reads the switches of the ledger. ``reconciled_at`` is None unless the last comparison was made
     under ``start_id``. The equity that is seen moves the account's high-water mark in the ledger; not without
     ``with_flows``, which leaves cash flows unknown and asks the broker once less (``observed_equity`` does it later).
+    With a ``reading`` the broker is not asked at all, and the snapshot is as of that reading.
     """
-    now = clock.now()
-    seen, held = _ask(broker)
-    flows = _flows(engine, broker.impatient(), account, now) if seen is not None and with_flows else None
+    reading = reading or read_broker(engine, broker, clock, account, with_flows=with_flows)
+    now, seen, held, flows = reading.at, reading.account, reading.held, reading.flows
     account_id, equity = (None, None) if seen is None else (seen.account_id, seen.equity)
     mark = _observe(engine, broker, account, account_id, equity, flows, now)
     midnight = datetime.combine(now.astimezone(NEW_YORK).date(), time(), NEW_YORK)
@@ -103,12 +130,12 @@ def _flows(engine: Engine, broker: AlpacaBroker, account: str, now: datetime) ->
     try:
         activities: list[BrokerActivity] = broker.activities(FLOWS, since - _FLOWS_REACH_BACK)
     except (BrokerUnavailable, NotAuthorized, Rejected) as error:
-        log.error("cash flows cannot be read: %s", error)
+        log.error("account %s: cash flows cannot be read: %s", account, error)
         return None
     found = []
     for activity in activities:
         if activity.net_amount is None or activity.on is None:
-            log.error("the cash flow %s has no amount or no day", activity.activity_id)
+            log.error("account %s: the cash flow %s has no amount or no day", account, activity.activity_id)
             return None
         found.append(CashFlow(activity.activity_id, activity.activity_type, activity.net_amount, activity.on))
     return found
@@ -137,11 +164,11 @@ def _observe(
         return equity_marks.observe(connection, account, equity=equity, flows=flows, at=now)
 
 
-def _ask(broker: AlpacaBroker) -> tuple[BrokerAccount | None, list[BrokerPosition] | None]:
+def _ask(broker: AlpacaBroker, account: str) -> tuple[BrokerAccount | None, list[BrokerPosition] | None]:
     try:
         return broker.account(), broker.positions()
     except (BrokerUnavailable, NotAuthorized) as error:
-        log.error("the account cannot be read: %s", error)
+        log.error("account %s: it cannot be read: %s", account, error)
         return None, None
 
 

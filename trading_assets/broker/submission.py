@@ -25,7 +25,7 @@ from trading_assets.domain import crashpoints
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.values import OrderState, Purpose
-from trading_assets.ledger import orders
+from trading_assets.ledger import alerts, orders
 from trading_assets.ledger.orders import OrderIntent
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def resolve(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderInt
         return _adopt(desk, intent, found)
     if found is _Fate.ABSENT:
         return _store(desk, intent, OrderState.ABANDONED, error="the broker has no such order; it was not sent again")
-    return _store(desk, intent, OrderState.UNKNOWN, error="the broker could not say whether the order exists")
+    return _unknown(desk, intent, "the broker could not say whether the order exists")
 
 
 def differences(intent: OrderIntent, order: BrokerOrder) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def _send(desk: _Desk, intent: OrderIntent, request: OrderRequest, *, prefix: st
         except BrokerUnavailable as error:
             crashpoints.reached(f"{prefix}.after_post")
             ambiguous = str(error)
-            log.warning("order %s: ambiguous answer: %s", intent.client_order_id, error)
+            log.warning("%s: ambiguous answer: %s", intent.names, error)
             _store(desk, intent, OrderState.UNKNOWN, error=ambiguous)
         else:
             crashpoints.reached(f"{prefix}.after_post")
@@ -136,8 +136,7 @@ def _send(desk: _Desk, intent: OrderIntent, request: OrderRequest, *, prefix: st
             return _adopt(desk, intent, found)
         if found is _Fate.UNCLEAR:
             break
-    log.error("order %s stays UNKNOWN and blocks %s", intent.client_order_id, intent.symbol)
-    return _store(desk, intent, OrderState.UNKNOWN, error=f"still unclear after look-ups: {ambiguous}")
+    return _unknown(desk, intent, f"still unclear after look-ups: {ambiguous}")
 
 
 def _look_up(desk: _Desk, intent: OrderIntent) -> BrokerOrder | _Fate:
@@ -148,7 +147,7 @@ def _look_up(desk: _Desk, intent: OrderIntent) -> BrokerOrder | _Fate:
         try:
             order = desk.broker.order_by_client_id(intent.client_order_id)
         except (BrokerUnavailable, NotAuthorized) as error:
-            log.warning("order %s: look-up failed: %s", intent.client_order_id, error)
+            log.warning("%s: look-up failed: %s", intent.names, error)
             absent = 0
             continue
         if order is not None:
@@ -163,7 +162,7 @@ def _refused(desk: _Desk, intent: OrderIntent, refusal: Rejected) -> OrderIntent
         try:
             order = desk.broker.order_by_client_id(intent.client_order_id)
         except TradingAssetsError as error:
-            return _store(desk, intent, OrderState.UNKNOWN, error=f"{refusal}; and the look-up failed: {error}")
+            return _unknown(desk, intent, f"{refusal}; and the look-up failed: {error}")
         if order is not None:
             return _adopt(desk, intent, order)
     return _store(desk, intent, OrderState.REJECTED, error=str(refusal))
@@ -173,10 +172,7 @@ def _adopt(desk: _Desk, intent: OrderIntent, order: BrokerOrder) -> OrderIntent:
     """Store the broker's id if the order is the intended one. Its fills, and an end with fills, are booked later."""
     wrong = differences(intent, order)
     if wrong:
-        log.error("order %s exists at the broker as another order: %s", intent.client_order_id, "; ".join(wrong))
-        return _store(
-            desk, intent, OrderState.UNKNOWN, error="the broker has another order under this id: " + "; ".join(wrong)
-        )
+        return _unknown(desk, intent, "the broker has another order under this id: " + "; ".join(wrong))
     order = _with_legs(desk, intent, order)
     ended_empty = order.is_final and order.filled_quantity == 0
     state = order.state if ended_empty else OrderState.ACCEPTED
@@ -193,6 +189,16 @@ def _with_legs(desk: _Desk, intent: OrderIntent, order: BrokerOrder) -> BrokerOr
     except (BrokerUnavailable, NotAuthorized) as error:
         log.warning("order %s: its legs could not be read and are asked for later: %s", intent.client_order_id, error)
         return order
+
+
+def _unknown(desk: _Desk, intent: OrderIntent, error: str) -> OrderIntent:
+    """Store that the fate stays UNKNOWN, and tell people: the log, and the story of the position."""
+    stored = _store(desk, intent, OrderState.UNKNOWN, error=error)
+    if stored.state is OrderState.UNKNOWN:
+        log.error("%s: its fate is UNKNOWN and blocks %s: %s", stored.names, stored.symbol, error)
+        with desk.engine.begin() as connection:
+            alerts.raise_unknown(connection, stored, desk.clock.now())
+    return stored
 
 
 def _store(

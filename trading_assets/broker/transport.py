@@ -1,14 +1,16 @@
 """How a request leaves and what its answer is allowed to mean.
 
 The SDK by itself has no time-outs, re-sends a POST on 429 and 504, and lets an HTML page end in a decoding error. Here
-each of its sessions gets time-outs on every request, its own retry is switched off, requests that change nothing are
-retried a bounded number of times with waits of the Clock, and every outcome is a value or a typed error.
+each of its sessions gets time-outs on every request (``broker.sending``), its own retry is switched off, requests that
+change nothing are retried a bounded number of times with waits of the Clock, and every outcome is a value or a typed
+error.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,12 +18,13 @@ from urllib.parse import urlsplit
 
 from trading_assets.broker.config import BrokerConfig
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized, RateLimited, Rejected
+from trading_assets.broker.rate_budget import seconds_until
+from trading_assets.broker.sending import is_loopback
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _HOSTS = {
     "PAPER": ("paper-api.alpaca.markets", "data.alpaca.markets"),
     "LIVE": ("api.alpaca.markets", "data.alpaca.markets"),
@@ -30,11 +33,8 @@ _WRONG_KEY = {"PAPER": "AK", "LIVE": "PK"}
 NOT_AUTHORIZED_CODE = 40110000
 #: Refused although the answer is 4xx: the server gave up or was overtaken, the request may still have had its effect.
 _AMBIGUOUS_STATUS = frozenset({408, 425, 499})
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the address is this machine."""
-    return urlsplit(url).hostname in _LOOPBACK
+#: Seconds after which a request that the budget held back asks again: other callers may have learned more meanwhile.
+_LONGEST_SLEEP = 1.0
 
 
 def check_address(mode: str, key: str, trading_url: str, data_url: str) -> None:
@@ -48,6 +48,12 @@ def check_address(mode: str, key: str, trading_url: str, data_url: str) -> None:
         if not url:
             raise ConfigurationError(f"the {name} of the broker is empty", where=mode, mend="Set it explicitly.")
         parts = urlsplit(url)
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ConfigurationError(
+                f"the {name} of the broker must be scheme and host only",
+                where=mode,
+                mend="Leave out user, query and fragment: keys are never part of an address.",
+            )
         if mode == "PRACTICE":
             if parts.scheme != "http" or not is_loopback(url):
                 raise ConfigurationError(
@@ -55,9 +61,9 @@ def check_address(mode: str, key: str, trading_url: str, data_url: str) -> None:
                     where=name,
                     mend="Use the practice exchange's address or another mode.",
                 )
-        elif parts.scheme != "https" or parts.hostname != _HOSTS[mode][number] or parts.path not in ("", "/"):
+        elif parts.scheme != "https" or parts.netloc.lower() != _HOSTS[mode][number] or parts.path not in ("", "/"):
             raise ConfigurationError(
-                f"expected https://{_HOSTS[mode][number]} for mode {mode}, saw {parts.scheme}://{parts.hostname}",
+                f"expected https://{_HOSTS[mode][number]} for mode {mode}, saw {parts.scheme}://{parts.netloc}",
                 where=name,
                 mend="Mode and address must name the same broker environment.",
             )
@@ -66,31 +72,12 @@ def check_address(mode: str, key: str, trading_url: str, data_url: str) -> None:
         raise ConfigurationError(f"a key that starts with {wrong} does not belong to mode {mode}", where="broker key")
 
 
-def harden(client: Any, config: BrokerConfig, url: str) -> None:
-    """Give the SDK client time-outs on every request, switch its own retry off and keep loopback free of proxies."""
-    from requests.adapters import HTTPAdapter
-
-    class TimedAdapter(HTTPAdapter):
-        """Adds the configured time-outs to each request that carries none."""
-
-        def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-            if kwargs.get("timeout") is None:
-                kwargs["timeout"] = (config.connect_timeout_seconds, config.read_timeout_seconds)
-            return super().send(request, *args, **kwargs)
-
-    session = client._session
-    session.mount("https://", TimedAdapter(max_retries=0))
-    session.mount("http://", TimedAdapter(max_retries=0))
-    if is_loopback(url):
-        session.trust_env = False
-    client._retry = 0
-    client._retry_codes = []
-
-
 def _classify(status: int, text: str, headers: Mapping[str, str], where: str) -> Exception:
     """The typed error for an HTTP error answer; only status and code decide."""
     if status == 429:
-        return RateLimited(_reset(headers), where=where)
+        reset = _reset(headers)
+        seconds = None if reset is None else seconds_until(reset.timestamp(), headers)
+        return RateLimited(reset, where=where, seconds=seconds)
     try:
         body = json.loads(text)
     except ValueError:
@@ -140,24 +127,40 @@ class Transport:
             raise BrokerUnavailable(f"no readable answer ({type(error).__name__})", where=where) from error
 
     def repeated(self, where: str, call: Callable[[], Any]) -> Any:
-        """A call that changes nothing, or does so only once however often it is made: a bounded number of tries."""
+        """A call that changes nothing, or does so only once however often it is made: a bounded number of tries.
+
+        A request that the account's own budget held back was not sent and is no try; it waits for the next window.
+        """
         wait = self._config.read_retry_seconds
-        for attempt in range(1, self._config.read_attempts + 1):
+        attempt, patience = 1, time.monotonic() + self._config.rate_limit_wait_seconds
+        while True:
             try:
                 return self.once(where, call)
             except BrokerUnavailable as error:
+                if isinstance(error, RateLimited) and not error.sent:
+                    if time.monotonic() + (error.seconds or 0.0) > patience:
+                        raise
+                    time.sleep(min(error.seconds or 0.0, _LONGEST_SLEEP))
+                    continue
                 if attempt == self._config.read_attempts:
                     raise
                 log.warning("broker try %d of %d failed: %s", attempt, self._config.read_attempts, error)
+                attempt += 1
                 if isinstance(error, RateLimited):
                     self.wait_for_reset(error)
                 else:
                     self._clock.wait_until(self._clock.now() + timedelta(seconds=wait))
                     wait *= 2
-        raise AssertionError("unreachable: the loop returns or raises")
 
     def wait_for_reset(self, limit: RateLimited) -> None:
-        """Wait until the rate limit lifts, at most the configured time, at least the first retry's wait."""
+        """Wait until the rate limit lifts, at most the configured time.
+
+        The broker counts by the wall: where it said how long, so does this wait. In a stepped practice world, or where
+        nothing was said, the Clock waits, at least for the first retry's time.
+        """
+        if limit.seconds is not None:
+            time.sleep(min(limit.seconds, self._config.rate_limit_wait_seconds))
+            return
         now = self._clock.now()
         least = now + timedelta(seconds=self._config.read_retry_seconds)
         most = now + timedelta(seconds=self._config.rate_limit_wait_seconds)

@@ -55,12 +55,12 @@ def end(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent,
     try:
         broker.cancel(intent.broker_order_id)
     except BrokerUnavailable as error:
-        log.warning("order %s: cancel unanswered: %s", intent.client_order_id, error)
+        log.warning("%s: cancel unanswered: %s", intent.names, error)
     while True:
         try:
             intent = look(engine, broker, clock, intent, run_id=run_id)
         except BrokerUnavailable as error:
-            log.warning("order %s: look failed: %s", intent.client_order_id, error)
+            log.warning("%s: look failed: %s", intent.names, error)
         if not intent.is_live or clock.now() >= deadline:
             return intent
         clock.wait_until(clock.now() + timedelta(seconds=broker.config.poll_seconds))

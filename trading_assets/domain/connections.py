@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +11,8 @@ class BrokerConnection:
     """Address and credentials of one account. Key and secret never appear in ``repr``.
 
     ``mode`` is PRACTICE, PAPER or LIVE and must fit both addresses. ``expected_account_id`` is the broker's id of the
-    account that must be behind the key, None where the first one seen counts.
+    account that must be behind the key, None where the first one seen counts. ``budget`` is the folder in which all
+    processes that speak for the account share their count of requests; None: this one counts for nobody.
     """
 
     mode: str
@@ -21,3 +23,4 @@ class BrokerConnection:
     expected_account_id: str | None = None
     stock_feed: str = "iex"
     option_feed: str = "indicative"
+    budget: Path | None = None

@@ -29,7 +29,11 @@ def tell(
             alert.kind is AlertKind.STUCK and alert.priority is Priority.CRITICAL
         )
         quiet = timedelta(0) if urgent else usual
-        text = f"{position.symbol} {alert.priority.value} {alert.rule}: {alert.reason} {alert.recommended_action}"
+        whose = "" if position.signal_id is None else f"signal {position.signal_id}, "
+        text = (
+            f"{position.symbol} {alert.priority.value} {alert.rule}: {alert.reason} {alert.recommended_action} "
+            f"({whose}position {position.position_id})"
+        )
         details = {
             "rule": alert.rule,
             "priority": alert.priority.value,
@@ -45,7 +49,7 @@ def tell(
             continue
         said.append(text)
         if new:
-            log.warning(text)
+            log.warning(f"account {position.account}: {text}")
 
 
 def stuck(position: OpenPosition, decision: ExitDecision, seen: str) -> ExitAlert:

@@ -16,6 +16,7 @@ from trading_assets.broker.reconciliation import reconcile
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.money import told
 from trading_assets.domain.values import SignalStatus
+from trading_assets.jobs.lately import Lately
 from trading_assets.jobs.weighing import Weighed, weigh
 from trading_assets.ledger import dispatch, executions, orders
 from trading_assets.ledger.account_lock import AccountBusy, AccountLock, account_lock
@@ -31,6 +32,8 @@ LEASE = timedelta(seconds=120)
 BUSY_WAIT_SECONDS = 5.0
 #: Wall seconds between two signals in which the account is free: longer than a waiting run takes to ask again.
 _LET_OTHERS_SECONDS = 0.1
+#: Reads that judging one signal may take at one interface, and how long a window of the broker's count may last.
+_REQUESTS_OF_A_SIGNAL, _LONGEST_WINDOW_SECONDS = 15, 65.0
 
 
 @dataclass(slots=True)
@@ -71,11 +74,12 @@ def dispatch_account(desk: Desk, account: str, run_id: str, log: Log) -> Dispatc
     with desk.ledger.begin() as connection:
         report.expired = len(dispatch.expire_stale(connection, account, now, max_age))
     try:
-        more = True
+        more, lately = True, Lately(desk, account)
         while more:
+            _wait_for_requests(desk, account)
             # One signal per lock: an exit that waits for the account gets it between two entries.
             with account_lock(desk.runtime.ledger_url, account, wait=BUSY_WAIT_SECONDS) as lock:
-                more = _work_one(desk, account, session, run_id, report, lock, log)
+                more = _work_one(desk, account, session, run_id, report, lock, log, lately)
             if more:
                 time.sleep(_LET_OTHERS_SECONDS)
     except AccountBusy as error:
@@ -84,32 +88,59 @@ def dispatch_account(desk: Desk, account: str, run_id: str, log: Log) -> Dispatc
     return report
 
 
+def _wait_for_requests(desk: Desk, account: str) -> None:
+    """Wait, without the account's lock, until the account's request budget has room for one signal's reads.
+
+    With the lock an exit would wait, too. After the longest window the signal is taken up in any case.
+    """
+    deadline = time.monotonic() + _LONGEST_WINDOW_SECONDS
+    broker = desk.broker(account)
+    while (seconds := broker.seconds_until_room(_REQUESTS_OF_A_SIGNAL)) > 0 and time.monotonic() < deadline:
+        time.sleep(min(seconds, 1.0))
+
+
 def _work_one(
-    desk: Desk, account: str, session: Session, run_id: str, report: DispatchReport, lock: AccountLock, log: Log
+    desk: Desk,
+    account: str,
+    session: Session,
+    run_id: str,
+    report: DispatchReport,
+    lock: AccountLock,
+    log: Log,
+    lately: Lately,
 ) -> bool:
-    """Reconcile, then claim and decide the best open signal; False if there was none."""
+    """Reconcile unless that still stands, then claim and decide the best open signal; False if there was none."""
     max_age = timedelta(seconds=desk.strategy(account).gates.max_signal_age_s)
     before = _fills(desk, account)
-    reconciliation = reconcile(desk.ledger, desk.broker(account), desk.clock, account, desk.start_id, run_id=run_id)
-    report.alerts += reconciliation.alerts
+    if not lately.is_compared():
+        reconciliation = reconcile(desk.ledger, desk.broker(account), desk.clock, account, desk.start_id, run_id=run_id)
+        report.alerts += reconciliation.alerts
+        lately.compared(reconciliation)
     with desk.ledger.begin() as connection:
         claimed = dispatch.claim(connection, account, run_id, desk.clock.now(), LEASE, max_age=max_age, limit=1)
     report.claimed += len(claimed)
     for signal in claimed:
         lock.verify()
-        _decide(desk, account, signal, session, run_id, report, log)
+        _decide(desk, account, signal, session, run_id, report, log, lately)
     report.fills += _fills(desk, account) - before
     return bool(claimed)
 
 
 def _decide(
-    desk: Desk, account: str, claimed: ClaimedSignal, session: Session, run_id: str, report: DispatchReport, log: Log
+    desk: Desk,
+    account: str,
+    claimed: ClaimedSignal,
+    session: Session,
+    run_id: str,
+    report: DispatchReport,
+    log: Log,
+    lately: Lately,
 ) -> None:
     signal = claimed.signal
     if claimed.previous_run is not None and _left_behind(desk, account, claimed, run_id, report, log):
         return
     try:
-        weighed = weigh(desk, account, signal, session)
+        weighed = weigh(desk, account, signal, session, lately)
     except BrokerUnavailable as error:
         _settle(desk, claimed, run_id, SignalStatus.SKIPPED, f"the broker gave no usable answer: {error}", report, log)
         return
@@ -149,7 +180,8 @@ def _outcome(result: LadderResult) -> tuple[SignalStatus, str]:
     if result.state is LadderState.REJECTED:
         return SignalStatus.FAILED, f"the broker refused: {result.error}"
     if result.state is LadderState.UNKNOWN:
-        return SignalStatus.FAILED, f"the fate of the order is unknown, its symbol is blocked: {result.error}"
+        named = ", ".join(result.orders[-1:])
+        return SignalStatus.FAILED, f"the fate of order {named} is unknown, its symbol is blocked: {result.error}"
     return SignalStatus.SKIPPED, "the limit ladder ended without a fill"
 
 
@@ -220,7 +252,11 @@ def _settle(
         report.failed[signal.signal_id] = reason
     else:
         report.skipped[signal.signal_id] = reason
-    log.info(f"{name} (signal {signal.signal_id}, account {claimed.account}): {status.value}: {reason}")
+    said = f"{name} (signal {signal.signal_id}, account {claimed.account}): {status.value}: {reason}"
+    if status is SignalStatus.FAILED:
+        log.error(said)
+    else:
+        log.info(said)
 
 
 def _fills(desk: Desk, account: str) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetMaterialization, MetadataValue, OpExecutionContext
 
+from trading_assets.assets.standing_checks import evaluations
 from trading_assets.assets.stream_check import evaluation, verdicts
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.values import SignalStatus
@@ -82,6 +83,7 @@ def record_dispatch(context: OpExecutionContext, desk: Desk, report: DispatchRep
     }
     if report.claimed or report.fills:
         _record_work(context, desk, report.account, report.session, report.fills, facts)
+        _record_standing(context, desk)
 
 
 def record_management(context: OpExecutionContext, desk: Desk, report: ManagementReport) -> None:
@@ -93,6 +95,7 @@ def record_management(context: OpExecutionContext, desk: Desk, report: Managemen
     if streams:
         # The annotation lags behind: evaluations of checks are taken, too.
         context.log_event(evaluation(streams))  # type: ignore[arg-type]
+    _record_standing(context, desk)
     equity = "equity not read" if report.equity is None else f"equity {report.equity:,.2f} USD"
     agreed = "ledger and broker agree" if report.reconciled else "ledger and broker did NOT agree"
     context.log.info(
@@ -127,6 +130,14 @@ def _record_work(
     if fills:
         record(context, "executions", session, {"account": account, "fills_booked": fills, **found["executions"]})
     return found
+
+
+def _record_standing(context: OpExecutionContext, desk: Desk) -> None:
+    """Evaluate the checks of what stands open, so that the UI shows it on the assets."""
+    for standing in evaluations(desk):
+        context.log_event(standing)  # type: ignore[arg-type]  # it is taken; only the annotation leaves it out
+        if not standing.passed:
+            context.log.error(f"{standing.check_name}: {standing.description}")
 
 
 def _said(name: str, sentences: Iterable[str]) -> dict[str, MetadataValue[Any]]:

@@ -17,6 +17,7 @@ from trading_assets.broker.errors import Rejected
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.values import AccountSnapshot, OpenPosition, Quote, Signal, Strategy
 from trading_assets.jobs.facts import contract_row
+from trading_assets.jobs.lately import Lately
 from trading_assets.market.correlation import Correlation, beta, log_returns, shrunk_correlation
 from trading_assets.market.portfolio_greeks import PositionGreeks, stock_position
 from trading_assets.market.sessions import Session, shift
@@ -31,16 +32,25 @@ Returns = Mapping[str, Mapping[date, float]]
 
 
 def gather_facts(
-    desk: Desk, account: str, signal: Signal, session: Session, snapshot: AccountSnapshot, spot: Quote | None
+    desk: Desk,
+    account: str,
+    signal: Signal,
+    session: Session,
+    snapshot: AccountSnapshot,
+    spot: Quote | None,
+    lately: Lately,
 ) -> RiskFacts:
-    """What is known now about ``signal`` and the account's other holdings."""
+    """What is known now about ``signal`` and the account's other holdings, whose Greeks are kept in ``lately``."""
     settings = desk.settings
     others = sorted(tickers_at_stake(snapshot) - {signal.ticker})
     returns = _returns(desk, account, session, {signal.ticker, settings.strategy.context.index, *others})
     greeks: Mapping[str, PositionGreeks] = {}
     if signal.strategy is not Strategy.DAY_TRADE:
         # A day trade is flat by the close: what stays overnight cannot deny it, so the broker is not asked.
-        greeks = _greeks(desk, account, snapshot, returns or {})
+        overnight = frozenset(overnight_quantities(snapshot))
+        kept = lately.greeks(overnight)
+        greeks = _greeks(desk, account, snapshot, returns or {}) if kept is None else kept
+        lately.keep_greeks(dict(greeks))
     involved, sectors = {signal.ticker, *others}, settings.strategy.universe.sectors
     return RiskFacts(
         sectors={ticker: sectors[ticker] for ticker in sorted(involved) if ticker in sectors},

@@ -20,6 +20,7 @@ from trading_assets.jobs.drawdown import watch_drawdown
 from trading_assets.jobs.facts import regime_at
 from trading_assets.jobs.growing import Growing, find_growing
 from trading_assets.jobs.iv_facts import archived_iv
+from trading_assets.jobs.lately import Lately
 from trading_assets.jobs.risk_facts import gather_facts
 from trading_assets.ledger import accounts
 from trading_assets.ledger.outcomes import closed_returns
@@ -48,14 +49,17 @@ class Weighed:
     inputs: Mapping[str, Any]
 
 
-def weigh(desk: Desk, account: str, signal: Signal, session: Session) -> Weighed:
-    """Judge ``signal`` for ``account`` now.
+def weigh(desk: Desk, account: str, signal: Signal, session: Session, lately: Lately | None = None) -> Weighed:
+    """Judge ``signal`` for ``account`` now, by what the dispatch saw ``lately`` of the account and by fresh quotes.
+
+    ``lately`` None: nothing was seen yet.
 
     Raises ``BrokerUnavailable`` if quotes or chain cannot be read: then there is nothing to judge.
     """
-    snapshot = _snapshot(desk, account)
+    lately = lately or Lately(desk, account)
+    snapshot = _snapshot(desk, account, lately)
     spot = _fresh(desk, account, desk.broker(account).quotes([signal.ticker]).get(signal.ticker))
-    facts = gather_facts(desk, account, signal, session, snapshot, spot)
+    facts = gather_facts(desk, account, signal, session, snapshot, spot, lately)
     config = desk.strategy(account)
     book = Book(signal.ticker, facts, config.gates, config.exits)
     if signal.strategy is Strategy.STOCK:
@@ -70,11 +74,17 @@ def _fresh(desk: Desk, account: str, quote: Quote | None) -> Quote | None:
     return quote if age is not None and age <= config.max_quote_age_s else None
 
 
-def _snapshot(desk: Desk, account: str) -> AccountSnapshot:
+def _snapshot(desk: Desk, account: str, lately: Lately) -> AccountSnapshot:
     with desk.ledger.connect() as connection:
         kill_mode = accounts.kill_mode(connection, account)
     snapshot = account_snapshot(
-        desk.ledger, desk.broker(account), desk.clock, account, kill_mode=kill_mode, start_id=desk.start_id
+        desk.ledger,
+        desk.broker(account),
+        desk.clock,
+        account,
+        kill_mode=kill_mode,
+        start_id=desk.start_id,
+        reading=lately.reading(),
     )
     return watch_drawdown(desk, snapshot)
 

@@ -12,11 +12,16 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from trading_assets.domain.values import Priority
+from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import add_event
 from trading_assets.ledger.tables import position_events
 
 #: ``kind`` of an alert among the events of a position.
 ALERT = "alert"
+#: ``rule`` and ``kind`` of the alert about an order whose fate is not known, and how often it is written.
+UNKNOWN_ORDER, UNKNOWN_KIND = "unknown_order", "unknown"
+_UNKNOWN_QUIET = timedelta(hours=1)
 
 
 def raise_alert(
@@ -45,3 +50,21 @@ def raise_alert(
         return False
     add_event(connection, position_id, at, ALERT, run_id, {**details, "condition": condition})
     return True
+
+
+def raise_unknown(connection: Connection, intent: OrderIntent, at: datetime) -> bool:
+    """Write that the fate of the order is UNKNOWN into the story of its position, at most once an hour."""
+    details: dict[str, Any] = {
+        "rule": UNKNOWN_ORDER,
+        "priority": Priority.CRITICAL.value,
+        "kind": UNKNOWN_KIND,
+        "reason": f"the fate of the order is UNKNOWN: {intent.error}",
+        "numbers": {},
+        "recommended_action": "Nothing more is sent in this symbol. Every minute asks the broker again; look there for "
+        f"the order id {intent.client_order_id} if this does not end.",
+        "client_order_id": intent.client_order_id,
+        "broker_order_id": intent.broker_order_id,
+        "signal_id": intent.signal_id,
+    }
+    condition = f"{UNKNOWN_ORDER} {intent.client_order_id}"
+    return raise_alert(connection, intent.position_id, at, intent.run_id, condition, details, quiet=_UNKNOWN_QUIET)

@@ -137,8 +137,9 @@ def latency(connection: Connection, session: date) -> Rows:
 
 
 def alerts(connection: Connection, session: date) -> Rows:
-    """What people were told on the session's day: priority, rule, why, what to do, the numbers. About positions, and
-    about frames of the trade stream that could not be used (they name no position)."""
+    """What people were told on the session's day: priority, rule, why, what to do, the numbers, and the signal and
+    (where it is about one) the order. About positions, and about frames of the trade stream that could not be used
+    (they name no position)."""
     event, position = position_events.c, active_positions.c
     first, last = _day(session)
     words = ("priority", "rule", "kind", "reason", "recommended_action")
@@ -149,6 +150,8 @@ def alerts(connection: Connection, session: date) -> Rows:
             position.symbol,
             *(event.details[word].astext.label(word) for word in words),
             event.details["numbers"].label("numbers"),
+            func.coalesce(event.details["signal_id"].astext, position.signal_id).label("signal_id"),
+            event.details["client_order_id"].astext.label("client_order_id"),
             event.position_id,
         )
         .join(active_positions, position.position_id == event.position_id)

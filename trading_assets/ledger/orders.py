@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping, Select, func, insert, select, tru
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from trading_assets.domain.values import LIVE_STATES, LiveOrder, OrderState, PositionState, Purpose, Side
-from trading_assets.ledger.tables import active_positions, order_intents
+from trading_assets.ledger.tables import accounts, active_positions, order_intents
 
 #: Reasons of entry orders: the first purchase, and more of what is held.
 FIRST, ADD = "entry", "add"
@@ -74,6 +74,31 @@ class OrderIntent:
     def has_legs(self) -> bool:
         """Whether other orders at the broker belong to this one."""
         return self.order_class in (BRACKET, OCO)
+
+    @property
+    def names(self) -> str:
+        """What a log line or an alert about this order names: account, signal, position, its id here and there."""
+        known = (
+            ("account", self.account),
+            ("signal", self.signal_id),
+            ("position", self.position_id),
+            ("order", self.client_order_id),
+            ("broker order", self.broker_order_id),
+        )
+        return ", ".join(f"{name} {value}" for name, value in known if value is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class LastChange:
+    """How many orders an account has, when one changed last, how many may still fill, when it was compared last.
+
+    As long as this is the same, nothing was ordered, nothing came of an order, and no run compared the account.
+    """
+
+    orders: int
+    changed_at: datetime | None
+    live: int
+    reconciled_at: datetime | None
 
 
 def _record(row: RowMapping) -> OrderIntent:
@@ -175,6 +200,14 @@ def unresolved_intents(connection: Connection, account: str) -> tuple[OrderInten
     return tuple(intent for intent in live_intents(connection, account) if intent.state.value in _UNRESOLVED)
 
 
+def unknown_intents(connection: Connection, account: str | None = None) -> tuple[OrderIntent, ...]:
+    """Orders whose fate is UNKNOWN, of one account or (None) of all, oldest first."""
+    query = select(order_intents).where(order_intents.c.state == OrderState.UNKNOWN.value)
+    if account is not None:
+        query = query.where(order_intents.c.account == account)
+    return _records(connection, query.order_by(order_intents.c.created_at, order_intents.c.client_order_id))
+
+
 def unknown_symbols(connection: Connection, account: str) -> frozenset[str]:
     """Symbols and underlyings blocked because an order's fate is UNKNOWN."""
     rows = connection.execute(
@@ -244,6 +277,21 @@ def of_signal(connection: Connection, account: str, signal_id: str) -> tuple[Ord
         select(order_intents)
         .where(order_intents.c.account == account, order_intents.c.signal_id == signal_id)
         .order_by(order_intents.c.created_at, order_intents.c.attempt, order_intents.c.step),
+    )
+
+
+def last_change(connection: Connection, account: str) -> LastChange:
+    """The account's orders and comparisons so far, in figures that change with every one of them."""
+    reconciled_at = select(accounts.c.reconciled_at).where(accounts.c.account == account).scalar_subquery()
+    return LastChange(
+        *connection.execute(
+            select(
+                func.count(),
+                func.max(order_intents.c.updated_at),
+                func.count().filter(order_intents.c.state.in_(_LIVE)),
+                reconciled_at,
+            ).where(order_intents.c.account == account)
+        ).one()
     )
 
 

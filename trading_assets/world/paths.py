@@ -76,6 +76,7 @@ class World:
         self.exchange = self.directory / "exchange"
         self.dagster = self.directory / "dagster"
         self.logs = self.directory / "logs"
+        self.requests = self.directory / "requests"
         self.pids = self.directory / "pids.json"
         self.lock_file = self.directory / "lock"
         self.record_file = self.directory / "world.json"

@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -96,8 +96,9 @@ class Runtime:
 
 def account_connection(account: AccountConfig, world: World, exchange: PracticeExchange | None) -> BrokerConnection:
     """Where and as whom the account meets its broker: the practice ``exchange``, or the account's own without one."""
+    budget = world.requests / account.name
     if exchange is None:
-        return account.connection()
+        return replace(account.connection(), budget=budget)
     keys = exchange.keys.get(account.name)
     if keys is None:
         raise ConfigurationError(
@@ -111,6 +112,7 @@ def account_connection(account: AccountConfig, world: World, exchange: PracticeE
         data_url=exchange.url,
         key=keys.key.get_secret_value(),
         secret=keys.secret.get_secret_value(),
+        budget=budget,
     )
 
 

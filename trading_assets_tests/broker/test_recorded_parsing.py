@@ -20,9 +20,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from trading_assets.broker import parsing
+from trading_assets.broker import parsing, values
 from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.errors import BrokerUnavailable
 from trading_assets.domain.connections import BrokerConnection
+from trading_assets.domain.values import OptionContract
 from trading_assets_tests.broker.desk import SteppedClock
 from trading_assets_tests.exchange.recordings import Recording, recordings
 
@@ -39,6 +41,7 @@ ORDER = {
     "filled_quantity": "filled_qty",
     "filled_avg_price": "filled_avg_price",
     "limit_price": "limit_price",
+    "stop_price": "stop_price",
     "status": "status",
     "submitted_at": "submitted_at",
 }
@@ -137,14 +140,14 @@ def lossless(value: Any, raw: dict[str, Any], names: dict[str, str]) -> None:
 
 def test_every_field_of_a_value_is_judged_here() -> None:
     told: dict[type, set[str]] = {
-        parsing.BrokerOrder: set(ORDER),
-        parsing.BrokerAccount: {*ACCOUNT, "trading_blocked", "options_level"},
-        parsing.BrokerPosition: set(POSITION),
-        parsing.BrokerFill: set(FILL),
-        parsing.BrokerActivity: set(ACTIVITY),
-        parsing.BrokerAsset: {*ASSET, "tradable", "optionable"},
-        parsing.OptionContract: {*CONTRACT, "tradable"},
-        parsing.ListedContract: {*INTEREST, "contract"},
+        values.BrokerOrder: {*ORDER, "legs"},
+        values.BrokerAccount: {*ACCOUNT, "trading_blocked", "options_level"},
+        values.BrokerPosition: set(POSITION),
+        values.BrokerFill: set(FILL),
+        values.BrokerActivity: set(ACTIVITY),
+        values.BrokerAsset: {*ASSET, "tradable", "optionable"},
+        OptionContract: {*CONTRACT, "tradable"},
+        values.ListedContract: {*INTEREST, "contract"},
     }
     # What other work adds to a value is judged here as soon as it is there.
     assert {kind: {f.name for f in fields(kind)} - names for kind, names in told.items()} == {k: set() for k in told}
@@ -157,7 +160,9 @@ def test_orders_arrive_whole_with_their_legs_and_those_of_closed_positions(recor
     found += [leg for raw in found for leg in raw.get("legs") or []]
     assert len(found) > 25 and any(raw.get("legs") for raw in found)
     for raw in found:
-        lossless(parsing.order(raw), raw, ORDER)
+        order = parsing.order(raw)
+        lossless(order, raw, ORDER)
+        assert [leg.order_id for leg in order.legs] == [leg["id"] for leg in raw.get("legs") or []]
     assert {raw["status"] for raw in found} >= {"new", "accepted", "held", "filled", "canceled"}
 
 
@@ -165,7 +170,7 @@ def test_a_line_of_a_position_that_could_not_be_closed_is_no_order(recorded: lis
     refused = [line for line in rows(recorded, "close all") if line["status"] >= 400]
     assert refused
     for line in refused:
-        with pytest.raises(parsing.BrokerUnavailable):
+        with pytest.raises(BrokerUnavailable):
             parsing.order(line["body"])
 
 
@@ -251,7 +256,7 @@ def test_chains_arrive_whole_with_and_without_greeks(recorded: list[Recording]) 
 def test_bars_arrive_whole_over_every_page(recorded: list[Recording], clock: SteppedClock) -> None:
     pages = [answer for answer in answers(recorded, "stock bars") if answer["bars"]]
     assert any(page["next_page_token"] for page in pages)
-    last = {"bars": {}, "next_page_token": None}
+    last: dict[str, Any] = {"bars": {}, "next_page_token": None}
     for page in pages:
         with serving(page, last) as url:
             broker = AlpacaBroker(BrokerConnection("PRACTICE", url, url, "PK1", "secret"), clock)

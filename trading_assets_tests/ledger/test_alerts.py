@@ -66,5 +66,7 @@ def test_a_session_lists_its_own_alerts_with_account_and_numbers(held: Engine) -
         "reason": "The price fell.",
         "recommended_action": "None: 2 of 2 are being sold.",
         "numbers": {"price": "1.00", "entry": "2.00"},
+        "signal_id": "s1",
+        "client_order_id": None,
         "position_id": "p1",
     }

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from trading_assets.broker.config import TradeStreamConfig
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
-from trading_assets.broker.transport import check_address, is_loopback
+from trading_assets.broker.sending import is_loopback
+from trading_assets.broker.transport import check_address
 from trading_assets.domain.connections import BrokerConnection
 
 STREAM = "trade_updates"
