@@ -1,0 +1,139 @@
+"""One job of one account in a process of its own, as the scheduler would start it; it may be killed on its way."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from pydantic import SecretStr
+
+from trading_assets.domain import crashpoints
+from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.exchange.server import serve
+from trading_assets.jobs.entering import dispatch_account
+from trading_assets.jobs.managing import manage_account
+from trading_assets.ledger.engine import ledger_url
+from trading_assets.resources.desk import Desk
+from trading_assets.settings import load_settings
+from trading_assets.world.paths import World, WorldKind
+from trading_assets.world.practice import PracticeExchange, read_config, read_keys
+from trading_assets.world.runtime import Runtime
+
+#: Time-outs so short that a lost answer costs little of the wall's time.
+QUICK = {"connect_timeout_seconds": 2.0, "read_timeout_seconds": 0.4}
+FAILED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one process is to do, one job after the other, and where it may die. ``point`` None: nowhere."""
+
+    home: Path
+    world: str
+    ledger: str
+    start_id: str
+    jobs: tuple[str, ...]
+    account: str
+    run_id: str
+    result: Path
+    point: str | None = None
+    passage: int = 1
+    what: str = "die"
+
+
+def open_desk(home: Path, world: str, ledger: str, start_id: str) -> Desk:
+    """The desk of a copied world: its settings, its database, the exchange that answers for it."""
+    place = World(home, world)
+    settings = load_settings(world=place, kind=WorldKind.PRACTICE, env={})
+    broker = settings.strategy.broker.model_copy(update=QUICK)
+    settings = replace(settings, strategy=settings.strategy.model_copy(update={"broker": broker}))
+    found = json.loads((place.exchange / "exchange.json").read_text())
+    exchange = PracticeExchange(
+        f"http://{found['host']}:{found['port']}",
+        int(found["pid"]),
+        SecretStr(read_config(place.exchange)["control_token"]),
+        read_keys(place.exchange),
+    )
+    runtime = Runtime(
+        world=place,
+        kind=WorldKind.PRACTICE,
+        start_id=start_id,
+        ledger_url=ledger,
+        dagster_url="",
+        ticket_secret=b"",
+        exchange=exchange,
+    )
+    return Desk(lambda: settings, lambda _: runtime)
+
+
+def work(task: Task) -> None:
+    """Do the jobs of ``task``, write what it reported and warned of, and exit; 3 if it failed in a typed error."""
+    log = logging.getLogger("chaos")
+    said: list[str] = []
+    logging.basicConfig(level=logging.WARNING, handlers=[_Lines(said)], force=True)
+    desk = open_desk(task.home, task.world, task.ledger, task.start_id)
+    if task.point is not None:
+        crashpoints.install(_hook(task))
+    status, reports, trouble = 0, [], ""
+    try:
+        for name in task.jobs:
+            job: Any = {"dispatch": dispatch_account, "manage": manage_account}[name]
+            reports.append(job(desk, task.account, task.run_id, log).as_json())
+    except TradingAssetsError as error:
+        status, trouble = FAILED, f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001
+        # An error nobody foresaw ends a run visibly, too; the judge decides whether it may.
+        status, trouble = FAILED + 1, traceback.format_exc()
+    task.result.write_text(json.dumps({"reports": reports, "said": said, "trouble": trouble}, default=str))
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def serve_exchange(directory: Path, log: Path) -> None:
+    """Run an exchange until it is killed; what it says goes to ``log``."""
+    logging.basicConfig(filename=log, level=logging.INFO, force=True)
+    serve(directory)
+
+
+class _Lines(logging.Handler):
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(f"{record.levelname} {record.name}: {record.getMessage()}")
+
+
+def _hook(task: Task) -> Any:
+    seen = 0
+
+    def reached(name: str) -> None:
+        nonlocal seen
+        if name != task.point:
+            return
+        seen += 1
+        if seen != task.passage:
+            return
+        if task.what == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        sever(task.ledger)
+
+    return reached
+
+
+def sever(ledger: str) -> None:
+    """Cut every other connection to the database, as a restarted server would."""
+    address = ledger_url(ledger).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )

@@ -1,0 +1,270 @@
+"""One sequence's own world: a copied ledger, an exchange process with its switchboard, and the processes that act."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from trading_assets.domain.identities import signal_id
+from trading_assets.domain.values import KillMode, Strategy
+from trading_assets.ledger import accounts, dispatch, positions
+from trading_assets.market.sessions import MINUTE
+from trading_assets.resources.desk import Desk
+from trading_assets.world.clocks import TOKEN_HEADER
+from trading_assets.world.paths import World
+from trading_assets.world.practice import read_config, read_keys
+from trading_assets_tests.chaos import actor
+from trading_assets_tests.chaos.steps import ACCOUNTS, Step
+from trading_assets_tests.chaos.template import WORLD, Template, copy_ledger, copy_world, drop_ledger
+
+#: Wall seconds after which a job counts as stuck.
+STUCK_SECONDS = 90.0
+STUCK = "the job did not end"
+_STARTED_SECONDS = 30.0
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    [
+        "trading_assets_tests.chaos.actor",
+        "trading_assets_tests.chaos.ring",
+        "trading_assets.exchange.markets",
+        "alpaca.trading.client",
+        "alpaca.data.historical.option",
+        "alpaca.data.historical.stock",
+    ]
+)
+
+
+@dataclass(slots=True)
+class Act:
+    """What one process did between two instants of the wall: its exit status (-9: killed), what it reported, said, and
+    in what error it ended."""
+
+    jobs: tuple[str, ...]
+    account: str
+    run_id: str
+    status: int
+    began: float
+    ended: float
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    trouble: str = ""
+    severed: bool = False
+
+
+class Ring:
+    """The world of one sequence. ``acts`` are what its processes did, ``fired`` the faults that were recorded."""
+
+    def __init__(self, template: Template, home: Path, name: str) -> None:
+        self.template = template
+        self.name = name
+        self.world: World = copy_world(template, home)
+        self.ledger = copy_ledger(template, name)
+        self.acts: list[Act] = []
+        self.fired: list[dict[str, Any]] = []
+        self._offers = 0
+        self._exchange: BaseProcess | None = None
+        config = read_config(self.world.exchange)
+        self._token = {TOKEN_HEADER: config["control_token"]}
+        self._keys = read_keys(self.world.exchange)
+        (self.world.exchange / "config.json").write_text(json.dumps(config | {"faults": True}))
+        self.start_exchange()
+        self.desk: Desk = actor.open_desk(self.world.home, WORLD, self.ledger, template.start_id)
+        self._http = httpx.Client(trust_env=False, timeout=30.0)
+
+    # --- the exchange -----------------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """Where the exchange answers."""
+        found = json.loads((self.world.exchange / "exchange.json").read_text())
+        return f"http://{found['host']}:{found['port']}"
+
+    def start_exchange(self) -> None:
+        """Start the exchange where it stood, on the port it had."""
+        log = self.world.logs / "exchange.log"
+        process = _CONTEXT.Process(target=actor.serve_exchange, args=(self.world.exchange, log), daemon=True)
+        process.start()
+        self._exchange = process
+        deadline = time.monotonic() + _STARTED_SECONDS
+        file = self.world.exchange / "exchange.json"
+        while not file.exists() or json.loads(file.read_text())["pid"] != process.pid:
+            if not process.is_alive() or time.monotonic() > deadline:
+                raise AssertionError("the exchange of a sequence did not start")
+            time.sleep(0.01)
+
+    def kill_exchange(self) -> None:
+        """kill -9, then a new one from the journal."""
+        self.note_fired()
+        if self._exchange is not None:
+            self._exchange.kill()
+            self._exchange.join()
+        self.start_exchange()
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """A request to the exchange's control path."""
+        answer = self._http.request(method, f"{self.url}/practice/v1/{path}", json=body, headers=self._token)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def broker(self, account: str, method: str, path: str, body: Any = None) -> Any:
+        """A request as the account's owner by hand would make it."""
+        keys = self._keys[account]
+        headers = {
+            "APCA-API-KEY-ID": keys.key.get_secret_value(),
+            "APCA-API-SECRET-KEY": keys.secret.get_secret_value(),
+        }
+        answer = self._http.request(method, f"{self.url}{path}", json=body, headers=headers)
+        return answer.json() if answer.content else None
+
+    # --- acting -----------------------------------------------------------------------------------------------------
+
+    def run(self, *processes: tuple[str, ...], account: str, crash: dict[str, Any] | None = None) -> list[Act]:
+        """Start the processes at once, each with its jobs for one account, and wait for their ends.
+
+        ``crash`` concerns the first.
+        """
+        started = []
+        for number, jobs in enumerate(processes):
+            run_id = f"run-{len(self.acts) + number}"
+            chosen = crash if number == 0 and crash else {}
+            task = actor.Task(
+                home=self.world.home,
+                world=WORLD,
+                ledger=self.ledger,
+                start_id=self.template.start_id,
+                jobs=jobs,
+                account=account,
+                run_id=run_id,
+                result=self.world.directory / f"{run_id}.json",
+                point=chosen.get("at"),
+                passage=chosen.get("passage", 1),
+                what=chosen.get("what", "die"),
+            )
+            process = _CONTEXT.Process(target=actor.work, args=(task,), daemon=True)
+            began = time.time()
+            process.start()
+            started.append((task, process, began))
+        return [self._ended(*each) for each in started]
+
+    def _ended(self, task: actor.Task, process: BaseProcess, began: float) -> Act:
+        process.join(STUCK_SECONDS)
+        stuck = process.is_alive()
+        if stuck:
+            process.kill()
+            process.join()
+        found = json.loads(task.result.read_text()) if task.result.exists() else {}
+        status = process.exitcode or 0
+        act = Act(task.jobs, task.account, task.run_id, status, began, time.time(), **found)
+        act.severed = task.what == "sever"
+        if stuck:
+            act.trouble = STUCK
+        if act.status != 0:
+            # As the owner of a world does with a run that is gone.
+            with self.desk.ledger.begin() as connection:
+                dispatch.release(connection, [task.run_id], self.desk.clock.now())
+        self.acts.append(act)
+        return act
+
+    def offer(self, number: int, strategy: str) -> None:
+        """Publish a signal as decided now, to both accounts."""
+        base = self.template.names[number % len(self.template.names)]
+        now = self.desk.clock.now()
+        self._offers += 1
+        identity = signal_id(f"offer {self._offers}", base.ticker, now, base.action, Strategy(strategy))
+        fresh = replace(base, signal_id=identity, strategy=Strategy(strategy), known_at=now, bar_start=now - MINUTE)
+        with self.desk.ledger.begin() as connection:
+            dispatch.publish(connection, [fresh], ACCOUNTS, "chaos", now)
+
+    def advance(self, seconds: float) -> None:
+        """Let the exchange's time pass, never beyond the day's last minutes."""
+        self.desk.clock.wait_until(self.desk.clock.now() + timedelta(seconds=seconds))
+
+    def kill_switch(self, account: str, mode: str) -> None:
+        """Set the account's kill switch."""
+        with self.desk.ledger.begin() as connection:
+            accounts.set_kill_switch(connection, account, KillMode(mode), self.desk.clock.now(), "chaos")
+
+    # --- faults -----------------------------------------------------------------------------------------------------
+
+    def disarm(self) -> None:
+        """Take every fault back."""
+        self.note_fired()
+        self.control("DELETE", "faults")
+
+    def note_fired(self) -> None:
+        """Keep what the switchboard recorded since the last look."""
+        self.fired += self.control("GET", f"faults/fired?after={len(self.fired)}")
+
+    # --- end --------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the exchange and drop the ledger."""
+        self._http.close()
+        if self._exchange is not None:
+            self._exchange.kill()
+            self._exchange.join()
+        self.desk.ledger.dispose()
+        drop_ledger(self.template, self.name)
+
+
+@contextmanager
+def ring(template: Template, home: Path, name: str) -> Iterator[Ring]:
+    """A ring that is closed in the end."""
+    opened = Ring(template, home, name)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def perform(ring: Ring, step: Step) -> None:
+    """Do one step."""
+    given = step.given
+    match step.kind:
+        case "offer":
+            ring.offer(given["name"], given["strategy"])
+        case "dispatch" | "manage":
+            ring.run((step.kind,), account=given["account"], crash=given["crash"])
+        case "at_once":
+            ring.run(*((job,) for job in given["jobs"]), account=given["account"], crash=given["crash"])
+        case "fault":
+            ring.control("POST", "faults", given)
+        case "advance":
+            ring.advance(given["seconds"])
+        case "kill_exchange":
+            ring.kill_exchange()
+        case "kill_switch":
+            ring.kill_switch(given["account"], given["mode"])
+        case "hand_sale" | "hand_buy" | "liquidation":
+            _by_hand(ring, step.kind, given["account"])
+        case _:
+            raise ValueError(f"no step is called {step.kind!r}")
+
+
+def _by_hand(ring: Ring, kind: str, account: str) -> None:
+    """A person sells one of what is held, or buys one of it more; or the broker sells it all."""
+    with ring.desk.ledger.connect() as connection:
+        held = [position for position in positions.live_positions(connection, account) if position.quantity]
+    if not held:
+        return
+    act: dict[str, Any] = {"kind": "liquidate", "scope": {"account": account, "symbol": held[0].symbol}}
+    if kind != "liquidation":
+        act["kind"] = "hand_trade"
+        act["scope"]["side"] = "sell" if kind == "hand_sale" else "buy"
+    try:
+        ring.control("POST", "faults", act)
+    except httpx.HTTPStatusError as error:
+        # The account may have sold it meanwhile, or the market have no price: then nothing happens by hand.
+        if error.response.status_code >= 500:
+            raise
+    ring.advance(2)
