@@ -46,6 +46,10 @@ test-seeds: full ## Repeat the random properties over many seeds
 soak: base ## Leave a world open for half an hour at speed 10, kill its services in turn, and judge it
 	@$(PYTHON) tools/soak.py --minutes 30 --speed 10 --kill $(ARGS)
 
+.PHONY: chaos
+chaos: full ## Random fault sequences for an hour; what fails is shrunk. ARGS="--minutes 10 --seed 7" is handed on
+	@$(PYTHON) -m trading_assets_tests.chaos $(ARGS)
+
 .PHONY: bench
 bench: full ## Measure speed and memory on large inputs; it judges nothing. ARGS="--only features" chooses
 	@$(PYTHON) tools/bench.py $(ARGS)

@@ -24,6 +24,8 @@ from trading_assets_tests.chaos.steps import ACCOUNTS
 
 #: Ids of this system's orders at a broker begin with this.
 OURS = "ta-"
+#: The outcome of a decision that lets a signal buy.
+DECIDED = "ENTER"
 #: Faults after which somebody must have said something; the others are borne without a word.
 LOUD = frozenset(
     {
@@ -119,7 +121,7 @@ def _doubles(ring: Ring, account: str, verdict: Verdict) -> None:
         booked = executions.of_account(connection, account)
         rows = connection.execute(
             select(decisions.c.signal_id, decisions.c.sizing).where(
-                decisions.c.account == account, decisions.c.outcome == "ENTER"
+                decisions.c.account == account, decisions.c.outcome == DECIDED
             )
         ).all()
     decided: dict[str, int] = defaultdict(int)

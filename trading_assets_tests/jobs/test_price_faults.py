@@ -86,7 +86,7 @@ def market(shared: Market, scorecard: Figures) -> Iterator[Market]:
     assert held(shared.world) == {}
 
 
-@pytest.mark.parametrize(("ticker", "fault"), zip(("AAPL", "BA", "AMD", "MSFT"), QUOTE_FAULTS, strict=True))
+@pytest.mark.parametrize(("ticker", "fault"), list(zip(("AAPL", "BA", "AMD", "MSFT"), QUOTE_FAULTS, strict=True)))
 def test_F34_a_due_stop_is_not_sold_on_a_quote_that_is_none_and_is_once_there_is_one(
     market: Market, ticker: str, fault: str
 ) -> None:
