@@ -12,8 +12,6 @@ import pytest
 from trading_assets_tests.fault_suite import FAULT_IDS, Scorecard, fault_ids, is_fault_test, page, scorecard
 
 TESTS = Path(__file__).resolve().parents[1]
-#: Failures whose tests come with the trade-updates stream. Empty this once they are here.
-TRADE_STREAM = {"F15", "F17", "F19", "F22", "F23"}
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +26,7 @@ def named() -> set[str]:
 
 
 def test_every_failure_has_a_test_named_after_it(named: set[str]) -> None:
-    assert [identity for identity in FAULT_IDS if identity not in named | TRADE_STREAM] == []
-
-
-def test_what_waits_for_the_stream_is_taken_off_the_list_once_it_has_a_test(named: set[str]) -> None:
-    assert sorted(TRADE_STREAM & named) == []
+    assert [identity for identity in FAULT_IDS if identity not in named] == []
 
 
 @pytest.mark.parametrize(
