@@ -7,7 +7,6 @@ What does not belong here: runs that come and fail (``automation.failures`` says
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,8 +25,6 @@ from trading_assets.ledger.positions import accounts_with_open_work
 from trading_assets.market.sessions import open_session
 from trading_assets.world.clocks import SystemClock
 from trading_assets.world.doctor import Finding, failed, ok, one_line
-
-log = logging.getLogger(__name__)
 
 #: A beat is due every minute of the wall. This long without one is silence: a slow run may cost the next minute its
 #: beat, not two. With ``LOOK_SECONDS`` silence is told within three minutes.
@@ -92,7 +89,6 @@ class Heartbeat:
         if len(found) > len(self._told) or (found and lasts):
             self._told_at = wall
             for sentence in found:
-                log.error("heartbeat: %s", sentence)
                 self._say(f"SILENT: {sentence}. {MEND}")
         elif self._told and not found:
             self._say("beats again")

@@ -166,7 +166,7 @@ def test_F31_an_account_whose_broker_id_changed_is_not_ready(world: Playground) 
 def test_F25_a_position_bought_by_hand_on_an_idle_account_is_found_and_managed(world: Playground) -> None:
     world.desk.clock.wait_until(world.session.open + 30 * MINUTE)
     broker = world.desk.broker(ACCOUNT)
-    broker.submit(OrderRequest("by-hand", "KO", Side.BUY, 10, limit_price=None))
+    broker.submit(OrderRequest("by-hand-KO", "KO", Side.BUY, 10, limit_price=None))
     world.desk.clock.wait_until(world.desk.clock.now() + timedelta(seconds=5))
     assert held(world) == {}
 
