@@ -31,12 +31,25 @@ NOT_HERE = {
     "announcements": "the broker replaced it by /v1/corporate-actions",
 }
 _NO_EXTENDED_HOURS = "extended hours are not offered"
+_NOT_PAYABLE = "this account cannot pay for the shares"
+_MINUTES = "option bars are of a minute"
+_TODAY = "the market knows today's option trades alone"
 #: Statuses that differ: the recording's, this exchange's, and why.
 STATUSES: dict[str, tuple[int, int, str]] = {
     "new_order__places_a_new_Order": (200, 422, _NO_EXTENDED_HOURS),
     "new_order__raises_an_exception_when_buying_power_is_not_sufficient": (403, 422, _NO_EXTENDED_HOURS),
     "new_order__supports_fractionable_orders": (200, 422, "whole shares only"),
     "new_order__supports_notional_orders": (200, 422, "whole shares only"),
+    "test_position_routes test_exercise_options_position_with_symbol 4": (200, 403, _NOT_PAYABLE),
+    "test_position_routes test_exercise_options_position_with_id 5": (200, 403, _NOT_PAYABLE),
+    "test_historical_option_data test_get_bars 0": (200, 400, _MINUTES),
+    "test_historical_option_data test_multisymbol_get_bars 1": (200, 400, _MINUTES),
+    "test_historical_option_data test_get_bars_single_empty_response 2": (200, 400, _MINUTES),
+    "test_historical_option_data test_get_bars_multi_empty_response 3": (200, 400, _MINUTES),
+    "test_historical_option_data test_get_trades 4": (200, 422, _TODAY),
+    "test_historical_option_data test_multisymbol_get_trades 5": (200, 422, _TODAY),
+    "test_historical_option_data test_get_trades_single_empty_response 6": (200, 422, _TODAY),
+    "test_historical_option_data test_get_trades_multi_empty_response 7": (200, 422, _TODAY),
     "test_position_routes test_close_all_positions 1": (200, 207, "the SDK's test says 200, the documents say 207"),
 }
 CODES: dict[str, tuple[int, int, str]] = {
@@ -88,6 +101,7 @@ SHAPES: dict[str, str] = {
     "+chain.snapshots.*.dailyBar": _SINCE,
     "+option snapshots.snapshots.*.dailyBar": _SINCE,
     "+option snapshots.next_page_token": "the SDK's tests leave the null out",
+    "-latest option trades.trade": "one recording says trade where the document and the others say trades",
     "-order.commission": "never in the document",
     "+order.expires_at": _SINCE,
     "-position.usd": "only accounts in other currencies have it",

@@ -23,6 +23,7 @@ from trading_assets.ledger.account_lock import account_lock
 from trading_assets.ledger.tables import accounts as account_table
 from trading_assets.ledger.tables import decisions, dispatch_executions, dispatcher_runs
 from trading_assets.market.sessions import MINUTE
+from trading_assets.world.frames import FrameStore
 from trading_assets_tests.e2e.playground import ONE_ACCOUNT, Playground, playground
 from trading_assets_tests.jobs.holdings import ACCOUNT, LATER, acquire, contract, held, manage_here, set_switch
 
@@ -190,9 +191,11 @@ def test_a_signal_that_cannot_be_judged_fails_alone(world: Playground, monkeypat
 
 
 def test_every_row_of_a_chain_carries_one_instant_also_while_the_clock_runs(
-    world: Playground, monkeypatch: pytest.MonkeyPatch
+    world: Playground, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     world.desk.clock.wait_until(world.session.open + 30 * MINUTE)
+    # Nothing is archived yet: the chains of all names are due.
+    monkeypatch.setitem(world.desk.__dict__, "frames", FrameStore(tmp_path))
     began, passed = world.desk.clock.now(), count()
     monkeypatch.setattr(
         type(world.desk.clock), "now", lambda _: began + timedelta(milliseconds=next(passed)), raising=True
