@@ -115,6 +115,7 @@ def _send(desk: _Desk, intent: OrderIntent, request: OrderRequest, *, prefix: st
             crashpoints.reached(f"{prefix}.after_post")
             if last:
                 return _store(desk, intent, OrderState.REJECTED, error=str(error))
+            log.warning("%s: %s; it was not taken and is sent once more after the wait", intent.names, error)
             desk.broker.wait_for_reset(error)
             continue
         except Rejected as refusal:
