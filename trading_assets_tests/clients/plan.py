@@ -236,7 +236,10 @@ def _positions() -> Iterator[dict[str, Any]]:
     yield _until(START + timedelta(minutes=13))
     yield step("the rest closed", "close", symbol="KO", qty=None)
     yield _until(START + timedelta(minutes=14))
+    # What covers the short leg is refused as long as that leg is held.
     yield step("everything closed", "close_all")
+    yield _until(START + timedelta(minutes=15))
+    yield step("the rest of the spread closed", "close_all")
     yield _until(QUIET)
     yield step("nothing held", "positions")
 

@@ -144,7 +144,13 @@ class AlpacaPy(AlpacaPyStreams):
 
     def close_all(self) -> Any:
         lines = self._trading.close_all_positions()
-        return sorted([line.symbol, line.status, str(line.body.id), plain(line.body.side)] for line in lines)
+        return sorted(self._closed(line) for line in lines)
+
+    def _closed(self, line: Any) -> list[Any]:
+        """The order that closes a position, or the code of the refusal."""
+        if line.status == 200:
+            return [line.symbol, line.status, str(line.body.id), plain(line.body.side)]
+        return [line.symbol, line.status, line.body.code]
 
     # --- contracts and market data ----------------------------------------------------------------------------------
 

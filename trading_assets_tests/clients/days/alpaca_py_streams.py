@@ -74,7 +74,8 @@ class AlpacaPyStreams:
         until(lambda: any(seen[1] >= quote for seen in self._seen["quotes"]), f"the quote of {quote}")
         for stream in (self._stock_data, self._news_data, self._option_data):
             _stop(stream)
-        return self._seen
+        # What comes before a stream has ended is not part of it.
+        return {kind: list(rows) for kind, rows in self._seen.items()}
 
 
 def _run(stream: Any) -> None:

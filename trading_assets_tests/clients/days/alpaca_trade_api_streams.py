@@ -68,4 +68,5 @@ class AlpacaTradeApiStreams:
     def watched(self, bars: int, news: int, quote: int) -> Any:
         until(lambda: len(self._seen["bars"]) >= bars, f"{bars} bars")
         until(lambda: len(self._seen["news"]) >= news, f"{news} headlines")
-        return self._seen
+        # What comes before a stream has ended is not part of it.
+        return {kind: list(rows) for kind, rows in self._seen.items()}

@@ -30,9 +30,15 @@ _NAMES_OF_INSTANTS = ("_at", "_time", "timestamp", "next_open", "next_close")
 
 
 def plain(value: Any, name: str = "") -> Any:
-    """A value of a client's model as JSON. Text of a field that is an instant by its ``name`` counts as one."""
+    """A value of a client's model as JSON.
+
+    Text of a field that is an instant by its ``name`` counts as one; empty text, which one client hands out and another
+    takes for nothing, is nothing.
+    """
     if isinstance(value, Enum):
-        return value.value
+        value = value.value
+    if value == "":
+        return None
     if isinstance(value, uuid.UUID):
         return str(value)
     if isinstance(value, str) and name.endswith(_NAMES_OF_INSTANTS):
@@ -62,7 +68,12 @@ def picked(source: Any, names: Iterable[str]) -> dict[str, Any]:
 def order_of(source: Any, names: Iterable[str]) -> dict[str, Any]:
     """An order with its legs, as a client's model or as its raw answer."""
     legs = source["legs"] if isinstance(source, dict) else source.legs
-    return {**picked(source, names), "legs": None if legs is None else [order_of(leg, names) for leg in legs]}
+    # A multi-leg order is sent without an intent: its legs have theirs. A client without models has no attribute then.
+    bare = not isinstance(source, dict) and not hasattr(source, "position_intent") and source.order_class == "mleg"
+    told = picked(source, [name for name in names if not bare or name != "position_intent"])
+    if bare:
+        told["position_intent"] = None
+    return {**told, "legs": None if legs is None else [order_of(leg, names) for leg in legs]}
 
 
 def number(value: Any) -> float | None:

@@ -139,7 +139,9 @@ class Client extends Streams {
 
     async close_all() {
         const lines = await this.trading.closeAllPositions();
-        return lines.map((line) => [line.symbol, line.status, line.body.id, line.body.side]).sort();
+        // The order that closes a position, or the code of the refusal.
+        const told = ({ status, body }) => (status === 200 ? [body.id, body.side] : [body.code]);
+        return lines.map((line) => [line.symbol, line.status, ...told(line)]).sort();
     }
 
     // --- contracts and market data ----------------------------------------------------------------------------------

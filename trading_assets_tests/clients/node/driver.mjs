@@ -10,9 +10,9 @@ const PATHS = {
     options: "/v1beta1/indicative",
 };
 
-/** A value of the client's models as JSON: instants are milliseconds since 1970, what is not there is null. */
+/** A value of the client's models as JSON: instants are milliseconds since 1970, what is not there or empty is null. */
 export function plain(value) {
-    if (value === undefined || value === null) return null;
+    if (value === undefined || value === null || value === "") return null;
     if (value instanceof Date) return value.getTime();
     return value;
 }

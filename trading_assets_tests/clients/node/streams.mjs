@@ -66,8 +66,10 @@ export class Streams {
         await until(() => this.seen.bars.length >= bars, `${bars} bars`);
         await until(() => this.seen.news.length >= news, `${news} headlines`);
         await until(() => this.seen.quotes.some((seen) => seen[1] >= quote), `the quote of ${quote}`);
+        // What comes before a stream has ended is not part of it.
+        const seen = structuredClone(this.seen);
         for (const stream of [this.stockData, this.newsData, this.optionData]) stream.disconnect();
-        return this.seen;
+        return seen;
     }
 }
 
