@@ -20,7 +20,7 @@ up: base ## Leave the practice world open with its Dagster UI. ARGS="--speed 10"
 
 .PHONY: test
 test: full ## Install everything, then run the test suite. ARGS="-k name" is handed on to pytest
-	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not seeds and not patient" --ignore trading_assets_tests/faults --ignore trading_assets_tests/browser --ignore trading_assets_tests/clients $(ARGS)
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not seeds and not patient and not faults" --ignore trading_assets_tests/faults --ignore trading_assets_tests/browser --ignore trading_assets_tests/clients $(ARGS)
 
 ##@ More tests
 
