@@ -28,7 +28,7 @@ test: full ## Install everything, then run the test suite. ARGS="-k name" is han
 test-faults: full ## Inject every failure through real parts, kill processes, wait for minutes; build/faults.html says what came of it
 	@rm -f build/faults.json
 	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "(faults or patient) and not seeds" --ignore trading_assets_tests/faults --ignore trading_assets_tests/browser --scorecard=build $(ARGS)
-	@$(PYTHON) -m pytest trading_assets_tests/faults --scorecard=build $(ARGS)
+	@$(PYTHON) -m pytest -n $(WORKERS) trading_assets_tests/faults --scorecard=build $(ARGS)
 
 .PHONY: test-browser
 test-browser: full chromium ## Read and use the Dagster UI of a finished day through a real browser
