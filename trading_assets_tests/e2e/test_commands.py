@@ -15,20 +15,19 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from trading_assets.cli import app
-from trading_assets_tests.e2e.demo_runs import DemoWorld, kill
+from trading_assets_tests.e2e.demo_runs import EVENTFUL, DemoWorld, kill
 from trading_assets_tests.e2e.leftovers import processes_of, until_nothing_runs
 from trading_assets_tests.e2e.open_world import opened, waited_for
 
 SESSION = ["--session", "2026-03-11", "--world", "demo"]
-SEED_1 = ["--step", "30", "--seed", "1"]
 
 
 @pytest.fixture(scope="module")
-def finished(module_world_home: Path) -> DemoWorld:
-    """A finished short day, and nothing running."""
-    world = DemoWorld(module_world_home / "finished", SEED_1)
-    summary = world.finish()
-    assert summary["consistent"] is True
+def finished(eventful_day: tuple[DemoWorld, dict[str, Any]], module_world_home: Path) -> DemoWorld:
+    """A finished day to open and close, and nothing running."""
+    home = module_world_home / "finished"
+    subprocess.run(["cp", "-a", str(eventful_day[0].home), str(home)], check=True)
+    world = DemoWorld(home, EVENTFUL)
     assert processes_of(world.home) == []
     return world
 
@@ -38,7 +37,7 @@ def copied(finished: DemoWorld, world_home: Path) -> DemoWorld:
     """A copy of the finished world in a home of its own: copying its directory copies the world."""
     home = world_home / "copy"
     subprocess.run(["cp", "-a", str(finished.home), str(home)], check=True)
-    return DemoWorld(home, SEED_1)
+    return DemoWorld(home, EVENTFUL)
 
 
 def refused(result: subprocess.CompletedProcess[str], *says: str) -> None:
@@ -106,7 +105,7 @@ def test_a_world_opens_for_one_owner_answers_and_ends_in_order(finished: DemoWor
         answer = httpx.post(f"{address}/graphql", json={"query": "{version}"}, timeout=120, trust_env=False)
         assert answer.json()["data"]["version"]
         refused(finished.tool("up", "--world", "demo", "--port", "0"), "already in use by pid", "trading-assets down")
-        refused(finished.tool("demo", *SEED_1), "already in use by pid")
+        refused(finished.tool("demo", *EVENTFUL), "already in use by pid")
         refused(finished.tool("down", "--world", "demo"), "already in use by pid")
         listed = finished.tool("data", "executions", *SESSION, "--json")
         assert listed.returncode == 0, listed.stderr
@@ -146,12 +145,12 @@ def test_a_finished_demo_is_replaced_and_an_unfinished_one_is_not_overwritten_or
         assert process.poll() is None, process.communicate()[0]
         assert json.loads(record.read_text())["state"] == "unfinished"
         refused(running.tool("demo", *running.arguments), f"already in use by pid {process.pid}")
-        refused(running.tool("demo", *SEED_1, "--fresh"), f"already in use by pid {process.pid}")
+        refused(running.tool("demo", *EVENTFUL, "--fresh"), f"already in use by pid {process.pid}")
         assert process.poll() is None
     finally:
         kill(process)
         process.communicate()
-    refused(running.tool("demo", *SEED_1), "an unfinished demo with other arguments", "--fresh")
+    refused(running.tool("demo", *EVENTFUL), "an unfinished demo with other arguments", "--fresh")
     assert json.loads(record.read_text())["arguments"]["seed"] == 2
     assert running.tool("down", "--world", "demo").returncode == 0
     until_nothing_runs(running.home)
