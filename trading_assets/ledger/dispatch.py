@@ -102,24 +102,20 @@ def publish(
     Repeated publishing changes nothing: a stored recommendation keeps its bytes, a stored status its state. Returns the
     number of new statuses.
     """
-    wanted: list[dict[str, Any]] = []
-    for signal in signals:
-        connection.execute(
-            insert(dispatch_recommendations).values(**_columns(signal, run_id, at)).on_conflict_do_nothing()
-        )
-        for account in accounts:
-            if isinstance(accounts, Mapping) and not _follows(accounts[account], signal):
-                continue
-            wanted.append({"signal_id": signal.signal_id, "account": account})
+    wanted = [
+        {"signal_id": signal.signal_id, "account": account, "status": SignalStatus.PENDING.value, "updated_at": at}
+        for signal in signals
+        for account in accounts
+        if not isinstance(accounts, Mapping) or _follows(accounts[account], signal)
+    ]
+    if signals:
+        rows = [_columns(signal, run_id, at) for signal in signals]
+        connection.execute(insert(dispatch_recommendations).on_conflict_do_nothing(), rows)
     if not wanted:
         return 0
-    statement = (
-        insert(dispatch_status)
-        .values([{**row, "status": SignalStatus.PENDING.value, "updated_at": at} for row in wanted])
-        .on_conflict_do_nothing()
-        .returning(dispatch_status.c.signal_id)
-    )
-    return len(connection.execute(statement).all())
+    # Rows beside the statement, not in it: they are sent in blocks, and one statement takes 65,535 values at most.
+    statement = insert(dispatch_status).on_conflict_do_nothing().returning(dispatch_status.c.signal_id)
+    return len(connection.execute(statement, wanted).all())
 
 
 def _follows(wanted: Collection[Strategy] | Follower, signal: Signal) -> bool:

@@ -31,6 +31,16 @@ def test_F13_the_same_signal_published_twice_is_one_row_and_keeps_its_bytes(ledg
         assert connection.execute(select(func.count()).select_from(dispatch_status)).scalar_one() == 2
 
 
+def test_a_thousand_signals_for_twenty_accounts_are_published_at_once(ledger: Engine) -> None:
+    names = [f"a{number:02d}" for number in range(20)]
+    many = [signal(f"T{number:03d}") for number in range(1000)]
+    with ledger.begin() as connection:
+        register(connection, *names)
+        assert dispatch.publish(connection, many, names, "run-1", NOW) == 20_000
+        assert dispatch.publish(connection, [*many, signal("NEW")], names, "run-2", NOW) == 20
+        assert [len(work.signal_ids) for work in dispatch.pending_work(connection, NOW, MAX_AGE)] == [1001] * 20
+
+
 def test_publishing_again_never_reopens_a_settled_signal(ledger: Engine) -> None:
     with ledger.begin() as connection:
         published(connection, signal())
