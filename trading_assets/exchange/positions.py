@@ -39,11 +39,6 @@ class Position:
             return None
         return quote.bid if self.quantity > 0 else quote.ask
 
-    def value(self, quote: Quote | None) -> Decimal | None:
-        """Its market value, dollars, negative where it is short. None where it has no price."""
-        price = self.price(quote)
-        return None if price is None else price * self.quantity * self.multiplier
-
     def move(self, signed: int, price: Decimal) -> None:
         """Take in ``signed`` more (negative: less) at ``price`` per share; crossing zero begins the other side."""
         away = min(abs(signed), abs(self.quantity)) if signed * self.quantity < 0 else 0

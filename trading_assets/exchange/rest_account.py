@@ -15,6 +15,7 @@ from starlette.routing import Route
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.exchange import http, wire
 from trading_assets.exchange.http import Door, answer
+from trading_assets.exchange.marks import worth
 from trading_assets.exchange.refusal import invalid, unprocessable
 from trading_assets.exchange.state import ZERO, Account, Activity
 from trading_assets.exchange.venue import Venue
@@ -52,9 +53,8 @@ class AccountRoutes:
         return answer(wire.account_json(account, f"PA{account.id[:8].upper()}", *self._values(account)))
 
     def _values(self, account: Account) -> tuple[Decimal, Decimal]:
-        """Market value of what is held and, negative, of what is short; what has no price counts nothing."""
-        market, now = self._venue.market, self._venue.world.now
-        values = [p.value(market.quote(p.symbol, now)) or ZERO for p in account.positions.values()]
+        """Market value of what is held and, negative, of what is short."""
+        values = [worth(self._venue.market, p, self._venue.world.now) for p in account.positions.values()]
         return sum((v for v in values if v > 0), ZERO), sum((v for v in values if v < 0), ZERO)
 
     async def configurations(self, request: Request, account: Account) -> Response:

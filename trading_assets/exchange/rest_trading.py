@@ -17,6 +17,7 @@ from trading_assets.exchange import http, wire
 from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.listing import Listing
 from trading_assets.exchange.market_port import Asset
+from trading_assets.exchange.marks import last_price
 from trading_assets.exchange.refusal import Refusal, invalid, not_found, unprocessable
 from trading_assets.exchange.state import STOP_LOSS, TAKE_PROFIT, Account, Order, Position
 from trading_assets.exchange.venue import Venue
@@ -236,7 +237,7 @@ class TradingRoutes:
         )
 
     def _mark(self, position: Position) -> Decimal | None:
-        return position.price(self._venue.market.quote(position.symbol, self._venue.world.now))
+        return last_price(self._venue.market, position, self._venue.world.now)
 
     # --- contracts --------------------------------------------------------------------------------------------------
 

@@ -30,8 +30,9 @@ from trading_assets.exchange.events import (
 from trading_assets.exchange.identities import Identities
 from trading_assets.exchange.journal import Journal, JournalBroken, JournalCorrupt
 from trading_assets.exchange.market_port import MarketPort
+from trading_assets.exchange.marks import worth
 from trading_assets.exchange.refusal import Refusal, unprocessable
-from trading_assets.exchange.state import ZERO, Account, Order, World
+from trading_assets.exchange.state import Account, Order, World
 from trading_assets.market.sessions import Session, shift
 
 _log = logging.getLogger(__name__)
@@ -275,8 +276,7 @@ class Venue:
         for account in self.world.accounts.values():
             equities[account.name] = account.cash
             for position in account.positions.values():
-                quote = self.market.quote(position.symbol, self.engine.session.close)
-                equities[account.name] += position.value(quote) or ZERO
+                equities[account.name] += worth(self.market, position, self.engine.session.close)
         self._write(session.open - LEAD, [SessionOpened(session=session.day, equities=equities)])
         self.market, self.engine = self._open_market(session.day)
         _log.info("the market of %s took over", session.key)

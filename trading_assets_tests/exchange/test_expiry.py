@@ -124,6 +124,24 @@ def test_F27_what_was_exercised_and_assigned_at_the_close_changes_the_account_on
     assert held(exchange) == {}
 
 
+def test_F27_a_contract_that_waits_for_its_settlement_is_worth_its_last_price(exchange: Exchange) -> None:
+    def figures() -> tuple[Decimal, Decimal, Decimal]:
+        found = exchange.get("/v2/account").json()
+        values = [Decimal(row["market_value"]) for row in exchange.get("/v2/positions").json()]
+        return Decimal(found["cash"]), Decimal(found["equity"]), sum(values, Decimal(0))
+
+    lower, low, high = (today(exchange, share) for share in (0.94, 0.96, 0.98))
+    buy(exchange, low)
+    spread(exchange, lower, high)
+    exchange.advance(CLOSE - timedelta(seconds=1))
+    cash_then, equity, value = figures()
+    assert equity == cash_then + value != cash_then
+    for instant in (CLOSE, CLOSE + 60 * MINUTE, MORNING - timedelta(seconds=1)):
+        exchange.advance(instant)
+        assert held(exchange) == {lower: "-1", low: "1", high: "1"}
+        assert figures() == (cash_then, equity, value)
+
+
 def test_F27_an_exercise_by_request_claims_contract_and_cash_and_can_be_taken_back(exchange: Exchange) -> None:
     client = exchange.trading()
     symbol = next(iter(calls(exchange)))

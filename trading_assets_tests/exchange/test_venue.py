@@ -21,6 +21,7 @@ from trading_assets.exchange.events import OrderCanceled, OrderFilled, Transacti
 from trading_assets.exchange.journal import Journal, JournalBroken, JournalCorrupt
 from trading_assets.exchange.market_port import Execution, Resting
 from trading_assets.exchange.markets import HISTORY_SESSIONS, SimulatedPort, simulated_port
+from trading_assets.exchange.marks import last_price, worth
 from trading_assets.exchange.refusal import Refusal
 from trading_assets.exchange.state import Account
 from trading_assets.exchange.venue import Venue
@@ -60,6 +61,15 @@ def thin() -> Scarce:
     )
     market.most = 17
     return market
+
+
+class Silent(SimulatedPort):
+    """The drawn market after it has lost every price of some names."""
+
+    lost: frozenset[str] = frozenset()
+
+    def _quote(self, symbol: str, instant: datetime) -> Quote | None:
+        return None if symbol in self.lost else super()._quote(symbol, instant)
 
 
 def open_venue(market: SimulatedPort, path: Path) -> tuple[Venue, Journal]:
@@ -498,4 +508,25 @@ def test_a_buy_trail_reserves_what_it_may_have_to_pay(market: SimulatedPort, tmp
             await venue.replace(account, order.terms.id, {"trail": 150})
 
     asyncio.run(play())
+    journal.close()
+
+
+def test_a_position_without_any_price_is_worth_what_it_cost(tmp_path: Path) -> None:
+    market = Silent(
+        SimulatedMarket(config().seed, config().session, config().scenario, history_sessions=HISTORY_SESSIONS)
+    )
+    venue, journal = open_venue(market, tmp_path)
+    account = venue.world.accounts["one"]
+
+    async def play() -> None:
+        await venue.place(account, market_order("KO", "buy", 10))
+        await venue.advance_to(START + MINUTE)
+
+    asyncio.run(play())
+    position = account.positions["KO"]
+    assert worth(market, position, venue.world.now) != position.cost
+    market.lost = frozenset({"KO"})
+    market.quote.cache_clear()
+    assert last_price(market, position, venue.world.now) is None
+    assert worth(market, position, venue.world.now) == position.cost > 0
     journal.close()
