@@ -3,8 +3,9 @@
 (a) The intent is committed under its deterministic ``client_order_id``. (b) The request is sent, once. (c) The answer
 is stored. An ambiguous answer makes the intent UNKNOWN and the broker is asked by that id: found, it is compared and
 adopted; definitively absent, the same request is sent exactly once more; still unclear, the intent stays UNKNOWN, which
-blocks its symbol and is visible. ``resolve`` does the same for what a dead process left behind, except that it sends
-nothing: a price from before the crash must not trade, so an absent order becomes ABANDONED.
+blocks its symbol and is visible. What refuses the second try says nothing of the first: the broker is asked again.
+``resolve`` does the same for what a dead process left behind, except that it sends nothing: a price from before the
+crash must not trade, so an absent order becomes ABANDONED.
 """
 
 from __future__ import annotations
@@ -107,28 +108,25 @@ def differences(intent: OrderIntent, order: BrokerOrder) -> tuple[str, ...]:
 
 def _send(desk: _Desk, intent: OrderIntent, request: OrderRequest, *, prefix: str) -> OrderIntent:
     """Send, and once more if the order is definitively not there."""
-    ambiguous = ""
+    doubt = ""
     for last in (False, True):
         try:
             order = desk.broker.submit(request)
         except RateLimited as error:
             crashpoints.reached(f"{prefix}.after_post")
             if last:
-                return _store(desk, intent, OrderState.REJECTED, error=str(error))
+                return _refused(desk, intent, error, doubt)
             log.warning("%s: %s; it was not taken and is sent once more after the wait", intent.names, error)
             desk.broker.wait_for_reset(error)
             continue
-        except Rejected as refusal:
+        except (Rejected, NotAuthorized) as refusal:
             crashpoints.reached(f"{prefix}.after_post")
-            return _refused(desk, intent, refusal)
-        except NotAuthorized as error:
-            crashpoints.reached(f"{prefix}.after_post")
-            return _store(desk, intent, OrderState.REJECTED, error=str(error))
+            return _refused(desk, intent, refusal, doubt)
         except BrokerUnavailable as error:
             crashpoints.reached(f"{prefix}.after_post")
-            ambiguous = str(error)
+            doubt = str(error)
             log.warning("%s: ambiguous answer: %s", intent.names, error)
-            _store(desk, intent, OrderState.UNKNOWN, error=ambiguous)
+            _store(desk, intent, OrderState.UNKNOWN, error=doubt)
         else:
             crashpoints.reached(f"{prefix}.after_post")
             return _adopt(desk, intent, order)
@@ -137,7 +135,7 @@ def _send(desk: _Desk, intent: OrderIntent, request: OrderRequest, *, prefix: st
             return _adopt(desk, intent, found)
         if found is _Fate.UNCLEAR:
             break
-    return _unknown(desk, intent, f"still unclear after look-ups: {ambiguous}")
+    return _unknown(desk, intent, f"still unclear after look-ups: {doubt}")
 
 
 def _look_up(desk: _Desk, intent: OrderIntent) -> BrokerOrder | _Fate:
@@ -157,15 +155,21 @@ def _look_up(desk: _Desk, intent: OrderIntent) -> BrokerOrder | _Fate:
     return _Fate.ABSENT if absent >= _ABSENT_AFTER else _Fate.UNCLEAR
 
 
-def _refused(desk: _Desk, intent: OrderIntent, refusal: Rejected) -> OrderIntent:
-    """A refusal is final, unless it may mean that the order exists already under this very id."""
-    if (refusal.status, refusal.code) == _INVALID_REQUEST:
-        try:
-            order = desk.broker.order_by_client_id(intent.client_order_id)
-        except TradingAssetsError as error:
-            return _unknown(desk, intent, f"{refusal}; and the look-up failed: {error}")
-        if order is not None:
-            return _adopt(desk, intent, order)
+def _refused(
+    desk: _Desk, intent: OrderIntent, refusal: Rejected | NotAuthorized | RateLimited, doubt: str
+) -> OrderIntent:
+    """A refusal is final, unless an order may exist already under this very id: then the broker is asked for it.
+
+    ``doubt`` is why an earlier try may have landed, empty if none was made. Whatever the second try is refused for, it
+    says nothing of the first: an order that lives holds the very money that its twin lacks.
+    """
+    in_use = isinstance(refusal, Rejected) and (refusal.status, refusal.code) == _INVALID_REQUEST
+    if doubt or in_use:
+        found = _look_up(desk, intent)
+        if isinstance(found, BrokerOrder):
+            return _adopt(desk, intent, found)
+        if found is _Fate.UNCLEAR:
+            return _unknown(desk, intent, f"{refusal}; and whether an earlier try landed is unclear ({doubt})")
     return _store(desk, intent, OrderState.REJECTED, error=str(refusal))
 
 

@@ -17,7 +17,7 @@ from trading_assets.domain.values import OrderState, PositionState
 from trading_assets.ledger import orders, positions
 from trading_assets_tests.broker import desk
 from trading_assets_tests.broker.desk import SteppedClock, assert_nothing_lost_or_doubled, entry, plan
-from trading_assets_tests.broker.fault_proxy import HTML, Fault, FaultProxy
+from trading_assets_tests.broker.fault_proxy import HTML, Fault, FaultProxy, Kind
 from trading_assets_tests.broker.scripted_exchange import ScriptedExchange
 
 LOOK_UP = "by_client_order_id"
@@ -178,6 +178,79 @@ def test_F05_a_duplicate_client_order_id_is_fetched_compared_and_adopted(
     assert result.state is LadderState.FILLED
     assert exchange.posts == 2
     assert len(exchange.orders) == 1
+    assert_nothing_lost_or_doubled(engine, exchange)
+
+
+NOT_FOUND = b'{"code":40410000,"message":"order not found"}'
+#: What may refuse the second try while the first one lives.
+REFUSALS = [
+    pytest.param(403, b'{"code":40310000,"message":"insufficient buying power"}', id="F01-money-held-by-the-first"),
+    pytest.param(422, b'{"code":42210000,"message":"potential wash trade detected"}', id="F01-wash-trade"),
+    pytest.param(422, b'{"code":40010001,"message":"client_order_id must be unique"}', id="F05-id-in-use"),
+    pytest.param(401, b'{"code":40110000,"message":"request is not authorized"}', id="F01-keys-refused"),
+    pytest.param(429, b'{"code":42910000,"message":"rate limit exceeded"}', id="F06-rate-limit"),
+]
+
+
+def refuse_the_second(proxy: FaultProxy, first: Kind, status: int, body: bytes) -> None:
+    """The first POST gets no answer and is not seen in the first look-ups; the second one is refused."""
+    proxy.faults.append(Fault("POST", "/v2/orders", first))
+    proxy.faults.append(Fault("GET", LOOK_UP, "answer", status=404, body=NOT_FOUND, times=4))
+    proxy.faults.append(Fault("POST", "/v2/orders", "answer", status=status, body=body))
+
+
+@pytest.mark.parametrize(("status", "body"), REFUSALS)
+def test_F01_F05_F06_an_order_that_landed_is_found_whatever_its_second_try_is_refused_for(
+    status: int,
+    body: bytes,
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: SteppedClock,
+    proxy: FaultProxy,
+    exchange: ScriptedExchange,
+) -> None:
+    refuse_the_second(proxy, "lose_answer", status, body)
+    result = buy(engine, broker, clock)
+    assert result.state is LadderState.FILLED
+    assert (proxy.count("POST", "/v2/orders"), exchange.posts) == (2, 1)
+    assert_nothing_lost_or_doubled(engine, exchange)
+
+
+@pytest.mark.parametrize(("status", "body"), REFUSALS)
+def test_F01_F05_F06_a_refused_second_try_is_unknown_while_the_first_cannot_be_asked_for(
+    status: int,
+    body: bytes,
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: SteppedClock,
+    proxy: FaultProxy,
+    exchange: ScriptedExchange,
+) -> None:
+    refuse_the_second(proxy, "lose_answer", status, body)
+    proxy.faults.append(Fault("GET", LOOK_UP, "answer", status=503, times=999))
+    assert buy(engine, broker, clock).state is LadderState.UNKNOWN
+    assert_nothing_lost_or_doubled(engine, exchange)
+    proxy.faults.clear()
+    assert reconcile(engine, broker, clock, desk.ACCOUNT, "start").clean
+    assert only_intent(engine).state is OrderState.FILLED
+    assert_nothing_lost_or_doubled(engine, exchange)
+
+
+@pytest.mark.parametrize(("status", "body"), REFUSALS)
+def test_F02_F10_a_second_try_that_is_refused_is_rejected_once_the_first_is_clearly_absent(
+    status: int,
+    body: bytes,
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: SteppedClock,
+    proxy: FaultProxy,
+    exchange: ScriptedExchange,
+) -> None:
+    refuse_the_second(proxy, "lose_request", status, body)
+    assert buy(engine, broker, clock).state is LadderState.REJECTED
+    assert (proxy.count("POST", "/v2/orders"), exchange.posts) == (2, 0)
+    assert proxy.count("GET", LOOK_UP) == 8, "the first try was asked for again"
+    assert only_intent(engine).state is OrderState.REJECTED
     assert_nothing_lost_or_doubled(engine, exchange)
 
 
