@@ -76,7 +76,10 @@ class BrokerConfig(BaseModel):
     poll_seconds: float = Field(default=1.0, gt=0, le=60, description="wait between two looks at a working order")
     cancel_seconds: float = Field(default=15.0, ge=0, le=300, description="how long a cancelled order may take to end")
     fill_overlap_seconds: float = Field(
-        default=3600.0, ge=0, le=7 * 86400, description="fills are read again from this long before the last one booked"
+        default=3600.0,
+        ge=0,
+        le=7 * 86400,
+        description="fills are read again from this long before the instant until which all were read",
     )
     price_tolerance: Decimal = Field(
         default=Decimal("0.0001"),

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from trading_assets.broker import adoption, booking, protection, submission, working
+from trading_assets.broker import adoption, booking, protection, submission, unread, working
 from trading_assets.broker.alpaca import CONTRACT_EVENTS, AlpacaBroker
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
 from trading_assets.broker.values import BrokerAccount, BrokerFill, BrokerPosition
@@ -40,9 +40,13 @@ _GONE_AFTER = timedelta(seconds=60)
 
 @dataclass(slots=True)
 class ReconciliationReport:
-    """What one comparison found and did. Symbols in ``blocked`` must not be traded; ``missing`` maps symbols of the
-    ledger that the broker does not hold to the instant of the first sighting; ``unexplained`` maps symbols that both
-    hold in different quantities, without an order under way, to the broker's; ``alerts`` are sentences for a person."""
+    """What one comparison found and did.
+
+    Symbols in ``blocked`` must not be traded; ``missing`` maps symbols of the ledger that the broker does not hold to
+    the instant of the first sighting; ``unexplained`` maps symbols that both hold in different quantities, without an
+    order under way, to the broker's; ``alerts`` are sentences for a person. Every fill before ``all_read_until`` is
+    booked or explains no difference any more: the next comparison reads from there.
+    """
 
     account: str
     at: datetime
@@ -57,6 +61,7 @@ class ReconciliationReport:
     blocked: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     alerts: list[str] = field(default_factory=list)
+    all_read_until: datetime | None = None
 
     @property
     def clean(self) -> bool:
@@ -65,7 +70,17 @@ class ReconciliationReport:
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready, as stored in ``accounts.reconciliation``."""
-        return {**asdict(self), "at": self.at.isoformat(), "clean": self.clean}
+        until = None if self.all_read_until is None else self.all_read_until.isoformat()
+        return {**asdict(self), "at": self.at.isoformat(), "clean": self.clean, reconciliations.ALL_READ_UNTIL: until}
+
+
+@dataclass(frozen=True, slots=True)
+class _Unbooked:
+    """Fills of one symbol that found no place, the first of them at ``at``, and why."""
+
+    symbol: str
+    at: datetime
+    reason: str
 
 
 def reconcile(
@@ -95,6 +110,7 @@ class _Reconciliation:
         self.account = account
         self.run_id = run_id
         self.report = ReconciliationReport(account, clock.now())
+        self.unbooked: list[_Unbooked] = []
 
     def run(self, start_id: str, *, end_orders: bool) -> ReconciliationReport:
         with self.engine.connect() as connection:
@@ -210,10 +226,10 @@ class _Reconciliation:
 
     def _catch_up(self, record: ReconciliationRecord) -> dict[str, BrokerPosition]:
         """Book fills until they explain the broker's positions, at most twice: a fill may fall between two reads."""
-        unbooked: list[str] = []
         held: dict[str, BrokerPosition] = {}
         for _ in range(2):
-            unbooked = self._book_fills(record)
+            self.report.all_read_until = self.clock.now()
+            self.unbooked = self._book_fills(record)
             held = {position.symbol: position for position in self.broker.positions()}
             with self.engine.connect() as connection:
                 ledger = {
@@ -221,36 +237,28 @@ class _Reconciliation:
                 }
             if ledger == {symbol: position.quantity for symbol, position in held.items()}:
                 break
-        for sentence in unbooked:
-            self.report.differences.append(sentence)
-            self.report.alerts.append(sentence)
+        for found in self.unbooked:
+            self.report.differences.append(found.reason)
+            self.report.alerts.append(found.reason)
         return held
 
-    def _since(self, record: ReconciliationRecord) -> datetime:
-        with self.engine.connect() as connection:
-            last = executions.last_executed_at(connection, self.account)
-            live = orders.live_intents(connection, self.account)
-        begin = min(instant for instant in (record.created_at, record.first_intent_at) if instant is not None)
-        candidates = [last if last is not None else begin, *(intent.created_at for intent in live)]
-        return min(candidates) - timedelta(seconds=self.broker.config.fill_overlap_seconds)
-
-    def _book_fills(self, record: ReconciliationRecord) -> list[str]:
-        fills = self.broker.fills(self._since(record))
+    def _book_fills(self, record: ReconciliationRecord) -> list[_Unbooked]:
+        fills = self.broker.fills(unread.since(self.engine, self.account, self.broker.config))
         with self.engine.connect() as connection:
             booked = executions.booked_ids(connection, self.account, (fill.activity_id for fill in fills))
         by_order: dict[str, list[BrokerFill]] = defaultdict(list)
         for fill in fills:
             if fill.activity_id not in booked:
                 by_order[fill.order_id].append(fill)
-        unbooked: list[str] = []
+        unbooked: list[_Unbooked] = []
         for order_id, group in sorted(by_order.items(), key=lambda item: item[1][0].at):
             try:
-                sentence = self._book_group(record, order_id, group)
+                reason = self._book_group(record, order_id, group)
             except IntegrityError:
                 # A position in the way (an order given up here that was filled late). The others must not suffer.
-                sentence = self._book_in_the_way(group)
-            if sentence is not None:
-                unbooked.append(sentence)
+                reason = self._book_in_the_way(group)
+            if reason is not None:
+                unbooked.append(_Unbooked(group[0].symbol, group[0].at, reason))
         return unbooked
 
     def _book_group(self, record: ReconciliationRecord, order_id: str, group: list[BrokerFill]) -> str | None:
@@ -326,6 +334,7 @@ class _Reconciliation:
             if opening is None and seen.cash is not None and self.report.clean:
                 opening = seen.cash - signed_cash(executions.of_account(connection, self.account))
             self.report.blocked = sorted(set(self.report.blocked))
+            self._read_again_what_may_still_explain()
             reconciliations.store_reconciliation(
                 connection,
                 self.account,
@@ -336,6 +345,12 @@ class _Reconciliation:
                 report=self.report.as_json(),
             )
             crashpoints.reached("reconciliation.before_commit")
+
+    def _read_again_what_may_still_explain(self) -> None:
+        """A fill without a place stays to be read for as long as its symbol differs."""
+        held_back = [found.at for found in self.unbooked if found.symbol in self.report.blocked]
+        if self.report.all_read_until is not None:
+            self.report.all_read_until = min((self.report.all_read_until, *held_back))
 
     def _compare_symbol(
         self,

@@ -155,14 +155,6 @@ def was_taken_back(connection: Connection, broker_order_id: str, cumulative_quan
     return bool(connection.execute(query).scalar_one_or_none())
 
 
-def last_executed_at(connection: Connection, account: str) -> datetime | None:
-    """When the account's latest booked fill happened, or None before the first."""
-    result: datetime | None = connection.execute(
-        select(func.max(booked_executions.c.executed_at)).where(booked_executions.c.account == account)
-    ).scalar_one()
-    return result
-
-
 def average_price(executions: Iterable[Execution]) -> Decimal | None:
     """Quantity-weighted mean price per share, rounded to the six decimals the ledger stores; None without a fill."""
     rows = list(executions)

@@ -13,6 +13,9 @@ from sqlalchemy import Connection, func, select, update
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.ledger.tables import accounts, order_intents
 
+#: Key of the report: until when the broker's fills were read without a gap.
+ALL_READ_UNTIL = "all_read_until"
+
 
 @dataclass(frozen=True, slots=True)
 class ReconciliationRecord:
@@ -33,6 +36,14 @@ class ReconciliationRecord:
         """Symbols of the ledger that the broker did not hold at the last comparison, with the first sighting."""
         result: Mapping[str, str] = self.report.get("missing", {})
         return result
+
+    @property
+    def all_read_until(self) -> datetime:
+        """Until when the broker's fills are read without a gap; before the first comparison when the ledger begins."""
+        until = self.report.get(ALL_READ_UNTIL)
+        if until is not None:
+            return datetime.fromisoformat(until)
+        return min(instant for instant in (self.created_at, self.first_intent_at) if instant is not None)
 
     @property
     def blocked(self) -> frozenset[str]:

@@ -63,7 +63,6 @@ def test_fills_of_one_ladder_count_as_one_entry(connection: Connection) -> None:
         (Purpose.ENTRY, T0 + HOUR, "s1", "NVDA"),
         (Purpose.EXIT, T0 + 2 * HOUR, "s1", "NVDA"),
     ]
-    assert executions.last_executed_at(connection, ACCOUNT) == T0 + 2 * HOUR
     assert executions.recent_fills(connection, ACCOUNT, T0 + 3 * HOUR) == ()
 
 
@@ -82,10 +81,6 @@ def test_realised_money_counts_sales_since_the_instant_and_is_unknown_without_an
     assert executions.realized_since(connection, ACCOUNT, T0 - HOUR) == 0
     positions.update_position(connection, "p1", entry_price=None)
     assert executions.realized_since(connection, ACCOUNT, T0) is None
-
-
-def test_the_last_fill_of_an_account_without_fills_is_unknown(connection: Connection) -> None:
-    assert executions.last_executed_at(connection, ACCOUNT) is None
 
 
 def test_an_add_is_an_entry_of_its_own_signal(connection: Connection) -> None:

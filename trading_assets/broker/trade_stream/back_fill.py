@@ -11,12 +11,12 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
-from trading_assets.broker import adoption, booking
+from trading_assets.broker import adoption, booking, unread
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.errors import NotAuthorized
 from trading_assets.broker.values import BrokerFill, BrokerOrder
@@ -33,7 +33,7 @@ _UNRESOLVED = (OrderState.INTENT, OrderState.UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The broker's lists at one instant: orders and fills since the last instant of which all is known."""
+    """The broker's lists at one instant: orders and fills since the last instant until which all is known."""
 
     orders: tuple[BrokerOrder, ...] = ()
     fills: tuple[BrokerFill, ...] = ()
@@ -85,19 +85,10 @@ class Lists:
 
     def read(self) -> Listing:
         """Ask the broker. Raises ``BrokerUnavailable`` if it gives no trustworthy answer."""
-        since = self._since()
+        since = unread.since(self.engine, self.account, self.broker.config)
         # Orders first: a fill between the two is then in the list of fills.
         found = self.broker.orders("all", since)
         return Listing(tuple(found), tuple(self.broker.fills(since)))
-
-    def _since(self) -> datetime:
-        with self.engine.connect() as connection:
-            record = reconciliations.read_account(connection, self.account)
-            last = executions.last_executed_at(connection, self.account)
-            live = orders.live_intents(connection, self.account)
-        begin = min(instant for instant in (record.created_at, record.first_intent_at) if instant is not None)
-        known = [last if last is not None else begin, *(intent.created_at for intent in live)]
-        return min(known) - timedelta(seconds=self.broker.config.fill_overlap_seconds)
 
     def book(self, listing: Listing) -> BackFill:
         """Book what the lists show and the ledger does not know. Never waits long for the account's lock."""
