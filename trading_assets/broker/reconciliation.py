@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -34,7 +35,8 @@ log = logging.getLogger(__name__)
 
 #: Days for which an expired contract may wait for the broker's word on how it ended: a weekend, a holiday, a session.
 _EXPIRY_GRACE = timedelta(days=5)
-#: A position must be missing for at least this long before it counts as gone; one odd answer is not enough.
+#: A position must be missing for at least this long before it counts as gone; one odd answer is not enough. For so
+#: long after a sale what only the broker holds is not taken over, either.
 _GONE_AFTER = timedelta(seconds=60)
 
 
@@ -111,6 +113,8 @@ class _Reconciliation:
         self.run_id = run_id
         self.report = ReconciliationReport(account, clock.now())
         self.unbooked: list[_Unbooked] = []
+        #: The ledger's fills by symbol just before the broker was asked for its positions.
+        self.fills_before: Mapping[str, tuple[int, int]] = {}
 
     def run(self, start_id: str, *, end_orders: bool) -> ReconciliationReport:
         with self.engine.connect() as connection:
@@ -230,6 +234,8 @@ class _Reconciliation:
         for _ in range(2):
             self.report.all_read_until = self.clock.now()
             self.unbooked = self._book_fills(record)
+            with self.engine.connect() as connection:
+                self.fills_before = executions.standing(connection, self.account)
             held = {position.symbol: position for position in self.broker.positions()}
             with self.engine.connect() as connection:
                 ledger = {
@@ -320,7 +326,11 @@ class _Reconciliation:
         seen = self.broker.account()
         now = self.clock.now()
         with self.engine.begin() as connection:
-            ledger = {position.symbol: position for position in positions.live_positions(connection, self.account)}
+            # Held, so that the stream books nothing on them while they are compared; fills are counted after that.
+            live = positions.live_positions(connection, self.account, lock=True)
+            ledger = {position.symbol: position for position in live}
+            fills = executions.standing(connection, self.account)
+            moved = {name for name in {*fills, *self.fills_before} if fills.get(name) != self.fills_before.get(name)}
             in_flight = {
                 intent.symbol
                 for intent in orders.live_intents(connection, self.account)
@@ -328,7 +338,13 @@ class _Reconciliation:
             }
             for symbol in sorted({*ledger, *held}):
                 self._compare_symbol(
-                    connection, record, ledger.get(symbol), held.get(symbol), in_flight=symbol in in_flight, now=now
+                    connection,
+                    record,
+                    ledger.get(symbol),
+                    held.get(symbol),
+                    in_flight=symbol in in_flight,
+                    moved=symbol in moved,
+                    now=now,
                 )
             opening = record.opening_cash
             if opening is None and seen.cash is not None and self.report.clean:
@@ -360,6 +376,7 @@ class _Reconciliation:
         theirs: BrokerPosition | None,
         *,
         in_flight: bool,
+        moved: bool,
         now: datetime,
     ) -> None:
         quantity = Decimal(0) if ours is None else Decimal(ours.quantity)
@@ -370,6 +387,11 @@ class _Reconciliation:
         sentence = f"{symbol}: the ledger holds {quantity}, the broker {actual}"
         if in_flight:
             self._block(symbol, sentence + " while an order is live")
+        elif moved:
+            # The list is older than what is booked by now: taken for the truth it would bring back what was sold.
+            self._block(symbol, sentence + ", and a fill was booked since it was asked: it is asked again")
+        elif quantity == 0 and self._just_sold(connection, symbol, now):
+            self._block(symbol, sentence + ", of which the last was just sold: it is asked again")
         elif theirs is not None and (ours is None or quantity == 0):
             refused = adoption.adopt(
                 connection, self.account, theirs, now=now, run_id=self.run_id, config=self.broker.config
@@ -384,6 +406,11 @@ class _Reconciliation:
         else:
             self.report.unexplained[symbol] = str(actual)
             self._block(symbol, sentence)
+
+    def _just_sold(self, connection: Connection, symbol: str, now: datetime) -> bool:
+        """A broker's list of positions may lag behind its fills."""
+        sold_at = executions.last_sold_at(connection, self.account, symbol)
+        return sold_at is not None and now - sold_at < _GONE_AFTER
 
     def _missing(
         self, connection: Connection, record: ReconciliationRecord, ours: Position, sentence: str, now: datetime

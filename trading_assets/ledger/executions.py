@@ -9,7 +9,7 @@ reason ``adopted`` stand for quantity found at the broker without a fill of ours
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from decimal import Decimal
@@ -106,6 +106,23 @@ def adopted_at(connection: Connection, position_id: str) -> datetime | None:
             booked_executions.c.position_id == position_id, booked_executions.c.reason == ADOPTED
         )
     ).scalar_one()
+    return found
+
+
+def standing(connection: Connection, account: str) -> Mapping[str, tuple[int, int]]:
+    """How many fills of each symbol stand, and their quantity in all: the same as before if none came or changed."""
+    row = booked_executions.c
+    query = select(row.symbol, func.count(), func.sum(row.quantity)).where(row.account == account).group_by(row.symbol)
+    return {symbol: (int(fills), int(quantity)) for symbol, fills, quantity in connection.execute(query)}
+
+
+def last_sold_at(connection: Connection, account: str, symbol: str) -> datetime | None:
+    """When the symbol was sold last, None if never."""
+    row = booked_executions.c
+    query = select(func.max(row.executed_at)).where(
+        row.account == account, row.symbol == symbol, row.side == Side.SELL.value
+    )
+    found: datetime | None = connection.execute(query).scalar_one()
     return found
 
 

@@ -111,13 +111,15 @@ def last_phantom(connection: Connection, account: str, symbol: str) -> Position 
     return _one(connection, query, lock=True)
 
 
-def live_positions(connection: Connection, account: str) -> tuple[Position, ...]:
-    """All OPENING, OPEN and CLOSING positions of an account, oldest first."""
-    rows = connection.execute(
+def live_positions(connection: Connection, account: str, *, lock: bool = False) -> tuple[Position, ...]:
+    """All OPENING, OPEN and CLOSING positions of an account, oldest first; ``lock`` holds the rows until the
+    transaction ends, so that no fill is booked on them meanwhile."""
+    query = (
         select(active_positions)
         .where(active_positions.c.account == account, active_positions.c.state.in_(_LIVE))
         .order_by(active_positions.c.created_at, active_positions.c.position_id)
-    ).mappings()
+    )
+    rows = connection.execute(query.with_for_update() if lock else query).mappings()
     return tuple(_record(row) for row in rows)
 
 
