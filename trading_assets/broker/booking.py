@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy import Connection, Engine
@@ -19,7 +19,7 @@ from trading_assets.broker.values import BrokerFill, BrokerOrder
 from trading_assets.domain import crashpoints
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.values import OrderState, PositionState, Purpose, Side
-from trading_assets.ledger import executions, orders, positions
+from trading_assets.ledger import execution_changes, executions, orders, positions
 from trading_assets.ledger.executions import Execution
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
@@ -31,6 +31,8 @@ class NotNext(TradingAssetsError):
     """A fill that does not continue what is booked of its order: another one is missing, or its numbers are odd."""
 
 
+#: Stream and list may name the instant of a fill in different precision.
+_SAME_INSTANT = timedelta(seconds=1)
 #: The exit rule whose sale moves a position to stage 1.
 HALF_TAKEN = "target"
 
@@ -246,8 +248,7 @@ def _insert(
         run_id=run_id,
     )
     new = executions.insert_execution(connection, execution)
-    if not new and executions.was_taken_back(connection, fill.order_id, cumulative):
-        # After a bust the broker counts from less, and another fill arrives under a number that is used up.
+    if not new and _is_another(connection, execution):
         free = executions.highest_cumulative(connection, fill.order_id) + quantity
         new = executions.insert_execution(connection, replace(execution, cumulative_quantity=free))
     if new:
@@ -261,6 +262,23 @@ def _insert(
         }
         positions.add_event(connection, position.position_id, at, "fill", run_id, details)
     return new
+
+
+def _is_another(connection: Connection, execution: Execution) -> bool:
+    """Whether ``execution`` only shares its cumulative quantity with one that is booked.
+
+    After a bust or a correction the broker counts from less, and other fills arrive under numbers that are used up. One
+    of the same quantity, price and instant is still the same fill, heard of under another name.
+    """
+    if not execution_changes.of_order(connection, execution.account, execution.broker_order_id):
+        return False
+    if executions.booked_ids(connection, execution.account, (execution.execution_id,)):
+        return False
+    first = executions.first_booked_under(connection, execution.broker_order_id, execution.cumulative_quantity)
+    return first is not None and not (
+        (first.quantity, first.price) == (execution.quantity, execution.price)
+        and abs(first.executed_at - execution.executed_at) < _SAME_INSTANT
+    )
 
 
 def _require_next(connection: Connection, account: str, fill: BrokerFill) -> None:

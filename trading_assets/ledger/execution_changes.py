@@ -62,6 +62,13 @@ def changed_fill(connection: Connection, account: str, execution_id: str) -> Exe
     return Execution(**values | {"side": Side(values["side"])})
 
 
+def of_order(connection: Connection, account: str, broker_order_id: str) -> bool:
+    """Whether any fill of the order was taken back or corrected: then its cumulative quantities count from anew."""
+    change = execution_changes.c
+    query = select(change.change_number).where(change.account == account, change.broker_order_id == broker_order_id)
+    return connection.execute(query.limit(1)).one_or_none() is not None
+
+
 def changed_ids(connection: Connection, account: str) -> frozenset[str]:
     """Every identity, old or new, of fills of the account that were taken back or corrected."""
     change = execution_changes.c

@@ -162,14 +162,14 @@ def highest_cumulative(connection: Connection, broker_order_id: str) -> int:
     return int(connection.execute(query).scalar_one() or 0)
 
 
-def was_taken_back(connection: Connection, broker_order_id: str, cumulative_quantity: int) -> bool:
-    """Whether the fill booked under this cumulative quantity of the order does not stand any more."""
-    first, standing = dispatch_executions.c, booked_executions.c
-    query = select(standing.execution_id.is_(None)).select_from(
-        dispatch_executions.outerjoin(booked_executions, first.execution_id == standing.execution_id)
+def first_booked_under(connection: Connection, broker_order_id: str, cumulative_quantity: int) -> Execution | None:
+    """The fill booked under this cumulative quantity of the order, as it was before any change; None without one."""
+    row = dispatch_executions.c
+    query = select(dispatch_executions).where(
+        row.broker_order_id == broker_order_id, row.cumulative_quantity == cumulative_quantity
     )
-    query = query.where(first.broker_order_id == broker_order_id, first.cumulative_quantity == cumulative_quantity)
-    return bool(connection.execute(query).scalar_one_or_none())
+    found = connection.execute(query).mappings().one_or_none()
+    return None if found is None else _record(found)
 
 
 def average_price(executions: Iterable[Execution]) -> Decimal | None:
