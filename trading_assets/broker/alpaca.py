@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from trading_assets.broker import parsing
+from trading_assets.broker import combos, parsing
+from trading_assets.broker.combos import ComboRequest
 from trading_assets.broker.config import BrokerConfig
 from trading_assets.broker.errors import BrokerUnavailable, RateLimited, Rejected
 from trading_assets.broker.market_data import MarketData
@@ -156,9 +157,9 @@ class AlpacaBroker(MarketData):
             bound = last - timedelta(microseconds=1)
         raise BrokerUnavailable("the list of orders does not end", where="GET /orders")
 
-    def submit(self, request: OrderRequest) -> BrokerOrder:
+    def submit(self, request: OrderRequest | ComboRequest) -> BrokerOrder:
         """Send one order, once. After ``BrokerUnavailable`` (but not ``RateLimited``) it may or may not exist."""
-        body = _order_body(request)
+        body = combos.body(request) if isinstance(request, ComboRequest) else _order_body(request)
         answer = self._transport.once("POST /orders", lambda: self._trading.submit_order(body))
         return parsing.order(parsing.record(answer, "order"))
 

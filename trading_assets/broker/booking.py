@@ -15,10 +15,11 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, Engine
 
+from trading_assets.broker import combos
 from trading_assets.broker.values import BrokerFill, BrokerOrder
 from trading_assets.domain import crashpoints
 from trading_assets.domain.errors import TradingAssetsError
-from trading_assets.domain.values import OrderState, PositionState, Purpose, Side
+from trading_assets.domain.values import LIVE_STATES, OrderState, PositionState, Purpose, Side
 from trading_assets.ledger import execution_changes, executions, orders, positions
 from trading_assets.ledger.executions import Execution
 from trading_assets.ledger.orders import OrderIntent
@@ -54,36 +55,91 @@ def book_order(
     is booked raises ``NotNext``, and nothing is booked.
     """
     with engine.begin() as connection:
-        intent = _intent(connection, client_order_id)
-        position = _locked(connection, intent.position_id)
-        intent = _intent(connection, client_order_id, lock=True)
-        broker_order_id = intent.broker_order_id if order is None else order.order_id
-        if broker_order_id is None:
-            raise TradingAssetsError("fills of an order that the broker has not confirmed", where=client_order_id)
-        for fill in _sorted(fills):
-            if fill.order_id == broker_order_id:
-                if told:
-                    _require_next(connection, intent.account, fill)
-                _insert(connection, position, fill, intent=intent, reason=intent.reason, at=at, run_id=run_id)
-        intent = _as_now(connection, intent, order, at)
-        booked = executions.of_broker_order(connection, broker_order_id)
-        quantity = sum(row.quantity for row in booked)
-        orders.set_filled(connection, client_order_id, quantity, executions.average_price(booked), at)
-        state = _order_state(intent, order, quantity)
-        orders.mark(
-            connection,
-            client_order_id,
-            state,
-            at,
-            broker_order_id=broker_order_id,
-            submitted_at=intent.submitted_at or at,
-            error=_end_without_fill(order, state, quantity),
-        )
-        refigure(connection, position, at=at, run_id=run_id, reason=intent.reason, settled=False)
-        stored = _intent(connection, client_order_id)
+        stored = book_within(connection, client_order_id, order, fills, at=at, run_id=run_id, told=told)
         crashpoints.reached("booking.before_commit")
     crashpoints.reached("booking.after_commit")
     return stored
+
+
+def book_within(
+    connection: Connection,
+    client_order_id: str,
+    order: BrokerOrder | None,
+    fills: Iterable[BrokerFill],
+    *,
+    at: datetime,
+    run_id: str,
+    told: bool = False,
+) -> OrderIntent:
+    """``book_order`` as a part of the caller's transaction, which holds the positions of all orders that it books.
+
+    A multi-leg order has no fills of its own: its quantity is what all its legs have.
+    """
+    intent = _intent(connection, client_order_id)
+    position = _locked(connection, intent.position_id)
+    intent = _intent(connection, client_order_id, lock=True)
+    broker_order_id = intent.broker_order_id if order is None else order.order_id
+    if broker_order_id is None:
+        raise TradingAssetsError("fills of an order that the broker has not confirmed", where=client_order_id)
+    for fill in _sorted(fills):
+        if fill.order_id == broker_order_id:
+            if told:
+                _require_next(connection, intent.account, fill)
+            _insert(connection, position, fill, intent=intent, reason=intent.reason, at=at, run_id=run_id)
+    intent = _as_now(connection, intent, order, at)
+    quantity, average = _filled(connection, intent, broker_order_id)
+    orders.set_filled(connection, client_order_id, quantity, average, at)
+    state = _order_state(intent, order, quantity)
+    orders.mark(
+        connection,
+        client_order_id,
+        state,
+        at,
+        broker_order_id=broker_order_id,
+        submitted_at=intent.submitted_at or at,
+        error=_end_without_fill(order, state, quantity),
+    )
+    if intent.order_class == orders.COMBO:
+        _end_legs(connection, intent, state, at)
+    refigure_whole(connection, intent, at)
+    refigure(connection, position, at=at, run_id=run_id, reason=intent.reason, settled=False)
+    return _intent(connection, client_order_id)
+
+
+def refigure_whole(connection: Connection, leg: OrderIntent, at: datetime, *, taken_back: bool = False) -> None:
+    """Compute the multi-leg order that ``leg`` belongs to anew from its legs; any other order has none."""
+    if leg.order_class != orders.COMBO_LEG or leg.leg_of is None:
+        return
+    whole = _intent(connection, leg.leg_of, lock=True)
+    quantity, average = _filled(connection, whole, whole.broker_order_id or "")
+    orders.set_filled(connection, whole.client_order_id, quantity, average, at, taken_back=taken_back)
+    if whole.is_live and whole.broker_order_id is not None and quantity:
+        orders.mark(connection, whole.client_order_id, _order_state(whole, None, quantity), at)
+
+
+def settle_within(connection: Connection, legs: Iterable[OrderIntent], *, at: datetime, run_id: str) -> None:
+    """Bring the positions of ``legs`` in line with their orders, as a part of the caller's transaction."""
+    for leg in legs:
+        position = _locked(connection, leg.position_id)
+        refigure(connection, position, at=at, run_id=run_id, reason=leg.reason, settled=False)
+
+
+def _filled(connection: Connection, intent: OrderIntent, broker_order_id: str) -> tuple[int, Decimal | None]:
+    """Booked quantity and its average price; of a multi-leg order whole units and their net price."""
+    if intent.order_class != orders.COMBO:
+        booked = executions.of_broker_order(connection, broker_order_id)
+        return sum(row.quantity for row in booked), executions.average_price(booked)
+    legs = orders.combo_legs(connection, intent.client_order_id)
+    return combos.units_filled(intent.quantity, legs), combos.net_price(legs, intent.quantity)
+
+
+def _end_legs(connection: Connection, whole: OrderIntent, state: OrderState, at: datetime) -> None:
+    """Legs end with their order: they never trade by themselves."""
+    if state in LIVE_STATES:
+        return
+    for leg in orders.combo_legs(connection, whole.client_order_id):
+        if leg.is_live:
+            orders.mark(connection, leg.client_order_id, state, at)
 
 
 def book_on_position(

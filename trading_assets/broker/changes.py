@@ -43,7 +43,8 @@ def book_change(engine: Engine, change: ExecutionChange, *, at: datetime, ahead:
         if not execution_changes.insert_change(connection, change):
             return True
         if fill.client_order_id is not None:
-            orders.get_intent(connection, fill.client_order_id, lock=True)
+            intent = orders.get_intent(connection, fill.client_order_id, lock=True)
+            assert intent is not None, "a fill of ours has an order"
             left = executions.of_broker_order(connection, fill.broker_order_id)
             orders.set_filled(
                 connection,
@@ -53,6 +54,7 @@ def book_change(engine: Engine, change: ExecutionChange, *, at: datetime, ahead:
                 at,
                 taken_back=True,
             )
+            booking.refigure_whole(connection, intent, at, taken_back=True)
         if _half_not_taken(connection, position, fill):
             positions.update_position(connection, position.position_id, stage=0)
             position = replace(position, stage=0)

@@ -178,7 +178,8 @@ class _Reconciliation:
         for intent in live:
             if intent.broker_order_id is None or intent.state is OrderState.UNKNOWN:
                 continue
-            if intent.purpose is not Purpose.PROTECT:
+            # The legs of a multi-leg order are read and end with it.
+            if intent.purpose is not Purpose.PROTECT and intent.order_class != orders.COMBO_LEG:
                 self._advance(intent, end=end_orders)
         # What rests over a position belongs to no run: it is read with the order that it came with, and stays.
         self.report.fills_booked += protection.refresh(

@@ -11,15 +11,16 @@ crash must not trade, so an absent order becomes ABANDONED.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
 from sqlalchemy import Connection, Engine
 
-from trading_assets.broker import legs
+from trading_assets.broker import combo_booking, legs
 from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.combos import ComboRequest
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized, RateLimited, Rejected
 from trading_assets.broker.values import BrokerOrder, OrderRequest
 from trading_assets.domain import crashpoints
@@ -38,7 +39,12 @@ _ABSENT_AFTER = 2
 
 
 #: First words of the crash points that an order of each purpose passes.
-_PREFIXES = {Purpose.ENTRY: "submission", Purpose.EXIT: "exit", Purpose.PROTECT: "protection"}
+_PREFIXES = {
+    Purpose.ENTRY: "submission",
+    Purpose.EXIT: "exit",
+    Purpose.PROTECT: "protection",
+    Purpose.ROLL: "rolling",
+}
 
 
 class _Fate(Enum):
@@ -58,10 +64,13 @@ def submit(
     broker: AlpacaBroker,
     clock: Clock,
     intent: OrderIntent,
-    request: OrderRequest,
+    request: OrderRequest | ComboRequest,
     prepare: Callable[[Connection], None] | None = None,
+    parts: Sequence[OrderIntent] = (),
 ) -> OrderIntent:
     """Commit ``intent`` (with ``prepare`` in the same transaction), send ``request``, store what came back.
+
+    ``parts`` are the legs of a multi-leg order: they are committed with it and share its fate.
 
     Returns the stored intent: ACCEPTED, REJECTED with the broker's words, or UNKNOWN. Fills are booked elsewhere.
     Raises ``sqlalchemy.exc.IntegrityError`` before anything is sent if a live order forbids this one.
@@ -72,7 +81,8 @@ def submit(
     with engine.begin() as connection:
         if prepare is not None:
             prepare(connection)
-        orders.insert_intent(connection, intent)
+        for each in (intent, *parts):
+            orders.insert_intent(connection, each)
     crashpoints.reached(f"{prefix}.after_intent")
     result = _send(desk, intent, request, prefix=prefix)
     crashpoints.reached(f"{prefix}.after_answer")
@@ -106,7 +116,7 @@ def differences(intent: OrderIntent, order: BrokerOrder) -> tuple[str, ...]:
     return tuple(f"{name}: meant {meant}, found {found}" for name, meant, found in pairs if meant != found)
 
 
-def _send(desk: _Desk, intent: OrderIntent, request: OrderRequest, *, prefix: str) -> OrderIntent:
+def _send(desk: _Desk, intent: OrderIntent, request: OrderRequest | ComboRequest, *, prefix: str) -> OrderIntent:
     """Send, and once more if the order is definitively not there."""
     doubt = ""
     for last in (False, True):
@@ -175,10 +185,14 @@ def _refused(
 
 def _adopt(desk: _Desk, intent: OrderIntent, order: BrokerOrder) -> OrderIntent:
     """Store the broker's id if the order is the intended one. Its fills, and an end with fills, are booked later."""
-    wrong = differences(intent, order)
+    order = _with_legs(desk, intent, order)
+    if intent.order_class == orders.COMBO:
+        with desk.engine.connect() as connection:
+            wrong = combo_booking.compared(connection, intent, order)
+    else:
+        wrong = differences(intent, order)
     if wrong:
         return _unknown(desk, intent, "the broker has another order under this id: " + "; ".join(wrong))
-    order = _with_legs(desk, intent, order)
     ended_empty = order.is_final and order.filled_quantity == 0
     state = order.state if ended_empty else OrderState.ACCEPTED
     error = f"the broker ended the order as {order.status}" if ended_empty else None
@@ -223,7 +237,9 @@ def _store(
                 submitted_at=None if order is None else order.submitted_at or now,
                 error=error,
             )
-            if order is not None and order.legs:
+            if current.order_class == orders.COMBO:
+                combo_booking.follow(connection, current, state, order, now)
+            elif order is not None and order.legs:
                 legs.record(connection, current, order.legs, at=now, run_id=current.run_id)
         stored = orders.get_intent(connection, intent.client_order_id)
     if stored is None:

@@ -25,6 +25,10 @@ POINTS = (
     "protection.after_intent",
     "protection.after_post",
     "protection.after_answer",
+    "rolling.before_intent",
+    "rolling.after_intent",
+    "rolling.after_post",
+    "rolling.after_answer",
 )
 _hook: Callable[[str], None] | None = None
 

@@ -36,13 +36,25 @@ def adopted_position_id(account: str, symbol: str, found_at: datetime) -> str:
     return digest("adopted", account, symbol, require_utc(found_at).isoformat())[:32]
 
 
-def client_order_id(account: str, purpose: str, subject: str, attempt: int, step: int) -> str:
-    """``ta-<account>-<en|ex|pr>-<subject>-<attempt>-<step>``: deterministic, at most 128 characters.
+def rolled_position_id(account: str, rolled_from: str, symbol: str, number: int) -> str:
+    """Identity of the position in ``symbol`` that a roll opens in place of another; ``number`` counts those that were
+    closed before, of which each had its own. 32 hex digits."""
+    return digest("rolled", account, rolled_from, symbol, str(number))[:32]
 
-    ``purpose`` is ``ENTRY``, ``EXIT`` or ``PROTECT``; ``subject`` the signal id of an entry, else the position id;
-    ``attempt`` counts exits (or protections) of one position; ``step`` counts the rungs of the limit ladder.
+
+def leg_name(parent: str, place: int) -> str:
+    """Name of a leg of a multi-leg order in the ledger: a leg's ids at the broker are the broker's own."""
+    return f"{parent}.{place}"
+
+
+def client_order_id(account: str, purpose: str, subject: str, attempt: int, step: int) -> str:
+    """``ta-<account>-<en|ex|pr|ro>-<subject>-<attempt>-<step>``: deterministic, at most 128 characters.
+
+    ``purpose`` is ``ENTRY``, ``EXIT``, ``PROTECT`` or ``ROLL``; ``subject`` the signal id of an entry, else the
+    position id; ``attempt`` counts exits (or protections, or rolls) of one position; ``step`` counts the rungs of the
+    limit ladder.
     """
-    code = {"ENTRY": "en", "EXIT": "ex", "PROTECT": "pr"}[purpose]
+    code = {"ENTRY": "en", "EXIT": "ex", "PROTECT": "pr", "ROLL": "ro"}[purpose]
     result = f"ta-{account}-{code}-{subject}-{attempt}-{step}"
     if len(result) > MAX_CLIENT_ORDER_ID:
         raise ValueError(f"client order id of {len(result)} characters exceeds {MAX_CLIENT_ORDER_ID}: {result}")

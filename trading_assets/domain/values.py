@@ -64,11 +64,15 @@ class SignalStatus(StrEnum):
 
 
 class Purpose(StrEnum):
-    """Why an order exists. PROTECT rests over a position: the take profit or the stop of a bracket or of a pair."""
+    """Why an order exists. PROTECT rests over a position: the take profit or the stop of a bracket or of a pair.
+
+    ROLL closes one position and opens another in one order of two legs; its legs are an EXIT and an ENTRY.
+    """
 
     ENTRY = "ENTRY"
     EXIT = "EXIT"
     PROTECT = "PROTECT"
+    ROLL = "ROLL"
 
 
 class OrderState(StrEnum):

@@ -23,8 +23,12 @@ FIRST, ADD = "entry", "add"
 #: Reasons of protective orders, which rest over a position.
 TAKE_PROFIT, STOP_LOSS = "take_profit", "stop_loss"
 STEPS = {TAKE_PROFIT: 0, STOP_LOSS: 1}
+#: Reason of a roll and of both its legs.
+ROLL = "roll"
 #: Classes of orders: alone, an entry with its protective orders, a protective pair, and a leg of one of the two.
 SIMPLE, BRACKET, OCO, LEG = "simple", "bracket", "oco", "leg"
+#: Several contracts that trade together at one net price, and one of them.
+COMBO, COMBO_LEG = "mleg", "mleg_leg"
 _LIVE = tuple(state.value for state in LIVE_STATES)
 _HELD = (PositionState.OPENING.value, PositionState.OPEN.value, PositionState.CLOSING.value)
 _UNRESOLVED = (OrderState.INTENT.value, OrderState.UNKNOWN.value)
@@ -34,7 +38,9 @@ _UNRESOLVED = (OrderState.INTENT.value, OrderState.UNKNOWN.value)
 class OrderIntent:
     """One row of ``order_intents``. ``limit_price`` is None for a market order; ``error`` holds the broker's words.
 
-    ``leg_of`` is the client order id of the bracket or pair that a leg belongs to; a leg's own ids are the broker's.
+    ``leg_of`` is the client order id of the order that a leg belongs to. The ids of a bracket's or a pair's leg are the
+    broker's; a leg of a multi-leg order is written before the broker is asked and has a name of our own. Of a multi-leg
+    order quantities are units and prices net: paid positive, received negative.
     """
 
     client_order_id: str
@@ -73,7 +79,7 @@ class OrderIntent:
     @property
     def has_legs(self) -> bool:
         """Whether other orders at the broker belong to this one."""
-        return self.order_class in (BRACKET, OCO)
+        return self.order_class in (BRACKET, OCO, COMBO)
 
     @property
     def names(self) -> str:
@@ -196,13 +202,19 @@ def live_intents(connection: Connection, account: str) -> tuple[OrderIntent, ...
 
 
 def unresolved_intents(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
-    """Intents whose fate at the broker is not known: INTENT (never answered) and UNKNOWN (ambiguous answer)."""
-    return tuple(intent for intent in live_intents(connection, account) if intent.state.value in _UNRESOLVED)
+    """Intents whose fate at the broker is not known: INTENT (never answered) and UNKNOWN (ambiguous answer).
+
+    The legs of a multi-leg order share its fate and are not among them.
+    """
+    live = (intent for intent in live_intents(connection, account) if intent.order_class != COMBO_LEG)
+    return tuple(intent for intent in live if intent.state.value in _UNRESOLVED)
 
 
 def unknown_intents(connection: Connection, account: str | None = None) -> tuple[OrderIntent, ...]:
     """Orders whose fate is UNKNOWN, of one account or (None) of all, oldest first."""
-    query = select(order_intents).where(order_intents.c.state == OrderState.UNKNOWN.value)
+    query = select(order_intents).where(
+        order_intents.c.state == OrderState.UNKNOWN.value, order_intents.c.order_class != COMBO_LEG
+    )
     if account is not None:
         query = query.where(order_intents.c.account == account)
     return _records(connection, query.order_by(order_intents.c.created_at, order_intents.c.client_order_id))
@@ -225,6 +237,16 @@ def of_position(connection: Connection, position_id: str) -> tuple[OrderIntent, 
         select(order_intents)
         .where(order_intents.c.position_id == position_id)
         .order_by(order_intents.c.created_at, order_intents.c.attempt, order_intents.c.step),
+    )
+
+
+def combo_legs(connection: Connection, client_order_id: str) -> tuple[OrderIntent, ...]:
+    """The legs of a multi-leg order in their order; () for any other order."""
+    return _records(
+        connection,
+        select(order_intents)
+        .where(order_intents.c.leg_of == client_order_id, order_intents.c.order_class == COMBO_LEG)
+        .order_by(order_intents.c.client_order_id),
     )
 
 

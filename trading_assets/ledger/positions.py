@@ -25,7 +25,8 @@ PHANTOM = "phantom"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One row of ``active_positions``. ``origin`` is ``signal`` or ``adopted``."""
+    """One row of ``active_positions``. ``origin`` is ``signal``, ``adopted`` or ``roll``; the last names the position
+    in whose place it was opened."""
 
     position_id: str
     account: str
@@ -54,6 +55,7 @@ class Position:
     exit_reason: str | None = None
     closed_at: datetime | None = None
     realized_pnl: Decimal = Decimal(0)
+    rolled_from: str | None = None
 
     @property
     def is_live(self) -> bool:
@@ -94,6 +96,16 @@ def live_in_symbol(connection: Connection, account: str, symbol: str, *, lock: b
         active_positions.c.state.in_(_LIVE),
     )
     return _one(connection, query, lock=lock)
+
+
+def rolled_to(connection: Connection, position_id: str) -> tuple[Position, ...]:
+    """The positions that rolls opened in place of this one, oldest first; also those that never got a fill."""
+    rows = connection.execute(
+        select(active_positions)
+        .where(active_positions.c.rolled_from == position_id)
+        .order_by(active_positions.c.created_at, active_positions.c.position_id)
+    ).mappings()
+    return tuple(_record(row) for row in rows)
 
 
 def last_phantom(connection: Connection, account: str, symbol: str) -> Position | None:

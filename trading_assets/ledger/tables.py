@@ -281,7 +281,13 @@ active_positions = Table(
     Column("expiry", Date),
     Column("multiplier", Integer, nullable=False),
     Column("signal_id", Text, ForeignKey("dispatch_recommendations.signal_id")),
-    Column("origin", Text, nullable=False, comment="signal, or adopted from the broker"),
+    Column("origin", Text, nullable=False, comment="signal, adopted from the broker, or roll"),
+    Column(
+        "rolled_from",
+        Text,
+        ForeignKey("active_positions.position_id"),
+        comment="the position in whose place a roll opened this one",
+    ),
     Column("state", Text, nullable=False),
     Column("quantity_opened", Integer, nullable=False, comment="contracts or shares bought so far"),
     Column("quantity", Integer, nullable=False, comment="contracts or shares still held"),
@@ -301,12 +307,14 @@ active_positions = Table(
     _one_of("direction", Direction),
     _one_of("state", PositionState),
     CheckConstraint("contract_right IN (" + ", ".join(f"'{r.value}'" for r in Right) + ")", name="right_known"),
-    CheckConstraint("origin IN ('signal', 'adopted')", name="origin_known"),
+    CheckConstraint("origin IN ('signal', 'adopted', 'roll')", name="origin_known"),
+    CheckConstraint("(origin = 'roll') = (rolled_from IS NOT NULL)", name="roll_names_position"),
     CheckConstraint("origin <> 'signal' OR signal_id IS NOT NULL", name="signal_named"),
     CheckConstraint("quantity >= 0 AND quantity <= quantity_opened", name="quantity_in_range"),
     CheckConstraint("state <> 'CLOSED' OR (quantity = 0 AND closed_at IS NOT NULL)", name="closed_is_flat"),
     CheckConstraint("multiplier > 0", name="multiplier_positive"),
     UniqueConstraint("account", "signal_id"),
+    Index("ix_active_positions_rolled_from", "rolled_from"),
     Index(
         "uq_active_positions_live_symbol",
         "account",
@@ -350,12 +358,14 @@ order_intents = Table(
     Column("multiplier", Integer, nullable=False),
     Column("order_type", Text, nullable=False),
     Column("order_class", Text, nullable=False, server_default="simple"),
-    Column("limit_price", Amount),
+    Column("limit_price", Amount, comment="per share; of a multi-leg order net, negative if received"),
     Column("stop_price", Amount),
     Column("leg_of", Text, ForeignKey("order_intents.client_order_id"), comment="the order that this is a leg of"),
     Column("attempt", Integer, nullable=False),
     Column("step", Integer, nullable=False),
-    Column("reason", Text, nullable=False, comment="'entry', 'add', the exit rule, 'take_profit' or 'stop_loss'"),
+    Column(
+        "reason", Text, nullable=False, comment="'entry', 'add', the exit rule, 'take_profit', 'stop_loss' or 'roll'"
+    ),
     Column("state", Text, nullable=False),
     Column("broker_order_id", Text, unique=True),
     Column("filled_quantity", Integer, nullable=False),
@@ -369,15 +379,18 @@ order_intents = Table(
     _one_of("side", Side),
     _one_of("state", OrderState),
     CheckConstraint("order_type IN ('limit', 'market', 'stop')", name="order_type_known"),
-    CheckConstraint("order_class IN ('simple', 'bracket', 'oco', 'leg')", name="order_class_known"),
+    CheckConstraint("order_class IN ('simple', 'bracket', 'oco', 'leg', 'mleg', 'mleg_leg')", name="order_class_known"),
     CheckConstraint("(order_type = 'stop') = (stop_price IS NOT NULL)", name="stop_has_price"),
-    CheckConstraint("(order_class = 'leg') = (leg_of IS NOT NULL)", name="leg_names_order"),
+    CheckConstraint("(order_class IN ('leg', 'mleg_leg')) = (leg_of IS NOT NULL)", name="leg_names_order"),
     CheckConstraint("order_type <> 'stop' OR purpose = 'PROTECT'", name="stops_protect"),
     CheckConstraint("(order_type = 'limit') = (limit_price IS NOT NULL)", name="limit_has_price"),
     CheckConstraint("quantity > 0 AND filled_quantity BETWEEN 0 AND quantity", name="quantity_in_range"),
     CheckConstraint("length(client_order_id) <= 128", name="client_order_id_short"),
     CheckConstraint("(purpose = 'ENTRY') = (side = 'buy')", name="entries_buy_exits_sell"),
-    CheckConstraint("purpose <> 'ENTRY' OR signal_id IS NOT NULL", name="entry_names_signal"),
+    CheckConstraint(
+        "purpose <> 'ENTRY' OR signal_id IS NOT NULL OR order_class = 'mleg_leg'", name="entry_names_signal"
+    ),
+    CheckConstraint("(purpose = 'ROLL') = (order_class = 'mleg')", name="rolls_have_legs"),
     UniqueConstraint("position_id", "purpose", "attempt", "step"),
     Index(
         "uq_order_intents_one_live_entry",
@@ -386,13 +399,14 @@ order_intents = Table(
         unique=True,
         postgresql_where=text("purpose = 'ENTRY' AND " + _in("state", LIVE_STATES)),
     ),
-    # One exit at work, or one resting pair: a take profit takes the place of the exit, and a stop stands beside it.
+    # One exit at work, or one resting pair: a take profit takes the place of the exit, and a stop stands beside it. A
+    # roll is an exit, too; its legs go with it.
     Index(
         "uq_order_intents_one_live_exit",
         "position_id",
         text("(order_type = 'stop')"),
         unique=True,
-        postgresql_where=text("purpose <> 'ENTRY' AND " + _in("state", LIVE_STATES)),
+        postgresql_where=text("purpose <> 'ENTRY' AND order_class <> 'mleg_leg' AND " + _in("state", LIVE_STATES)),
     ),
 )
 

@@ -47,7 +47,9 @@ QUICK = BrokerConfig(connect_timeout_seconds=5.0, read_timeout_seconds=2.0, poll
 
 
 @contextmanager
-def running(directory: Path, accounts: int, *, last: date | None = None) -> Iterator[str]:
+def running(
+    directory: Path, accounts: int, *, last: date | None = None, options_level: int = 2, faults: bool = False
+) -> Iterator[str]:
     """The exchange as a process of its own with so many accounts; yields its address."""
     directory.mkdir(parents=True, exist_ok=True)
     config = {
@@ -59,9 +61,16 @@ def running(directory: Path, accounts: int, *, last: date | None = None) -> Iter
         "control_token": TOKEN,
         "rules": {"requests_per_minute": 100_000},
         "accounts": [
-            {"name": f"a{key}".lower(), "key": f"PK{key}", "secret": SECRET, "cash": "9000000", "options_level": 2}
+            {
+                "name": f"a{key}".lower(),
+                "key": f"PK{key}",
+                "secret": SECRET,
+                "cash": "9000000",
+                "options_level": options_level,
+            }
             for key in ("TEST", *map(str, range(accounts)))
         ],
+        "faults": faults,
     }
     if last is not None:
         config["last_session"] = last.isoformat()

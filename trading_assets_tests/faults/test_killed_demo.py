@@ -13,7 +13,7 @@ from trading_assets_tests.e2e.demo_runs import DemoWorld
 #: A seed whose day has many entries, so that every point is passed several times.
 BUSY = "5"
 #: No account of this world trades stocks: ``broker/test_bracket_crashes`` passes the points of protective orders.
-POINTS = tuple(point for point in crashpoints.POINTS if not point.startswith("protection."))
+POINTS = tuple(point for point in crashpoints.POINTS if not point.startswith(("protection.", "rolling.")))
 
 
 def test_F11_killed_at_twelve_seeded_instants_the_day_ends_consistent(world_home: Path) -> None:

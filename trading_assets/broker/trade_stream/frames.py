@@ -84,7 +84,8 @@ def _update(data: dict[str, Any]) -> TradeUpdate:
     if not isinstance(raw, dict) or not isinstance(event, str) or at is None:
         raise Unreadable("it lacks its event, its order or its instant")
     order = parsing.order(raw)
-    if raw.get("order_class") == "mleg" or isinstance(data.get("legs"), list):
+    of_several = raw.get("order_class") == "mleg" or isinstance(data.get("legs"), list)
+    if of_several and event not in (BUST, CORRECT):
         # One frame tells several executions of several orders; the list of fills tells each with its own numbers.
         return TradeUpdate(event, order, at, by_list=True)
     if event in FILLS:

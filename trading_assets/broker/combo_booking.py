@@ -1,0 +1,71 @@
+"""The legs of a multi-leg order in the ledger: they follow the whole, and their fills are booked together.
+
+The broker's list of fills names legs only. All that a look at the order shows is booked in one transaction, so that no
+one ever sees a position closed whose successor is not there. What does not belong here: what a fill does
+(``broker.booking``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+
+from trading_assets.broker import booking, combos
+from trading_assets.broker.errors import BrokerUnavailable
+from trading_assets.broker.values import BrokerFill, BrokerOrder
+from trading_assets.domain import crashpoints
+from trading_assets.domain.values import OrderState
+from trading_assets.ledger import orders, positions
+from trading_assets.ledger.orders import OrderIntent
+
+
+def compared(connection: Connection, intent: OrderIntent, order: BrokerOrder) -> tuple[str, ...]:
+    """What makes ``order`` another multi-leg order than ``intent``; empty if it is the same."""
+    return combos.differences(intent, orders.combo_legs(connection, intent.client_order_id), order)
+
+
+def follow(
+    connection: Connection, intent: OrderIntent, state: OrderState, order: BrokerOrder | None, at: datetime
+) -> None:
+    """Give the legs of ``intent`` its new state, and the ids by which the broker's fills name them."""
+    shown = () if order is None else order.legs
+    known = {leg.symbol: leg for leg in shown}
+    for leg in orders.combo_legs(connection, intent.client_order_id):
+        found = known.get(leg.symbol)
+        orders.mark(
+            connection,
+            leg.client_order_id,
+            state,
+            at,
+            broker_order_id=None if found is None else found.order_id,
+            submitted_at=None if order is None else order.submitted_at or at,
+        )
+
+
+def book(
+    engine: Engine, intent: OrderIntent, order: BrokerOrder, fills: Iterable[BrokerFill], *, at: datetime, run_id: str
+) -> OrderIntent:
+    """Book what the broker shows of the multi-leg order ``intent`` and of all its legs. Returns it as stored.
+
+    Raises ``BrokerUnavailable``, and books nothing, if it is another order.
+    """
+    fills = list(fills)
+    with engine.begin() as connection:
+        legs = orders.combo_legs(connection, intent.client_order_id)
+        # Positions first, in one order, as every booking does.
+        for position_id in sorted({intent.position_id, *(leg.position_id for leg in legs)}):
+            positions.get_position(connection, position_id, lock=True)
+        if wrong := combos.differences(intent, legs, order):
+            raise BrokerUnavailable("the broker has another order under this id: " + "; ".join(wrong))
+        shown = {leg.symbol: leg for leg in order.legs}
+        for leg in legs:
+            found = shown.get(leg.symbol)
+            if found is not None or leg.broker_order_id is not None:
+                booking.book_within(connection, leg.client_order_id, found, fills, at=at, run_id=run_id)
+        stored = booking.book_within(connection, intent.client_order_id, order, (), at=at, run_id=run_id)
+        booking.settle_within(connection, legs, at=at, run_id=run_id)
+        crashpoints.reached("booking.before_commit")
+    crashpoints.reached("booking.after_commit")
+    return stored
