@@ -9,6 +9,8 @@ from trading_assets.exchange.accounts import STOP_LOSS, Account, Order
 from trading_assets.exchange.events import (
     AccountOpened,
     ComboFilled,
+    DividendPaid,
+    HoldingChanged,
     LegFill,
     OptionSettled,
     OrderFilled,
@@ -122,3 +124,56 @@ def settle(account: Account, event: OptionSettled, at: datetime) -> None:
             group=group,
         ),
     ]
+
+
+def change_holding(account: Account, event: HoldingChanged, at: datetime) -> None:
+    """The cost stays with what is still held; the part of a share that was paid out takes its own with it."""
+    position = account.positions.pop(event.symbol)
+    # What was to be exercised is another contract now; whoever still wants it says so again.
+    account.settling = [line for line in account.settling if line.symbol != event.symbol]
+    if event.symbol in account.not_exercised:
+        account.not_exercised = account.not_exercised - {event.symbol} | {event.new_symbol}
+    if event.new_quantity:
+        asset = (event.new_symbol, position.asset_class, event.new_asset_id, position.multiplier)
+        other = account.positions.setdefault(event.new_symbol, Position(*asset))
+        other.quantity += event.new_quantity
+        other.cost += position.cost * event.new_quantity / event.exact_quantity
+        if other.quantity == 0:
+            del account.positions[event.new_symbol]
+    account.cash += event.cash
+    day, lot = event.day, position.multiplier
+    account.activities += [
+        Activity(
+            identity,
+            event.activity,
+            at,
+            symbol,
+            quantity,
+            multiplier=lot,
+            day=day,
+            amount=amount,
+            group=event.group,
+            kind_of=event.kind_of,
+        )
+        for identity, symbol, quantity, amount in (
+            (event.out_id, event.symbol, -event.quantity, ZERO),
+            (event.in_id, event.new_symbol, event.new_quantity, event.cash),
+        )
+    ]
+
+
+def pay_dividend(account: Account, event: DividendPaid, at: datetime) -> None:
+    account.cash += event.amount
+    account.activities.append(
+        Activity(
+            event.activity_id,
+            "DIV",
+            at,
+            event.symbol,
+            event.quantity,
+            day=event.day,
+            amount=event.amount,
+            per_share=event.rate,
+            kind_of="CDIV",
+        )
+    )

@@ -28,13 +28,17 @@ class AccountOpened(_Event):
 
 
 class WorldOpened(_Event):
-    """The first line of every journal: what this world was begun with."""
+    """The first line of every journal: what this world was begun with.
+
+    ``in_force`` marks the corporate actions that its first market was drawn with, here and of each later session.
+    """
 
     kind: Literal["world"] = "world"
     seed: int
     session: date
     scenario: str
     accounts: tuple[AccountOpened, ...]
+    in_force: str = ""
 
 
 class SessionOpened(_Event):
@@ -43,6 +47,7 @@ class SessionOpened(_Event):
     kind: Literal["session"] = "session"
     session: date
     equities: dict[str, Decimal]
+    in_force: str = ""
 
 
 class OrderAccepted(_Event):
@@ -236,6 +241,44 @@ class OptionSettled(_Event):
     group: str
 
 
+class HoldingChanged(_Event):
+    """A corporate action made another position of one: ``quantity`` of ``symbol`` became ``new_quantity`` of
+    ``new_symbol``, and ``cash`` dollars for a part of a share that nobody can hold.
+
+    ``activity`` and ``kind_of`` are type and subtype of the two lines of the history (out, in), which share a
+    ``group``.
+    """
+
+    kind: Literal["holding"] = "holding"
+    account: str
+    symbol: str
+    quantity: int
+    new_symbol: str
+    new_asset_id: str
+    new_quantity: int
+    exact_quantity: Decimal
+    cash: Decimal
+    activity: str
+    kind_of: str
+    day: date
+    out_id: str
+    in_id: str
+    group: str
+
+
+class DividendPaid(_Event):
+    """``amount`` dollars for ``quantity`` shares; who is short pays, and both are negative."""
+
+    kind: Literal["dividend"] = "dividend"
+    account: str
+    symbol: str
+    quantity: int
+    rate: Decimal
+    amount: Decimal
+    day: date
+    activity_id: str
+
+
 Event = Annotated[
     WorldOpened
     | SessionOpened
@@ -253,7 +296,9 @@ Event = Annotated[
     | ComboFilled
     | OptionSettling
     | ExerciseDeclined
-    | OptionSettled,
+    | OptionSettled
+    | HoldingChanged
+    | DividendPaid,
     Field(discriminator="kind"),
 ]
 

@@ -38,6 +38,10 @@ class Identities:
         """Id of the removal of a worthless position."""
         return self._make("removal", account, symbol)
 
+    def overnight(self, account: str, symbol: str, day: date, part: str) -> str:
+        """Id of a line of the history that a corporate action made."""
+        return self._make("overnight", account, symbol, day.isoformat(), part)
+
     def settlement(self, account: str, symbol: str, day: date, number: int, part: str) -> str:
         """Id of a part of the settlement of exercised or assigned contracts; ``number`` counts a morning's."""
         return self._make("settlement", account, symbol, day.isoformat(), str(number), part)
@@ -46,3 +50,13 @@ class Identities:
 def contract_id(symbol: str) -> str:
     """Id of an option contract: the same in every world, as the asset it names is the same."""
     return str(uuid.uuid5(_NAMESPACE, f"contract {symbol}"))
+
+
+def action_id(symbol: str, day: date, kind: str) -> str:
+    """Id of a corporate action: the same in every world."""
+    return str(uuid.uuid5(_NAMESPACE, f"action {symbol} {day.isoformat()} {kind}"))
+
+
+def action_cusip(symbol: str, since: date | None = None) -> str:
+    """Nine characters in the place of a CUSIP, another one after a reverse split."""
+    return uuid.uuid5(_NAMESPACE, f"cusip {symbol} {since}").hex[:9].upper()

@@ -237,7 +237,14 @@ def simulated_port(config: ExchangeConfig, day: date, held: frozenset[str] = fro
     """The drawn market of one session."""
     try:
         return SimulatedPort(
-            SimulatedMarket(config.seed, day, config.scenario, history_sessions=HISTORY_SESSIONS, held=held)
+            SimulatedMarket(
+                config.seed,
+                day,
+                config.scenario,
+                history_sessions=HISTORY_SESSIONS,
+                held=held,
+                changes=[action.change() for action in config.actions],
+            )
         )
     except ValueError as error:
         raise ConfigurationError(f"the simulated market refuses the configuration: {error}") from error

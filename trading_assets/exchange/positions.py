@@ -66,7 +66,8 @@ class Activity:
     """A line of the account's history: a FILL, or what happened without a trade.
 
     ``day`` is the day that a line without a trade is about, None for the New York day of ``at``; ``amount`` the cash
-    that it moved, dollars; ``per_share`` what a dividend paid per share; ``group`` joins the lines of one settlement.
+    that it moved, dollars; ``per_share`` what a dividend paid per share; ``group`` joins the lines of one settlement;
+    ``kind_of`` is a finer kind.
     """
 
     id: str
@@ -84,3 +85,4 @@ class Activity:
     amount: Decimal = ZERO
     per_share: Decimal | None = None
     group: str = ""
+    kind_of: str = ""

@@ -1,7 +1,7 @@
 """Routes of news and corporate actions.
 
-The articles are the headlines of the RSS feeds, under ids of their own. This market has no corporate actions: the
-answer says so by being empty, as it does at the broker for names without any.
+The articles are the headlines of the RSS feeds, under ids of their own. The corporate actions are those that the world
+was configured with, each from the instant on at which it was announced.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trading_assets.domain.clock import NEW_YORK
 from trading_assets.exchange import http
+from trading_assets.exchange.actions import PLURALS, ordered
 from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.market_port import Headline
 from trading_assets.exchange.newsroom import Newsroom, article
@@ -56,10 +58,35 @@ class NewsRoutes:
         return answer({"news": [_article(row, with_content) for row in chosen], "next_page_token": token})
 
     async def corporate_actions(self, request: Request, account: Account) -> Response:
-        """None in this market."""
-        http.day(request, "start")
-        http.day(request, "end")
-        return answer({"corporate_actions": {}, "next_page_token": None})
+        """What is known now, by the day on which it takes effect, by kind, name and day, paged."""
+        now = self._venue.world.now
+        today = now.astimezone(NEW_YORK).date()
+        first, last = http.day(request, "start") or today, http.day(request, "end") or today
+        kinds, symbols = set(http.listed(request, "types")), set(http.listed(request, "symbols"))
+        wanted, cusips = set(http.listed(request, "ids")), http.listed(request, "cusips")
+        for kind in sorted(kinds - PLURALS.keys()):
+            raise http.bad("types", kind)
+        if wanted and (kinds or symbols or cusips or {"start", "end"} & request.query_params.keys()):
+            raise http.bad("ids", "mutually exclusive with all other filters")
+        if not wanted and last < first:
+            raise http.bad("end", last.isoformat())
+        rows = [
+            action
+            for action in ordered(self._venue.config.actions)
+            if action.is_known(now)
+            and (action.id in wanted if wanted else first <= action.ex_session <= last)
+            and (not kinds or action.kind in kinds)
+            and (not symbols or action.symbol in symbols)
+            and (not cusips or not action.cusips.isdisjoint(cusips))
+        ]
+        if request.query_params.get("sort", "asc") == "desc":
+            rows.reverse()
+        limit = http.whole(request, "limit", 100, 1, 1000)
+        chosen, token = http.page(rows, request.query_params.get("page_token"), limit, lambda action: action.id)
+        found: dict[str, list[dict[str, Any]]] = {}
+        for action in chosen:
+            found.setdefault(PLURALS[action.kind], []).append(action.as_wire())
+        return answer({"corporate_actions": found, "next_page_token": token})
 
 
 def _article(headline: Headline, with_content: bool) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from trading_assets.exchange.accounts import ENTRY, MULTI_LEG, STOP_LOSS, STOPS,
 from trading_assets.exchange.events import (
     AccountConfigured,
     ComboFilled,
+    DividendPaid,
     Event,
     ExecutionRevised,
     ExerciseDeclined,
+    HoldingChanged,
     LegResized,
     OptionSettled,
     OptionSettling,
@@ -54,6 +56,7 @@ class World:
         self.accounts: dict[str, Account] = {}
         self.sequence = 0
         self.orders = 0
+        self.in_force = ""
         self._now: datetime | None = None
         self._session: date | None = None
 
@@ -99,6 +102,8 @@ class World:
         for event in events:
             if isinstance(event, OptionSettled | OptionSettling):
                 self._check_settlement(event)
+            if isinstance(event, HoldingChanged | DividendPaid):
+                self._check_holding(event)
             if not isinstance(event, OrderEvent):
                 continue
             account = self.accounts[event.account]
@@ -131,6 +136,12 @@ class World:
         if not 0 < event.quantity <= min(held, most):
             raise ValueError(f"{event.reason} of {event.quantity} {event.symbol} with {held} held")
 
+    def _check_holding(self, event: HoldingChanged | DividendPaid) -> None:
+        position = self.accounts[event.account].positions.get(event.symbol)
+        if position is None or position.quantity != event.quantity:
+            held = 0 if position is None else position.quantity
+            raise ValueError(f"{type(event).__name__} of {event.quantity} {event.symbol} with {held} held")
+
     def apply(self, transaction: Transaction, told: Callable[[Event, datetime], None] = lambda event, at: None) -> None:
         """Apply one transaction; raises ``ValueError`` if it does not follow the last one.
 
@@ -148,11 +159,11 @@ class World:
 
     def _apply(self, event: Event, at: datetime) -> None:
         if isinstance(event, WorldOpened):
-            self.opened, self._session = event, event.session
+            self.opened, self._session, self.in_force = event, event.session, event.in_force
             self.accounts = {account.name: bookings.open_account(account, at) for account in event.accounts}
             return
         if isinstance(event, SessionOpened):
-            closed, self._session = self.session, event.session
+            closed, self._session, self.in_force = self.session, event.session, event.in_force
             for name, equity in event.equities.items():
                 self.accounts[name].last_equity = equity
                 self.accounts[name].closes.append((closed, equity))
@@ -204,3 +215,7 @@ class World:
             ]
         elif isinstance(event, OptionSettled):
             bookings.settle(account, event, at)
+        elif isinstance(event, HoldingChanged):
+            bookings.change_holding(account, event, at)
+        elif isinstance(event, DividendPaid):
+            bookings.pay_dividend(account, event, at)

@@ -31,6 +31,7 @@ from trading_assets.exchange.identities import Identities
 from trading_assets.exchange.journal import Journal, JournalBroken, JournalCorrupt
 from trading_assets.exchange.market_port import MarketPort
 from trading_assets.exchange.marks import worth
+from trading_assets.exchange.overnight import Overnight, in_force
 from trading_assets.exchange.refusal import Refusal, unprocessable
 from trading_assets.exchange.state import Account, Order, World
 from trading_assets.market.sessions import Session, shift
@@ -59,6 +60,7 @@ class Venue:
         self.after_step: Callable[[], Sequence[Event]] = lambda: ()
         self._journal = journal
         self._lock = asyncio.Lock()
+        self._overnight = Overnight(config)
         self._restore()
         self.market, self.engine = self._open_market(self.world.session)
 
@@ -79,6 +81,7 @@ class Venue:
                 )
                 for account in self.config.accounts
             ),
+            in_force=in_force(self.config.actions, self.config.session),
         )
         for number, payload in enumerate(self._journal.read(), start=1):
             try:
@@ -98,6 +101,12 @@ class Venue:
                 "the journal was begun with another seed, session, scenario or accounts",
                 where=str(self._journal.path),
                 mend="Use the configuration it was begun with, or an empty directory",
+            )
+        elif self.world.in_force != in_force(self.config.actions, self.world.session):
+            raise ConfigurationError(
+                f"the market of {self.world.session} was drawn with other corporate actions",
+                where=str(self._journal.path),
+                mend="Leave the actions that were in force as they were; only those to come may change",
             )
         else:
             _log.info("replayed %d transactions; the clock stands at %s", self.world.sequence, self.world.now)
@@ -277,7 +286,16 @@ class Venue:
             equities[account.name] = account.cash
             for position in account.positions.values():
                 equities[account.name] += worth(self.market, position, self.engine.session.close)
-        self._write(session.open - LEAD, [SessionOpened(session=session.day, equities=equities)])
+        mark = in_force(self.config.actions, session.day)
+        opened = SessionOpened(session=session.day, equities=equities, in_force=mark)
+        self._write(session.open - LEAD, [opened])
+        for action in self._overnight.due(session.day):
+            # One after the other: the next one meets what this one has left.
+            events = self._overnight.events(
+                self.world, action, self.market, self.engine.session.close, session.open - LEAD
+            )
+            if events:
+                self._write(session.open - LEAD, events)
         self.market, self.engine = self._open_market(session.day)
         _log.info("the market of %s took over", session.key)
 

@@ -191,6 +191,9 @@ _DESCRIPTIONS = {
     "OPEXC": "Option Exercise",
     "OPASN": "Option Assignment",
     "OPTRD": "Option Trade",
+    "OPCA": "Option Corporate Action",
+    "SPLIT": "Stock Split",
+    "DIV": "Dividend",
 }
 
 
@@ -201,7 +204,11 @@ def activity_json(activity: Activity, order: Order | None) -> dict[str, Any]:
         # An expiry has always carried what it paid: nothing.
         paid = text(ZERO) if activity.kind == "OPEXP" else None
         per_share = paid if activity.per_share is None else text(activity.per_share)
-        optional = {"per_share_amount": per_share, "group_id": activity.group or None}
+        optional = {
+            "per_share_amount": per_share,
+            "group_id": activity.group or None,
+            "activity_sub_type": activity.kind_of or None,
+        }
         return {
             "id": activity.id,
             "activity_type": activity.kind,

@@ -7,7 +7,8 @@ every process, and no answer depends on what was asked before.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -22,6 +23,7 @@ from trading_assets.simulation.headlines import Headline, write_headlines
 from trading_assets.simulation.paths import draw_paths
 from trading_assets.simulation.profile import MarketProfile, profile_of
 from trading_assets.simulation.quoted import Minute, QuotedMarket
+from trading_assets.simulation.shares import ShareChange, divisors, told_raw
 from trading_assets.simulation.surface import State
 from trading_assets.simulation.universe import BY_SYMBOL, INDEX, LISTINGS, SYMBOLS, Listing
 
@@ -50,7 +52,9 @@ class SimulatedMarket(QuotedMarket):
 
     ``session`` must be a trading day from 2018 on; ``scenario`` is ``normal``, ``quiet`` or ``adverse``, or hand in a
     ``profile`` of your own; ``history_sessions`` sessions before today have minute bars, ``daily_sessions`` (at least
-    as many) daily bars; ``held`` contracts stay listed. Raises ``ValueError`` for anything else.
+    as many) daily bars; ``held`` contracts stay listed. ``changes`` are splits and dividends: every session is told in
+    its own shares, and outside of sessions the last price in the shares of the session to come. Raises ``ValueError``
+    for anything else.
     """
 
     def __init__(
@@ -62,16 +66,19 @@ class SimulatedMarket(QuotedMarket):
         daily_sessions: int = 300,
         profile: MarketProfile | None = None,
         held: frozenset[str] = frozenset(),
+        changes: Sequence[ShareChange] = (),
     ) -> None:
         if not 0 <= history_sessions <= daily_sessions:
             raise ValueError(f"expected 0 <= history {history_sessions} <= daily sessions {daily_sessions}")
         super().__init__(seed, require_session(session), profile if profile is not None else profile_of(scenario), held)
         self.scenario = scenario
-        self._paths = draw_paths(
+        self._row = {symbol: row for row, symbol in enumerate(SYMBOLS)}
+        paths = draw_paths(
             seed, session, self.profile, history_sessions=history_sessions, daily_sessions=daily_sessions
         )
+        self._divisors = divisors(paths, self._row, changes)
+        self._paths = told_raw(paths, self._divisors) if changes else paths
         self._by_day: dict[date, int] = {m.session.day: i for i, m in enumerate(self._paths.minutes)}
-        self._row = {symbol: row for row, symbol in enumerate(SYMBOLS)}
         self._sums: dict[int, NDArray[np.int64]] = {}
 
     @property
@@ -92,8 +99,16 @@ class SimulatedMarket(QuotedMarket):
         )
 
     def listing(self, symbol: str) -> Listing:
-        """The listing of a symbol; raises ``KeyError`` if it is not listed."""
-        return BY_SYMBOL[symbol]
+        """The listing of a symbol in the shares of today; raises ``KeyError`` if it is not listed."""
+        listing, row = BY_SYMBOL[symbol], self._row[symbol]
+        price, shares = self._divisors.price[-1, row], self._divisors.shares[-1, row]
+        if price == shares == 1:
+            return listing
+        return replace(
+            listing,
+            base_price=listing.base_price / float(price),
+            average_volume=max(1, round(listing.average_volume * float(shares))),
+        )
 
     # -- the underlying -----------------------------------------------------------------------------------------------
 
@@ -145,11 +160,12 @@ class SimulatedMarket(QuotedMarket):
     def price_at(self, symbol: str, instant: datetime) -> float | None:
         """The traded price in dollars: a broken line within each minute that visits its open, high, low and close.
 
-        Outside a session it is the last close; None before the first session with minutes.
+        Outside a session it is the last close, in the shares of the session to come as far as this market knows it;
+        None before the first session with minutes.
         """
         row = self._row[symbol]
         found = self._locate(instant)
-        return None if found is None else self._price(row, *found)
+        return None if found is None else self._price(row, *found) / self._turned(row, found[0], instant)
 
     def index_vix(self, instant: datetime) -> float | None:
         """Level of the volatility index in points: its level at the open, moved against the index's return since."""
@@ -185,6 +201,13 @@ class SimulatedMarket(QuotedMarket):
                 return number, int(minute), second
         return None
 
+    def _turned(self, row: int, number: int, instant: datetime) -> float:
+        """What a price of session ``number`` is divided by once that session is over and another one is to come."""
+        session, last = self._paths.minutes[number].session, len(self._paths.minutes) - 1
+        if number == last or require_utc(instant) < session.close:
+            return 1.0
+        return self._divisors.between(session.day, self._paths.minutes[number + 1].session.day, row)
+
     def _price(self, row: int, number: int, minute: int, second: float) -> float:
         minutes = self._paths.minutes[number]
         found = Minute(
@@ -199,19 +222,25 @@ class SimulatedMarket(QuotedMarket):
 
     def _price_range(self, symbol: str) -> tuple[float, float, float]:
         row, sessions = self._row[symbol], self._paths.minutes
-        low = min(int(m.low[row].min()) for m in sessions) / 100.0
-        high = max(int(m.high[row].max()) for m in sessions) / 100.0
+        today = sessions[-1].session.day
+        turn = [self._divisors.between(m.session.day, today, row) for m in sessions]
+        low = min(int(m.low[row].min()) / by for m, by in zip(sessions, turn, strict=True)) / 100.0
+        high = max(int(m.high[row].max()) / by for m, by in zip(sessions, turn, strict=True)) / 100.0
         return low, high, self._previous_close(row, len(sessions) - 1)
 
     def _mark(self, symbol: str) -> int:
         return self._row[symbol]
 
     def _previous_close(self, row: int, number: int) -> float:
-        """Close before session ``number``; of the first known session, its own open."""
+        """Close before session ``number`` in its shares; of the first known session, its own open."""
+        here = self._paths.minutes[number].session.day
         if number > 0:
-            return int(self._paths.minutes[number - 1].close[row, -1]) / 100.0
-        closes = self._paths.days.close
-        return int(closes[-1, row] if len(closes) else self._paths.minutes[0].open[row, 0]) / 100.0
+            before = self._paths.minutes[number - 1]
+            return int(before.close[row, -1]) / 100.0 / self._divisors.between(before.session.day, here, row)
+        days = self._paths.days
+        if not days.sessions:
+            return int(self._paths.minutes[0].open[row, 0]) / 100.0
+        return int(days.close[-1, row]) / 100.0 / self._divisors.between(days.sessions[-1].day, here, row)
 
     def _state(self, underlying: str, instant: datetime) -> State | None:
         found = self._locate(instant)
@@ -220,6 +249,7 @@ class SimulatedMarket(QuotedMarket):
         number, minute, second = found
         row = self._row[underlying]
         minutes = self._paths.minutes[number]
+        turned = self._turned(row, number, instant)
         elapsed = minute + second / 60.0
         bump = 0.0
         for event in self._paths.events[minutes.session.day]:
@@ -227,8 +257,8 @@ class SimulatedMarket(QuotedMarket):
                 age = elapsed - event.first_minute
                 bump += _BUMP_PER_JUMP * event.jump * float(np.exp(-age / _BUMP_DECAY_MINUTES))
         return State(
-            spot=self._price(row, number, minute, second),
-            previous_close=self._previous_close(row, number),
+            spot=self._price(row, number, minute, second) / turned,
+            previous_close=self._previous_close(row, number) / turned,
             seconds=require_utc(instant).timestamp(),
             bump=bump,
             volume_share=self._volume_share(row, number, minute, second),
@@ -243,4 +273,5 @@ class SimulatedMarket(QuotedMarket):
             sums = self._sums[number] = np.cumsum(minutes.volume, axis=1)
         volume = int(minutes.volume[row, minute])
         so_far = int(sums[row, minute]) - volume + volume * min(second, 60.0) / 60.0
-        return so_far / LISTINGS[row].average_volume
+        usual = LISTINGS[row].average_volume * self._divisors.shares[len(self._paths.days.sessions) + number, row]
+        return so_far / float(usual)

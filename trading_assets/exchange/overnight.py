@@ -1,0 +1,139 @@
+"""What a corporate action does to accounts before the open of its session. It decides; events change the accounts.
+
+A split changes what is held and leaves what it cost. A part of a share that nobody can hold is paid out at the last
+price. Orders that rest over night in the stock or in its options are canceled: their prices and quantities were meant
+for other shares. Contracts follow a split into whole shares with as many more of them at a strike so much lower. A
+dividend is paid for the shares that were held over night; who was short pays it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+from decimal import ROUND_DOWN, Decimal
+
+from trading_assets.domain.money import CENT
+from trading_assets.exchange.actions import CashDividend, Split, ordered
+from trading_assets.exchange.config import ExchangeConfig
+from trading_assets.exchange.events import DividendPaid, Event, HoldingChanged, OrderCanceled
+from trading_assets.exchange.identities import Identities, contract_id
+from trading_assets.exchange.market_port import MarketPort
+from trading_assets.exchange.state import ZERO, Account, Position, World
+from trading_assets.exchange.wire import activity_id
+from trading_assets.market.options import format_occ, parse_occ
+
+_THOUSANDTH = Decimal("0.001")
+
+
+class Overnight:
+    """The corporate actions of one world."""
+
+    def __init__(self, config: ExchangeConfig) -> None:
+        self._actions = ordered(config.actions)
+        self._identities = Identities(config.seed)
+
+    def due(self, day: date) -> list[Split | CashDividend]:
+        """What takes effect before the open of ``day``, in the order in which it does."""
+        return [action for action in self._actions if action.ex_session == day]
+
+    def events(
+        self, world: World, action: Split | CashDividend, market: MarketPort, close: datetime, at: datetime
+    ) -> list[Event]:
+        """What ``action`` does to every account at ``at``; ``market`` is that of the session before, which ended at
+        ``close``."""
+        events: list[Event] = []
+        for account in world.accounts.values():
+            if isinstance(action, CashDividend):
+                events += self._dividend(account, action, at)
+            else:
+                events += _canceled(account, action.symbol)
+                price = market.price_at(action.symbol, close) if action.symbol in account.positions else None
+                for position in account.positions.values():
+                    if _is_of(position, action):
+                        events.append(self._split(account, position, action, price, at))
+        return events
+
+    def _dividend(self, account: Account, action: CashDividend, at: datetime) -> Iterator[Event]:
+        position = account.positions.get(action.symbol)
+        if position is not None:
+            yield DividendPaid(
+                account=account.name,
+                symbol=action.symbol,
+                quantity=position.quantity,
+                rate=action.rate,
+                amount=(action.rate * position.quantity).quantize(CENT),
+                day=action.ex_session,
+                activity_id=activity_id(
+                    at, self._identities.overnight(account.name, action.symbol, action.ex_session, "dividend")
+                ),
+            )
+
+    def _split(
+        self, account: Account, position: Position, action: Split, price: Decimal | None, at: datetime
+    ) -> HoldingChanged:
+        option = position.asset_class == "us_option"
+        exact = position.quantity * action.ratio
+        new = int(exact.to_integral_value(ROUND_DOWN))
+        # The rest is paid at the last price: of a new share that is the old one's by the ratio.
+        rest = ZERO if option or price is None else ((exact - new) * price / action.ratio).quantize(CENT)
+        symbol = split_contract(position.symbol, action) if option else position.symbol
+
+        def name(part: str) -> str:
+            return self._identities.overnight(account.name, position.symbol, action.ex_session, part)
+
+        kind = "FSPLIT" if action.kind == "forward_split" else "RSPLIT"
+        return HoldingChanged(
+            account=account.name,
+            symbol=position.symbol,
+            quantity=position.quantity,
+            new_symbol=symbol,
+            new_asset_id=contract_id(symbol) if option else position.asset_id,
+            new_quantity=new,
+            exact_quantity=exact,
+            cash=rest,
+            activity="OPCA" if option else "SPLIT",
+            kind_of=f"SPLIT.{kind}" if option else kind,
+            day=action.ex_session,
+            out_id=activity_id(at, name("out")),
+            in_id=activity_id(at, name("in")),
+            group=name("group"),
+        )
+
+
+def in_force(actions: Iterable[Split | CashDividend], day: date) -> str:
+    """A mark of every action that is in force in the session ``day``: what a market is drawn with. Empty for none."""
+    rows = [action.model_dump_json(exclude={"announced"}) for action in ordered(actions) if action.ex_session <= day]
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest() if rows else ""
+
+
+def split_contract(symbol: str, action: Split) -> str:
+    """The contract that one becomes by a split into whole shares."""
+    contract = parse_occ(symbol)
+    strike = (contract.strike / action.ratio).quantize(_THOUSANDTH)
+    return format_occ(contract.root, contract.expiry, contract.right, strike)
+
+
+def _is_of(position: Position, action: Split) -> bool:
+    """Whether it is the stock, or a contract that follows it."""
+    if position.asset_class != "us_option":
+        return position.symbol == action.symbol
+    return action.is_whole and position.symbol[:-15] == action.symbol.replace(".", "")
+
+
+def _canceled(account: Account, symbol: str) -> list[Event]:
+    root = symbol.replace(".", "")
+    named = {
+        order.terms.id
+        for order in account.open_orders.values()
+        if order.terms.symbol == symbol or (order.terms.asset_class == "us_option" and order.terms.symbol[:-15] == root)
+    }
+    # The legs of a multi-leg order say what it trades; none of them is canceled without the whole.
+    groups = {
+        order.terms.group for order in account.open_orders.values() if order.terms.id in named and order.is_combo_leg
+    }
+    return [
+        OrderCanceled(account=account.name, order_id=order.terms.id)
+        for order in account.open_orders.values()
+        if order.terms.id in named or order.terms.id in groups
+    ]
