@@ -2,10 +2,10 @@
 
 A practice world whose exchange goes at the speed of the wall and counts requests (200 a minute and account, trading and
 data each), a real database, and the dispatcher's own code: claims, reconciliation, gates, contract selection, orders,
-fills. Each account's signals are published at once and dispatched by one thread per account in a few processes; in
-production each account's run is a process of its own, which costs its start and memory besides. What is measured is
-the exchange, the database and all accounts sharing this machine's cores; so the figures are beside those of a peer in
-the same run: bare alpaca-py that sends as many orders to the same exchange, without ledger, gates or chains.
+fills. All signals are published at once, each to every account, and dispatched by one thread per account in a few
+processes; in production each account's run is a process of its own, which costs its start and memory besides. What is
+measured is the exchange, the database and all accounts sharing this machine's cores; so the figures are beside those of
+a peer in the same run: bare alpaca-py that sends as many orders to the same exchange, without ledger, gates or chains.
 
 At the end every rule is checked: no 429, no limit exceeded, no order twice, ledger = exchange. Exit status 1 otherwise.
 """
@@ -69,12 +69,14 @@ def figures(found: dict[str, Any], came_of_it: Outcome, bare: list[float], wall:
     return {
         "accounts": len(found),
         "signals": came_of_it.signals,
+        "pairs": came_of_it.pairs,
         "statuses": came_of_it.statuses,
         "wall_s": round(wall, 1),
         "decisions": came_of_it.decisions,
-        "decisions_per_minute": round(60 * came_of_it.decisions / wall, 1),
+        "decisions_per_s": round(came_of_it.decisions / wall, 1),
         "cpu_s_per_decision": round(sum(one["cpu_s"] for one in found.values()) / max(1, came_of_it.decisions), 3),
         "decided_within_60_s": sum(seconds <= 60 for seconds in came_of_it.decided_s),
+        "decided_median_s": percentile(came_of_it.decided_s, 0.5),
         "decided_p95_s": percentile(came_of_it.decided_s, 0.95),
         "orders": came_of_it.orders,
         "entries_filled": came_of_it.entries_filled,
@@ -85,6 +87,7 @@ def figures(found: dict[str, Any], came_of_it: Outcome, bare: list[float], wall:
         "p95_over_bare_p95": None if p95 is None or not bare_p95 else round(p95 / bare_p95, 1),
         "requests": dict(asked.most_common()),
         "requests_per_decision": round(sum(asked.values()) / max(1, came_of_it.decisions), 2),
+        "most_requests_of_an_account_in_a_minute": max(one["most_in_a_minute"] for one in found.values()),
         "answers_429": sum(int(one["statuses"].get("429", 0)) for one in found.values()),
         "troubles": [sentence for one in found.values() for sentence in one["troubles"]],
         "undecided": undecided(came_of_it),
@@ -96,7 +99,7 @@ def main() -> int:
     """0 if every rule held."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--accounts", type=int, default=20)
-    parser.add_argument("--signals", type=int, default=1000, help="of all accounts together")
+    parser.add_argument("--signals", type=int, default=1000, help="each for every account")
     parser.add_argument("--processes", type=int, default=4, help="that share the accounts")
     parser.add_argument("--seconds", type=float, default=290, help="after which no further signal is taken up")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
@@ -107,7 +110,7 @@ def main() -> int:
     try:
         with running_world(home, chosen.accounts) as world:
             go = home / "go"
-            found = dispatched(world, chosen.processes, chosen.seconds, go, max(1, chosen.signals // chosen.accounts))
+            found = dispatched(world, chosen.processes, chosen.seconds, go, chosen.signals)
             wall = max(one["seconds"] for one in found.values())
             came_of_it = outcome(world)
             bare = peer(world, min(60, max(20, came_of_it.orders)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -17,6 +18,7 @@ from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.money import told
 from trading_assets.domain.values import SignalStatus
 from trading_assets.jobs.lately import Lately
+from trading_assets.jobs.screening import Screening
 from trading_assets.jobs.weighing import Weighed, weigh
 from trading_assets.ledger import dispatch, executions, orders
 from trading_assets.ledger.account_lock import AccountBusy, AccountLock, account_lock
@@ -38,11 +40,12 @@ _REQUESTS_OF_A_SIGNAL, _LONGEST_WINDOW_SECONDS = 15, 65.0
 
 @dataclass(slots=True)
 class DispatchReport:
-    """What one dispatch did."""
+    """What one dispatch did. ``screened`` counts the signals of a burst that were skipped together, by what denied."""
 
     account: str
     session: str
     claimed: int = 0
+    screened: dict[str, int] = field(default_factory=dict)
     entered: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -75,11 +78,12 @@ def dispatch_account(desk: Desk, account: str, run_id: str, log: Log) -> Dispatc
         report.expired = len(dispatch.expire_stale(connection, account, now, max_age))
     try:
         more, lately = True, Lately(desk, account)
+        screening = Screening(desk, account, session, run_id, lately)
         while more:
             _wait_for_requests(desk, account)
             # One signal per lock: an exit that waits for the account gets it between two entries.
             with account_lock(desk.runtime.ledger_url, account, wait=BUSY_WAIT_SECONDS) as lock:
-                more = _work_one(desk, account, session, run_id, report, lock, log, lately)
+                more = _work_one(desk, account, session, run_id, report, lock, log, lately, screening)
             if more:
                 time.sleep(_LET_OTHERS_SECONDS)
     except AccountBusy as error:
@@ -108,14 +112,23 @@ def _work_one(
     lock: AccountLock,
     log: Log,
     lately: Lately,
+    screening: Screening,
 ) -> bool:
-    """Reconcile unless that still stands, then claim and decide the best open signal; False if there was none."""
+    """Reconcile unless that still stands; then screen a burst, or else claim and decide the best open signal.
+
+    False if nothing was open.
+    """
     max_age = timedelta(seconds=desk.strategy(account).gates.max_signal_age_s)
     before = _fills(desk, account)
     if not lately.is_compared():
         reconciliation = reconcile(desk.ledger, desk.broker(account), desk.clock, account, desk.start_id, run_id=run_id)
         report.alerts += reconciliation.alerts
         lately.compared(reconciliation)
+    if screened := screening.deny(lock):
+        report.screened = dict(Counter(report.screened) + screened)
+        said = ", ".join(f"{gate} {count}" for gate, count in screened.most_common())
+        log.info(f"account {account}: {screened.total()} signals of a burst were skipped: {said}")
+        return True
     with desk.ledger.begin() as connection:
         claimed = dispatch.claim(connection, account, run_id, desk.clock.now(), LEASE, max_age=max_age, limit=1)
     report.claimed += len(claimed)

@@ -77,11 +77,12 @@ def record_dispatch(context: OpExecutionContext, desk: Desk, report: DispatchRep
         f"{report.expired} signals were too old"
     )
     facts = {
+        **_said("not_weighed", (f"{gate}: {count} signals" for gate, count in report.screened.items())),
         **_said("not_bought", (f"{signal}: {reason}" for signal, reason in report.skipped.items())),
         **_said("failed", (f"{signal}: {reason}" for signal, reason in report.failed.items())),
         **_said("alerts", report.alerts),
     }
-    if report.claimed or report.fills:
+    if report.claimed or report.screened or report.fills:
         _record_work(context, desk, report.account, report.session, report.fills, facts)
         _record_standing(context, desk)
 

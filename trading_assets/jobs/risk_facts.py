@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -41,9 +42,8 @@ def gather_facts(
     lately: Lately,
 ) -> RiskFacts:
     """What is known now about ``signal`` and the account's other holdings, whose Greeks are kept in ``lately``."""
-    settings = desk.settings
     others = sorted(tickers_at_stake(snapshot) - {signal.ticker})
-    returns = _returns(desk, account, session, {signal.ticker, settings.strategy.context.index, *others})
+    returns = _returns(desk, account, session, {signal.ticker, desk.settings.strategy.context.index, *others})
     greeks: Mapping[str, PositionGreeks] = {}
     if signal.strategy is not Strategy.DAY_TRADE:
         # A day trade is flat by the close: what stays overnight cannot deny it, so the broker is not asked.
@@ -51,13 +51,25 @@ def gather_facts(
         kept = lately.greeks(overnight)
         greeks = _greeks(desk, account, snapshot, returns or {}) if kept is None else kept
         lately.keep_greeks(dict(greeks))
-    involved, sectors = {signal.ticker, *others}, settings.strategy.universe.sectors
+    found = _without_market(desk, signal.ticker, others, returns)
+    return replace(found, greeks=greeks, spot=None if spot is None else spot.mid)
+
+
+def facts_without_market(
+    desk: Desk, account: str, ticker: str, session: Session, snapshot: AccountSnapshot
+) -> RiskFacts:
+    """What is known about ``ticker`` and the account's other holdings without the broker: no price, no Greeks."""
+    others = sorted(tickers_at_stake(snapshot) - {ticker})
+    return _without_market(desk, ticker, others, _returns(desk, account, session, {ticker, *others}))
+
+
+def _without_market(desk: Desk, ticker: str, others: list[str], returns: Returns | None) -> RiskFacts:
+    settings = desk.settings
+    involved, sectors = {ticker, *others}, settings.strategy.universe.sectors
     return RiskFacts(
-        sectors={ticker: sectors[ticker] for ticker in sorted(involved) if ticker in sectors},
-        correlations=None if returns is None else _correlations(returns, signal.ticker, others),
-        greeks=greeks,
-        spot=None if spot is None else spot.mid,
-        earnings=_calendar(settings.earnings, signal.ticker),
+        sectors={each: sectors[each] for each in sorted(involved) if each in sectors},
+        correlations=None if returns is None else _correlations(returns, ticker, others),
+        earnings=_calendar(settings.earnings, ticker),
         earnings_trouble=None if settings.earnings_trouble is None else str(settings.earnings_trouble),
     )
 

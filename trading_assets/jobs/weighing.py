@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,16 +17,17 @@ from trading_assets.domain.money import CENT, option_tick, told
 from trading_assets.domain.values import AccountSnapshot, ContractSnapshot, GateReport, Quote, Right, Signal, Strategy
 from trading_assets.jobs.drawdown import watch_drawdown
 from trading_assets.jobs.facts import regime_at
+from trading_assets.jobs.gate_context import gate_context
 from trading_assets.jobs.growing import Growing, find_growing
 from trading_assets.jobs.iv_facts import archived_iv
 from trading_assets.jobs.lately import Lately
 from trading_assets.jobs.risk_facts import gather_facts
 from trading_assets.ledger import accounts
 from trading_assets.ledger.outcomes import closed_returns
-from trading_assets.market.sessions import MINUTE, Session
+from trading_assets.market.sessions import Session
 from trading_assets.resources.desk import Desk
 from trading_assets.risk.facts import RiskFacts
-from trading_assets.risk.gates import GateContext, evaluate
+from trading_assets.risk.gates import evaluate
 from trading_assets.risk.kelly import outcomes_of
 from trading_assets.risk.sizing import Book, SizingDecision, size_option, size_stock
 from trading_assets.strategy.contracts import ContractSelection, chain_query, select_contract
@@ -57,7 +57,7 @@ def weigh(desk: Desk, account: str, signal: Signal, session: Session, lately: La
     Raises ``BrokerUnavailable`` if quotes or chain cannot be read: then there is nothing to judge.
     """
     lately = lately or Lately(desk, account)
-    snapshot = _snapshot(desk, account, lately)
+    snapshot = look_at_account(desk, account, lately)
     spot = _fresh(desk, account, desk.broker(account).quotes([signal.ticker]).get(signal.ticker))
     facts = gather_facts(desk, account, signal, session, snapshot, spot, lately)
     config = desk.strategy(account)
@@ -74,7 +74,8 @@ def _fresh(desk: Desk, account: str, quote: Quote | None) -> Quote | None:
     return quote if age is not None and age <= config.max_quote_age_s else None
 
 
-def _snapshot(desk: Desk, account: str, lately: Lately) -> AccountSnapshot:
+def look_at_account(desk: Desk, account: str, lately: Lately) -> AccountSnapshot:
+    """The account now, by what was seen of it ``lately``; a drawdown that is seen may pause it."""
     with desk.ledger.connect() as connection:
         kill_mode = accounts.kill_mode(connection, account)
     snapshot = account_snapshot(
@@ -250,26 +251,20 @@ def _judge(
     facts: RiskFacts | None,
     growing: Growing | None = None,
 ) -> GateReport:
-    config = desk.strategy(account)
     return evaluate(
-        GateContext(
-            signal=signal,
-            account=snapshot,
-            session=session,
+        gate_context(
+            desk,
+            account,
+            signal,
+            session,
+            snapshot,
+            regime_at(desk, session),
+            facts,
             as_of=desk.clock.now(),
-            regime=regime_at(desk, session),
-            bar_end=signal.bar_start + MINUTE,
-            feature_at=signal.bar_start + timedelta(minutes=1),
-            quote_at=None if quote is None else quote.at,
-            signal_known_at=signal.known_at,
             selection=selection,
             sizing=sizing,
-            gates=config.gates,
-            sizing_config=config.sizing,
-            limits=desk.account(account).limits,
-            facts=facts,
-            exits=config.exits,
-            add=None if growing is None else growing.decision,
+            quote=quote,
+            growing=growing,
         )
     )
 

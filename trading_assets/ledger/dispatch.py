@@ -252,7 +252,7 @@ def claim(
     until = now + lease
     claimed = []
     for row in connection.execute(query).mappings().all():
-        claimed.append(ClaimedSignal(_signal(row), account, until, row["run_id"]))
+        claimed.append(ClaimedSignal(signal_of(row), account, until, row["run_id"]))
         connection.execute(
             update(dispatch_status)
             .where(dispatch_status.c.signal_id == row["signal_id"], dispatch_status.c.account == account)
@@ -261,7 +261,8 @@ def claim(
     return claimed
 
 
-def _signal(row: RowMapping) -> Signal:
+def signal_of(row: RowMapping) -> Signal:
+    """The signal that a row of ``dispatch_recommendations`` holds."""
     return Signal(
         signal_id=row["signal_id"],
         session=row["session"],

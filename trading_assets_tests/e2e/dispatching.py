@@ -41,6 +41,7 @@ class Work:
     troubles: list[str] = field(default_factory=list)
     asked: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
+    most_in_a_minute: int = 0
     seconds: float = 0.0
 
     def open(self) -> None:
@@ -48,6 +49,10 @@ class Work:
 
         def count(response: Any, *_: Any, **__: Any) -> None:
             self.statuses[response.status_code] += 1
+            left = response.headers.get("X-RateLimit-Remaining")
+            if left is not None:
+                used = int(response.headers["X-RateLimit-Limit"]) - int(left)
+                self.most_in_a_minute = max(self.most_in_a_minute, used)
             self.asked[_kind(response.request.method, urlsplit(response.request.url).path)] += 1
 
         with self.desk.ledger.connect():
@@ -104,6 +109,7 @@ def main() -> None:
             "troubles": work.troubles,
             "asked": work.asked,
             "statuses": work.statuses,
+            "most_in_a_minute": work.most_in_a_minute,
             "seconds": work.seconds,
             "cpu_s": cpu,
         }

@@ -1,7 +1,7 @@
 """Many accounts in one world whose time runs, with many signals at once: the load, and what must hold after it.
 
 Used by the test of a small size and by ``tools/bench_dispatch.py`` with a large one. Exchange, database, adapter and
-dispatch code are the real ones; signals are published as the minute run's would be, each to one account.
+dispatch code are the real ones; signals are published as the minute run's would be, each to every account.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from trading_assets.ledger.account_lock import account_lock
 from trading_assets.ledger.tables import decisions, dispatch_recommendations, dispatch_status, order_intents
 from trading_assets.market.sessions import MINUTE
 from trading_assets.risk.exposure import entries_today, exposure, exposure_limit, live_positions, tier_for
+from trading_assets.risk.gates import DEFAULT_GATES
 from trading_assets.world import practice
 from trading_assets.world.processes import Children
 from trading_assets.world.runtime import open_world
@@ -78,35 +79,37 @@ def running_world(home: Path, accounts: int) -> Iterator[Playground]:
         yield world
 
 
-def publish(world: Playground, per_account: int) -> int:
-    """Publish ``per_account`` signals to each account, all decided now and all different; how many there are."""
+def publish(world: Playground, signals: int) -> int:
+    """Publish so many signals, all decided now and all different, each to every account; the number of pairs.
+
+    They come in every ticker, strategy and direction, the first of each with the greatest confidence; that of the last
+    ones no account trades.
+    """
     desk, now = world.desk, world.desk.clock.now()
     rows = world.desk.frames.read("features", [world.session.key]).filter(pl.col("as_of") == pl.col("as_of").max())
     known = rows.drop_nulls(["daily_atr_pct_median60", "rv_rank"]).sort("rv_rank").select(pl.exclude("ts", "as_of"))
     features = known.to_dicts()
     strategies = (Strategy.SWING_TRADE, Strategy.DAY_TRADE)
     ways = ((Action.BUY_CALL, Direction.BULLISH), (Action.BUY_PUT, Direction.BEARISH))
-    count = 0
-    for name in (account.name for account in desk.accounts):
-        wanted = []
-        for number in range(per_account):
-            row = features[number % len(features)]
-            strategy = strategies[number // len(features) % 2]
-            action, direction = ways[number // (2 * len(features)) % 2]
-            identity = signal_id(f"load {name} {number}", row["ticker"], now, action, strategy)
-            wanted.append(
-                Signal(
-                    signal_id=identity, session=world.session.day, ticker=row["ticker"], action=action,
-                    strategy=strategy, direction=direction, bar_start=now - MINUTE, known_at=now, confidence=0.9,
-                    watchlist_score=0.5, urgent=False, rule_set="load", config_hash="c" * 64, features=row,
-                )
-            )  # fmt: skip
-        with desk.ledger.begin() as connection:
-            count += dispatch.publish(connection, wanted, [name], "load", desk.clock.now())
-    return count
+    wanted = []
+    for number in range(signals):
+        row = features[number % len(features)]
+        strategy = strategies[number // len(features) % 2]
+        action, direction = ways[number // (2 * len(features)) % 2]
+        identity = signal_id(f"load {number}", row["ticker"], now, action, strategy)
+        wanted.append(
+            Signal(
+                signal_id=identity, session=world.session.day, ticker=row["ticker"], action=action,
+                strategy=strategy, direction=direction, bar_start=now - MINUTE, known_at=now,
+                confidence=round(0.95 - 0.35 * number / signals, 6),
+                watchlist_score=0.5, urgent=False, rule_set="load", config_hash="c" * 64, features=row,
+            )
+        )  # fmt: skip
+    with desk.ledger.begin() as connection:
+        return dispatch.publish(connection, wanted, [one.name for one in desk.accounts], "load", desk.clock.now())
 
 
-def dispatched(world: Playground, processes: int, seconds: float, go: Path, per_account: int) -> dict[str, Any]:
+def dispatched(world: Playground, processes: int, seconds: float, go: Path, signals: int) -> dict[str, Any]:
     """Publish the load while ``processes`` stand ready, let them dispatch it, and give what each account's run said."""
     everyone = [account.name for account in world.desk.accounts]
     home = world.desk.settings.world
@@ -122,7 +125,7 @@ def dispatched(world: Playground, processes: int, seconds: float, go: Path, per_
         if time.monotonic() > deadline or any(child.poll() is not None for child in children):
             raise AssertionError("a dispatching process did not come up: see the logs beside " + str(go))
         time.sleep(0.05)
-    publish(world, per_account)
+    publish(world, signals)
     go.touch()
     found: dict[str, Any] = {}
     for child in children:
@@ -134,9 +137,11 @@ def dispatched(world: Playground, processes: int, seconds: float, go: Path, per_
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a load. Seconds are of the exchange's clock, which goes with the wall's."""
+    """What came of a load. Seconds are of the exchange's clock, which goes with the wall's. A ``pair`` is a signal and
+    an account that was to consider it; ``statuses`` and ``decided`` are of pairs."""
 
     signals: int
+    pairs: int
     statuses: dict[str, int]
     decisions: int
     orders: int
@@ -155,25 +160,37 @@ def outcome(world: Playground) -> Outcome:
                 select(dispatch_recommendations.c.signal_id, dispatch_recommendations.c.published_at)
             ).all()
         )
-        decided = connection.execute(select(decisions.c.signal_id, decisions.c.decided_at)).all()
+        decided = connection.execute(
+            select(decisions.c.signal_id, decisions.c.account, decisions.c.decided_at, decisions.c.gates)
+        ).all()
+        row = order_intents.c
         intents = connection.execute(
-            select(order_intents.c.signal_id, order_intents.c.submitted_at, order_intents.c.filled_quantity).where(
-                order_intents.c.purpose == Purpose.ENTRY.value
+            select(row.signal_id, row.account, row.submitted_at, row.filled_quantity).where(
+                row.purpose == Purpose.ENTRY.value
             )
         ).all()
-    first: dict[str, float] = {}
-    for signal, at, _ in intents:
+    first: dict[tuple[str, str], float] = {}
+    for signal, account, at, _ in intents:
         if at is not None:
             seconds = (at - published[signal]).total_seconds()
-            first[signal] = min(seconds, first.get(signal, seconds))
-    broken = [sentence for account in world.desk.accounts for sentence in _broken(world, account.name)]
+            first[signal, account] = min(seconds, first.get((signal, account), seconds))
+    twice = {pair: count for pair, count in Counter((one[0], one[1]) for one in decided).items() if count > 1}
+    expected = [gate.id for gate in DEFAULT_GATES]
+    broken = [f"{account}: signal {signal} was decided {count} times" for (signal, account), count in twice.items()]
+    broken += [
+        f"{account}: the decision on signal {signal} lacks gates"
+        for signal, account, _, gates in decided
+        if [gate["gate"] for gate in gates] != expected
+    ]
+    broken += [sentence for account in world.desk.accounts for sentence in _broken(world, account.name)]
     return Outcome(
         signals=len(published),
+        pairs=statuses.total(),
         statuses=dict(statuses),
         decisions=len(decided),
         orders=len(intents),
-        entries_filled=len({signal for signal, _, filled in intents if filled}),
-        decided_s=sorted((at - published[signal]).total_seconds() for signal, at in decided),
+        entries_filled=len({(signal, account) for signal, account, _, filled in intents if filled}),
+        decided_s=sorted((at - published[signal]).total_seconds() for signal, _, at, _ in decided),
         acknowledged_s=sorted(first.values()),
         broken=broken,
     )
@@ -220,7 +237,7 @@ def _limits(world: Playground, account: str) -> Iterator[str]:
 
 
 def undecided(found: Outcome) -> int:
-    """Signals that nobody settled."""
+    """Pairs that nobody settled."""
     return sum(found.statuses.get(status.value, 0) for status in (SignalStatus.PENDING, SignalStatus.PROCESSING))
 
 
