@@ -25,7 +25,7 @@ from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
 from trading_assets.broker.values import BrokerAccount, BrokerFill, BrokerPosition
 from trading_assets.domain import crashpoints
 from trading_assets.domain.clock import NEW_YORK, Clock
-from trading_assets.domain.values import OrderState, Purpose, Side
+from trading_assets.domain.values import OrderState, Side
 from trading_assets.ledger import accounts, executions, orders, positions, reconciliations
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
@@ -38,6 +38,8 @@ _EXPIRY_GRACE = timedelta(days=5)
 #: A position must be missing for at least this long before it counts as gone; one odd answer is not enough. For so
 #: long after a sale what only the broker holds is not taken over, either.
 _GONE_AFTER = timedelta(seconds=60)
+#: Two comparisons further apart than this are not in a row.
+_SIGHTINGS_APART = timedelta(minutes=10)
 
 
 @dataclass(slots=True)
@@ -45,9 +47,9 @@ class ReconciliationReport:
     """What one comparison found and did.
 
     Symbols in ``blocked`` must not be traded; ``missing`` maps symbols of the ledger that the broker does not hold to
-    the instant of the first sighting; ``unexplained`` maps symbols that both hold in different quantities, without an
-    order under way, to the broker's; ``alerts`` are sentences for a person. Every fill before ``all_read_until`` is
-    booked or explains no difference any more: the next comparison reads from there.
+    the instant of the first sighting; ``unexplained`` maps symbols that both hold in different quantities to the
+    broker's, with an order under way only where that is less; ``alerts`` are sentences for a person. Every fill before
+    ``all_read_until`` is booked or explains no difference any more: the next comparison reads from there.
     """
 
     account: str
@@ -129,6 +131,7 @@ class _Reconciliation:
         self._end_strays({order.client_order_id for order in working_orders})
         held = self._catch_up(record)
         self._settle()
+        self._end_orphans(record, held)
         with self.engine.connect() as connection:
             record = reconciliations.read_account(connection, self.account)
         self._compare_and_store(record, held, start_id)
@@ -179,7 +182,7 @@ class _Reconciliation:
             if intent.broker_order_id is None or intent.state is OrderState.UNKNOWN:
                 continue
             # The legs of a multi-leg order are read and end with it.
-            if intent.purpose is not Purpose.PROTECT and intent.order_class != orders.COMBO_LEG:
+            if not intent.is_protective and intent.order_class != orders.COMBO_LEG:
                 self._advance(intent, end=end_orders)
         # What rests over a position belongs to no run: it is read with the order that it came with, and stays.
         self.report.fills_booked += protection.refresh(
@@ -322,6 +325,40 @@ class _Reconciliation:
         for position in live:
             booking.settle(self.engine, position.position_id, at=self.clock.now(), run_id=self.run_id)
 
+    def _end_orphans(self, record: ReconciliationRecord, held: dict[str, BrokerPosition]) -> None:
+        """End what rests over a position that is no more, or that is about to be closed as not there.
+
+        Left alone it would sell what nobody holds. What it sold meanwhile is booked where it belongs.
+        """
+        if not self._orphaned(record, held):
+            return
+        # Mostly the one leg has sold and the broker has ended the other: then there is nothing to do but to read it.
+        self.report.fills_booked += protection.refresh(
+            self.engine, self.broker, self.clock, self.account, run_id=self.run_id
+        )
+        for intent in self._orphaned(record, held):
+            left = protection.end(self.engine, self.broker, self.clock, intent.position_id, run_id=self.run_id)
+            self.report.alerts.append(
+                f"{intent.symbol}: what rested over a position that is not held any more was ended ({intent.names})"
+            )
+            for working_still in left:
+                self._block(
+                    intent.symbol, f"{intent.symbol}: an order over nothing does not end ({working_still.names})"
+                )
+
+    def _orphaned(self, record: ReconciliationRecord, held: dict[str, BrokerPosition]) -> list[OrderIntent]:
+        """One protective order that may still fill of each position that is not held."""
+        now = self.clock.now()
+        with self.engine.connect() as connection:
+            resting = {i.position_id: i for i in orders.live_intents(connection, self.account) if i.is_protective}
+            found = []
+            for intent in resting.values():
+                position, theirs = positions.get_position(connection, intent.position_id), held.get(intent.symbol)
+                gone = position is None or not position.is_live or (theirs is not None and theirs.quantity < 0)
+                if gone or (theirs is None and self._seen_missing(connection, record, position, now) is not None):
+                    found.append(intent)
+        return found
+
     def _compare_and_store(self, record: ReconciliationRecord, held: dict[str, BrokerPosition], start_id: str) -> None:
         self._book_ended_contracts(record, held)
         seen = self.broker.account()
@@ -333,9 +370,7 @@ class _Reconciliation:
             fills = executions.standing(connection, self.account)
             moved = {name for name in {*fills, *self.fills_before} if fills.get(name) != self.fills_before.get(name)}
             in_flight = {
-                intent.symbol
-                for intent in orders.live_intents(connection, self.account)
-                if intent.purpose is not Purpose.PROTECT
+                intent.symbol for intent in orders.live_intents(connection, self.account) if not intent.is_protective
             }
             for symbol in sorted({*ledger, *held}):
                 self._compare_symbol(
@@ -387,11 +422,13 @@ class _Reconciliation:
         symbol = ours.symbol if ours is not None else (theirs.symbol if theirs is not None else "")
         sentence = f"{symbol}: the ledger holds {quantity}, the broker {actual}"
         if in_flight:
+            if ours is not None and actual < quantity:
+                self.report.unexplained[symbol] = str(actual)
             self._block(symbol, sentence + " while an order is live")
         elif moved:
             # The list is older than what is booked by now: taken for the truth it would bring back what was sold.
             self._block(symbol, sentence + ", and a fill was booked since it was asked: it is asked again")
-        elif quantity == 0 and self._just_sold(connection, symbol, now):
+        elif actual > 0 and quantity == 0 and self._just_sold(connection, symbol, now):
             self._block(symbol, sentence + ", of which the last was just sold: it is asked again")
         elif theirs is not None and (ours is None or quantity == 0):
             refused = adoption.adopt(
@@ -417,19 +454,39 @@ class _Reconciliation:
         self, connection: Connection, record: ReconciliationRecord, ours: Position, sentence: str, now: datetime
     ) -> None:
         """Twice in a row not there: closed as phantom. An expired contract waits for the broker's word first."""
-        first_seen = record.missing.get(ours.symbol)
+        first_seen = self._seen_missing(connection, record, ours, now)
         today = now.astimezone(NEW_YORK).date()
         waits = ours.expiry is not None and ours.expiry <= today < ours.expiry + _EXPIRY_GRACE
-        young = first_seen is not None and now - datetime.fromisoformat(first_seen) < _GONE_AFTER
-        if first_seen is None or waits or young:
-            self.report.missing[ours.symbol] = first_seen or now.isoformat()
+        young = first_seen is not None and now - first_seen < _GONE_AFTER
+        if first_seen is None or waits or young or orders.protections(connection, ours.position_id):
+            self.report.missing[ours.symbol] = (first_seen or now).isoformat()
             self._block(ours.symbol, sentence)
             return
-        adoption.close_phantom(connection, ours, first_seen=first_seen, now=now, run_id=self.run_id)
+        adoption.close_phantom(connection, ours, first_seen=first_seen.isoformat(), now=now, run_id=self.run_id)
         self.report.phantoms.append(ours.symbol)
         self.report.alerts.append(
             f"{ours.symbol}: {ours.quantity} were twice not found at the broker: closed as phantom"
         )
+
+    def _seen_missing(
+        self, connection: Connection, record: ReconciliationRecord, position: Position | None, now: datetime
+    ) -> datetime | None:
+        """When the position was first found missing, None if this would be the first time.
+
+        A sighting counts if comparisons went on since then and nothing was booked on the position after it: one from
+        before an outage, or of what was held in the symbol earlier, proves nothing.
+        """
+        stored = None if position is None else record.missing.get(position.symbol)
+        if (
+            position is None
+            or stored is None
+            or record.reconciled_at is None
+            or now - record.reconciled_at > _SIGHTINGS_APART
+        ):
+            return None
+        first_seen = datetime.fromisoformat(stored)
+        booked = [fill.booked_at for fill in executions.of_position(connection, position.position_id)]
+        return None if booked and max(booked) > first_seen else first_seen
 
     def _book_ended_contracts(self, record: ReconciliationRecord, held: dict[str, BrokerPosition]) -> None:
         today = self.clock.now().astimezone(NEW_YORK).date()

@@ -77,6 +77,11 @@ class OrderIntent:
         return self.state in LIVE_STATES
 
     @property
+    def is_protective(self) -> bool:
+        """Whether this order rests over a position."""
+        return self.purpose is Purpose.PROTECT
+
+    @property
     def has_legs(self) -> bool:
         """Whether other orders at the broker belong to this one."""
         return self.order_class in (BRACKET, OCO, COMBO)

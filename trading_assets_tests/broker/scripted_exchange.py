@@ -46,6 +46,8 @@ class Order:
 
     def wire(self) -> dict[str, Any]:
         limit = self.body.get("limit_price")
+        if self.body.get("order_class") == "oco":
+            limit = self.body["take_profit"]["limit_price"]
         stamp = self.submitted_at.isoformat()
         return {
             "id": self.order_id,
