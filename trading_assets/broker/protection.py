@@ -73,14 +73,19 @@ def live(engine: Engine, position_id: str) -> tuple[OrderIntent, ...]:
 
 
 def covers(resting: tuple[OrderIntent, ...], held: int) -> bool:
-    """Whether ``resting`` is a stop that stands for exactly what is held, with a take profit beside it.
+    """Whether ``resting`` is a stop and a take profit, each of which stands for exactly what is held.
 
     An order whose fate is unknown counts: nothing may be put beside it.
     """
     if any(intent.state in (OrderState.INTENT, OrderState.UNKNOWN) for intent in resting):
         return True
-    stops = [intent.quantity - intent.filled_quantity for intent in resting if intent.reason == orders.STOP_LOSS]
-    return stops == [held] and len(resting) == 2
+    stands_for = sorted((intent.reason, open_quantity(intent)) for intent in resting)
+    return stands_for == sorted(((orders.STOP_LOSS, held), (orders.TAKE_PROFIT, held)))
+
+
+def open_quantity(intent: OrderIntent) -> int:
+    """How much of the order may still fill."""
+    return intent.quantity - intent.filled_quantity
 
 
 def place(

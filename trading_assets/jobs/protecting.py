@@ -56,6 +56,8 @@ def _protect_one(
     if stored is None or stored.state is not PositionState.OPEN or stored.quantity < 1:
         return []
     resting = tuple(intent for intent in every if intent.purpose is Purpose.PROTECT and intent.is_live)
+    if position.entry_price is None:
+        return _keep_below(desk, position, stored.quantity, resting, run_id)
     if protection.covers(resting, stored.quantity):
         return []
     if mode in (KillMode.ALL, KillMode.FLATTEN):
@@ -81,6 +83,22 @@ def _protect_one(
     if placed.state in (OrderState.REJECTED, OrderState.UNKNOWN):
         return [_uncovered(position, f"Its protective orders are {placed.state.value}: {placed.error}.")]
     return [] if _foreseen(every, before) else [_replaced(position, before)]
+
+
+def _keep_below(
+    desk: Desk, position: OpenPosition, in_ledger: int, resting: tuple[OrderIntent, ...], run_id: str
+) -> list[ExitAlert]:
+    """Where the broker holds another quantity than the ledger, what is left of the old pair may stay if both hold that
+    much. Nothing new is rested: what its prices mean now is not known, after a split for instance."""
+    most = min(position.quantity, in_ledger)
+    if resting and all(protection.open_quantity(intent) <= most for intent in resting):
+        return []
+    broker = desk.broker(position.account)
+    if resting and protection.end(desk.ledger, broker, desk.clock, position.position_id, run_id=run_id):
+        return [_uncovered(position, "Its protective orders stand for more than is held and could not be ended.")]
+    return [
+        _uncovered(position, f"The broker holds another quantity than the ledger ({in_ledger}): nothing is rested.")
+    ]
 
 
 def _foreseen(every: Iterable[OrderIntent], before: list[OrderIntent]) -> bool:

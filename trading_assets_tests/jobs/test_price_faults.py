@@ -170,6 +170,31 @@ def test_F29_of_what_a_reverse_split_left_no_more_is_sold_than_the_broker_holds(
     assert sold(world, symbol) == {"flatten": 2}
 
 
+def test_F29_what_rests_over_more_than_a_reverse_split_left_is_ended_and_put_back_once_both_agree(
+    market: Market,
+) -> None:
+    world, symbol = market.world, "WMT"
+    far = {"stop_price": "0.80", "target_price": "1.25"}
+    acquire(
+        world,
+        {symbol: (8, lambda seen: {name: seen.part(part).quantize(Decimal("0.01")) for name, part in far.items()})},
+    )
+    manage(world)
+    broker = world.desk.broker(ACCOUNT)
+    assert {order.quantity for order in broker.orders("open")} == {8}, "a stop and a take profit rest over all of it"
+    with market.seen("/v2/positions", position_of(symbol, split(2))):
+        manage(world)
+    assert len(broker.orders("open")) == 2, "what rests over no more than is held stays"
+    with market.seen("/v2/positions", position_of(symbol, split(1, 4))):
+        manage(world)
+        assert broker.orders("open") == [], "filled, it would sell six that nobody holds"
+        manage(world)
+        assert broker.orders("open") == [], "and no pair is rested at prices of which nobody knows what they mean"
+    assert any("another quantity" in row["reason"] for row in alerts(world, symbol) if row["rule"] == "protection")
+    manage(world)
+    assert {order.quantity for order in broker.orders("open")} == {8} and sold(world, symbol) == {}
+
+
 def test_F29_F28_what_the_broker_does_not_hold_under_this_name_is_not_sold_short(market: Market) -> None:
     world, symbol = market.world, "DIS"
     acquire(world, {symbol: (8, lambda seen: {"entry_price": seen.part("1.5")})})
