@@ -37,8 +37,6 @@ from trading_assets.market.options import parse_occ
 _PAGE_OF_ORDERS = 500
 _PAGE_OF_ACTIVITIES = 100
 _NOT_FOUND = 404
-#: Longest wait for a rate limit of somebody who must not be kept waiting.
-_IMPATIENT_WAIT_SECONDS = 5.0
 #: What an activity of type FILL may be instead of a fill: it names no fill that it changes, and must not be booked as
 #: one. The stream tells which; without it the difference in quantity blocks the symbol.
 _FILL_CHANGES = frozenset({"trade_bust", "trade_correct"})
@@ -96,14 +94,22 @@ class AlpacaBroker(MarketData):
     def impatient(self, attempts: int = 1) -> AlpacaBroker:
         """The same account and connections for a caller that must not be kept waiting: few tries, short waits."""
         hasty = copy(self)
-        waits = min(self.config.rate_limit_wait_seconds, _IMPATIENT_WAIT_SECONDS)
+        waits = min(self.config.rate_limit_wait_seconds, self.config.short_limit_wait_seconds)
         hasty.config = self.config.model_copy(update={"read_attempts": attempts, "rate_limit_wait_seconds": waits})
         hasty._config, hasty._transport = hasty.config, Transport(self._clock, hasty.config)
         return hasty
 
+    def hurried(self) -> AlpacaBroker:
+        """The same account for a caller whom an exit may wait for: as many tries, but short waits for a rate limit."""
+        return self.impatient(self.config.read_attempts)
+
     def wait_for_reset(self, limit: RateLimited) -> None:
-        """Wait by the Clock until a rate limit lifts, within the configured bound."""
+        """Wait until a rate limit lifts, within the configured bound."""
         self._transport.wait_for_reset(limit)
+
+    def lifts_soon(self, limit: RateLimited) -> bool:
+        """Whether a rate limit lifts within the short wait of an opening order."""
+        return self._transport.seconds_to_reset(limit) <= self.config.short_limit_wait_seconds
 
     def seconds_until_room(self, requests: int) -> float:
         """Wall seconds until reads may send so many requests more at both interfaces, 0.0 if they may now.

@@ -96,6 +96,7 @@ class Climb:
     run_id: str
     attempt: int
     first_step: int
+    allowed: submission.Allowed | None = None
 
     def run(self, quantity: int, prepare: Callable[[Connection], None]) -> LadderResult:
         """Work ``quantity`` rung by rung; ``prepare`` runs in the transaction of each intent and may forbid it.
@@ -201,7 +202,9 @@ class Climb:
             positions.add_event(connection, intent.position_id, now, kind, self.run_id, details)
 
         try:
-            intent = submission.submit(self.engine, self.broker, self.clock, intent, request, prepared)
+            intent = submission.submit(
+                self.engine, self.broker, self.clock, intent, request, prepared, allowed=self.allowed
+            )
         except IntegrityError as error:
             raise SymbolBlocked(
                 "a live order or position forbids this order", where=f"{intent.account} {intent.symbol}"

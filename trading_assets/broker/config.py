@@ -64,6 +64,12 @@ class BrokerConfig(BaseModel):
     rate_limit_wait_seconds: float = Field(
         default=60.0, ge=0, le=300, description="longest wait for a rate limit to reset"
     )
+    short_limit_wait_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=60,
+        description="longest wait for it of an opening order, and of what is read while an exit may wait",
+    )
     max_pages: int = Field(
         default=1000, ge=1, le=100_000, description="pages of one answer before it is held to be endless"
     )

@@ -12,7 +12,15 @@ from typing import Any
 
 from trading_assets.domain.errors import BrokerUnavailable, NotAuthorized, TradingAssetsError
 
-__all__ = ["BrokerUnavailable", "NotAuthorized", "NothingHeld", "RateLimited", "Rejected", "SymbolBlocked"]
+__all__ = [
+    "BrokerUnavailable",
+    "NoLongerAllowed",
+    "NotAuthorized",
+    "NothingHeld",
+    "RateLimited",
+    "Rejected",
+    "SymbolBlocked",
+]
 
 
 class Rejected(TradingAssetsError):
@@ -48,3 +56,7 @@ class SymbolBlocked(TradingAssetsError):
 
 class NothingHeld(SymbolBlocked):
     """Nothing is left to sell: a protective order, or somebody else, sold it meanwhile."""
+
+
+class NoLongerAllowed(SymbolBlocked):
+    """What an opening order was decided by does not hold any more: it is not sent, or not sent once more."""

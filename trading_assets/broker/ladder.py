@@ -8,6 +8,7 @@ account's lock.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -17,14 +18,18 @@ from sqlalchemy import Connection, Engine
 from trading_assets.broker import protection, working
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.climbing import Climb, LadderPlan, LadderResult
-from trading_assets.broker.errors import NothingHeld, SymbolBlocked
+from trading_assets.broker.errors import NoLongerAllowed, NothingHeld, SymbolBlocked
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.identities import position_id
 from trading_assets.domain.values import Direction, KillMode, OrderState, PositionState, Purpose, Right, Strategy
 from trading_assets.ledger import accounts, orders, positions
+from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
 
 log = logging.getLogger(__name__)
+
+#: Raises a ``TradingAssetsError`` if an opening order may not be sent any more, for a reason outside this room.
+Permit = Callable[[Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +65,21 @@ class Exit:
 
 
 def enter(
-    engine: Engine, broker: AlpacaBroker, clock: Clock, entry: Entry, plan: LadderPlan, *, run_id: str
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: Clock,
+    entry: Entry,
+    plan: LadderPlan,
+    *,
+    run_id: str,
+    permit: Permit | None = None,
 ) -> LadderResult:
     """Buy by the ladder. The position row and the first intent are one transaction.
 
     No fill at all makes a position of its own VOID, and leaves one that was to grow as it was. Raises
-    ``SymbolBlocked``, before anything is sent, if a live order or position of the account forbids this entry.
+    ``SymbolBlocked``, before anything more is sent, if a live order or position of the account forbids this entry, or a
+    kill switch. ``permit`` raises where the caller's own conditions do not hold any more. Both are asked in the
+    transaction of each intent and right before each time that an order is sent.
     """
     with engine.connect() as connection:
         earlier = orders.of_signal(connection, entry.account, entry.signal_id)
@@ -81,12 +95,17 @@ def enter(
         raise SymbolBlocked("the position to add to does not exist", where=f"{entry.account} {entry.symbol}")
     identity, started = position.position_id, False
 
-    def prepare(connection: Connection) -> None:
-        nonlocal started
+    def allowed(connection: Connection, sending: OrderIntent | None = None) -> None:
+        if permit is not None:
+            permit(connection)
         mode = accounts.kill_mode(connection, entry.account)
         if mode is not KillMode.OFF:
-            raise SymbolBlocked(f"the kill switch was set to {mode.value} meanwhile", where=entry.account)
-        _refuse_blocked(connection, entry.account, entry.symbol, entry.underlying)
+            raise NoLongerAllowed(f"the kill switch was set to {mode.value} meanwhile", where=entry.account)
+        _refuse_blocked(connection, entry, sending)
+
+    def prepare(connection: Connection) -> None:
+        nonlocal started
+        allowed(connection)
         stored = positions.get_position(connection, identity, lock=True)
         if not started and any(intent.filled_quantity for intent in earlier):
             raise SymbolBlocked("the signal was traded before", where=f"{entry.account} {entry.symbol}")
@@ -116,6 +135,7 @@ def enter(
         run_id,
         attempt=attempt,
         first_step=max((intent.step for intent in earlier), default=-1) + 1,
+        allowed=allowed,
     )
     return climb.run(entry.quantity, prepare)
 
@@ -204,8 +224,11 @@ def leave(
     return climb.run(order.quantity, prepare)
 
 
-def _refuse_blocked(connection: Connection, account: str, *names: str) -> None:
-    blocked = orders.unknown_symbols(connection, account)
-    for name in names:
-        if name in blocked:
-            raise SymbolBlocked("an order in this symbol has an unknown fate", where=f"{account} {name}")
+def _refuse_blocked(connection: Connection, entry: Entry, sending: OrderIntent | None) -> None:
+    """No order beside one of unknown fate; the one that is being ``sending`` is unknown itself between its tries."""
+    for intent in orders.unknown_intents(connection, entry.account):
+        names = {intent.symbol, intent.underlying} & {entry.symbol, entry.underlying}
+        if names and (sending is None or intent.client_order_id != sending.client_order_id):
+            raise SymbolBlocked(
+                "an order in this symbol has an unknown fate", where=f"{entry.account} {', '.join(sorted(names))}"
+            )

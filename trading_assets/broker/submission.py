@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 _INVALID_REQUEST = (422, 40010001)
 #: Look-ups in a row that must say 404 before an order counts as absent.
 _ABSENT_AFTER = 2
-
-
+#: Raises a ``TradingAssetsError`` if the order may not be sent (any more): within a transaction of its own.
+Allowed = Callable[[Connection, OrderIntent], None]
 #: First words of the crash points that an order of each purpose passes.
 _PREFIXES = {
     Purpose.ENTRY: "submission",
@@ -45,6 +45,8 @@ _PREFIXES = {
     Purpose.PROTECT: "protection",
     Purpose.ROLL: "rolling",
 }
+#: Orders that open risk: they are not worth a long wait, nor a price from before it.
+_OPENING = frozenset({Purpose.ENTRY, Purpose.ROLL})
 
 
 class _Fate(Enum):
@@ -57,6 +59,7 @@ class _Desk:
     engine: Engine
     broker: AlpacaBroker
     clock: Clock
+    allowed: Allowed | None = None
 
 
 def submit(
@@ -67,15 +70,18 @@ def submit(
     request: OrderRequest | ComboRequest,
     prepare: Callable[[Connection], None] | None = None,
     parts: Sequence[OrderIntent] = (),
+    allowed: Allowed | None = None,
 ) -> OrderIntent:
     """Commit ``intent`` (with ``prepare`` in the same transaction), send ``request``, store what came back.
 
     ``parts`` are the legs of a multi-leg order: they are committed with it and share its fate.
 
-    Returns the stored intent: ACCEPTED, REJECTED with the broker's words, or UNKNOWN. Fills are booked elsewhere.
+    Returns the stored intent: ACCEPTED, REJECTED with the broker's words, UNKNOWN, or ABANDONED (it is not there, for
+    an opening order was held back by a rate limit). Fills are booked elsewhere. ``allowed`` is asked right before each
+    try and raises if the order may not leave any more; then it is not sent, ABANDONED, and the error is passed on.
     Raises ``sqlalchemy.exc.IntegrityError`` before anything is sent if a live order forbids this one.
     """
-    desk = _Desk(engine, broker, clock)
+    desk = _Desk(engine, broker, clock, allowed)
     prefix = _PREFIXES[intent.purpose]
     crashpoints.reached(f"{prefix}.before_intent")
     with engine.begin() as connection:
@@ -120,11 +126,14 @@ def _send(desk: _Desk, intent: OrderIntent, request: OrderRequest | ComboRequest
     """Send, and once more if the order is definitively not there."""
     doubt = ""
     for last in (False, True):
+        _require_allowed(desk, intent)
         try:
             order = desk.broker.submit(request)
         except RateLimited as error:
             crashpoints.reached(f"{prefix}.after_post")
-            if last:
+            # An opening order waits only briefly: its price grows old, and exits wait for the account.
+            waits = intent.purpose not in _OPENING or desk.broker.lifts_soon(error)
+            if last or not waits:
                 return _refused(desk, intent, error, doubt)
             log.warning("%s: %s; it was not taken and is sent once more after the wait", intent.names, error)
             desk.broker.wait_for_reset(error)
@@ -148,13 +157,32 @@ def _send(desk: _Desk, intent: OrderIntent, request: OrderRequest | ComboRequest
     return _unknown(desk, intent, f"still unclear after look-ups: {doubt}")
 
 
+def _require_allowed(desk: _Desk, intent: OrderIntent) -> None:
+    """Ask whether the order may leave now: minutes may have passed since it was decided, and since its first try.
+
+    The caller knows that no order is there: none was sent yet, or what was sent is definitively absent.
+    """
+    if desk.allowed is None:
+        return
+    try:
+        with desk.engine.begin() as connection:
+            desk.allowed(connection, intent)
+    except TradingAssetsError as error:
+        log.warning("%s: it is not sent: %s", intent.names, error)
+        _store(desk, intent, OrderState.ABANDONED, error=f"it was not sent: {error}")
+        raise
+
+
 def _look_up(desk: _Desk, intent: OrderIntent) -> BrokerOrder | _Fate:
-    """Ask by client order id, patiently: an order may become visible only a little after it was accepted."""
-    absent = 0
+    """Ask by client order id, patiently: an order may become visible only a little after it was accepted.
+
+    Each look is one try with a short wait for a rate limit: the looks are the tries, and an exit may wait meanwhile.
+    """
+    absent, broker = 0, desk.broker.impatient()
     for seconds in desk.broker.config.lookup_seconds:
         desk.clock.wait_until(desk.clock.now() + timedelta(seconds=seconds))
         try:
-            order = desk.broker.order_by_client_id(intent.client_order_id)
+            order = broker.order_by_client_id(intent.client_order_id)
         except (BrokerUnavailable, NotAuthorized) as error:
             log.warning("%s: look-up failed: %s", intent.names, error)
             absent = 0
@@ -180,6 +208,8 @@ def _refused(
             return _adopt(desk, intent, found)
         if found is _Fate.UNCLEAR:
             return _unknown(desk, intent, f"{refusal}; and whether an earlier try landed is unclear ({doubt})")
+    if isinstance(refusal, RateLimited) and intent.purpose in _OPENING:
+        return _store(desk, intent, OrderState.ABANDONED, error=f"it was not sent: {refusal}")
     return _store(desk, intent, OrderState.REJECTED, error=str(refusal))
 
 

@@ -152,16 +152,21 @@ class Transport:
                     self._clock.wait_until(self._clock.now() + timedelta(seconds=wait))
                     wait *= 2
 
+    def seconds_to_reset(self, limit: RateLimited) -> float:
+        """Seconds until the rate limit lifts, at least the first retry's wait where only the Clock can tell."""
+        if limit.seconds is not None:
+            return limit.seconds
+        until = 0.0 if limit.reset is None else (limit.reset - self._clock.now()).total_seconds()
+        return max(self._config.read_retry_seconds, until)
+
     def wait_for_reset(self, limit: RateLimited) -> None:
         """Wait until the rate limit lifts, at most the configured time.
 
         The broker counts by the wall: where it said how long, so does this wait. In a stepped practice world, or where
-        nothing was said, the Clock waits, at least for the first retry's time.
+        nothing was said, the Clock waits.
         """
+        seconds = min(self.seconds_to_reset(limit), self._config.rate_limit_wait_seconds)
         if limit.seconds is not None:
-            time.sleep(min(limit.seconds, self._config.rate_limit_wait_seconds))
-            return
-        now = self._clock.now()
-        least = now + timedelta(seconds=self._config.read_retry_seconds)
-        most = now + timedelta(seconds=self._config.rate_limit_wait_seconds)
-        self._clock.wait_until(max(least, min(limit.reset or least, most)))
+            time.sleep(seconds)
+        else:
+            self._clock.wait_until(self._clock.now() + timedelta(seconds=seconds))

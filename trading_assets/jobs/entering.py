@@ -11,13 +11,14 @@ from datetime import timedelta
 from typing import Any
 
 from trading_assets.broker.climbing import LadderPlan, LadderResult, LadderState
-from trading_assets.broker.errors import BrokerUnavailable, SymbolBlocked
+from trading_assets.broker.errors import BrokerUnavailable, RateLimited, SymbolBlocked
 from trading_assets.broker.ladder import Entry, enter
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.money import told
 from trading_assets.domain.values import SignalStatus
 from trading_assets.jobs.lately import Lately
+from trading_assets.jobs.permits import LEASE, Permit
 from trading_assets.jobs.screening import Screening
 from trading_assets.jobs.weighing import Weighed, weigh
 from trading_assets.ledger import dispatch, executions, orders
@@ -28,8 +29,6 @@ from trading_assets.market.sessions import Session, open_session
 from trading_assets.resources.desk import Desk
 
 Log = logging.Logger | Any
-#: A claim lasts this long by the clock and is renewed before every order.
-LEASE = timedelta(seconds=120)
 #: Wall seconds for which a run waits for another one on the same account; then it ends with nothing done.
 BUSY_WAIT_SECONDS = 5.0
 #: Wall seconds between two signals in which the account is free: longer than a waiting run takes to ask again.
@@ -64,8 +63,9 @@ def dispatch_account(desk: Desk, account: str, run_id: str, log: Log) -> Dispatc
 
     The account is reconciled first, so that what an earlier run left half done is known. If another run works on the
     account and does not end soon, nothing is claimed and the report says ``busy``: the sensor asks again while the
-    signals are fresh. Raises ``BrokerUnavailable`` if the broker cannot be read, ``AccountLockLost`` if the lock went
-    with its connection; the claims then expire and a later run takes over.
+    signals are fresh, also where a rate limit ends the run. Raises ``BrokerUnavailable`` if the broker cannot be read,
+    ``AccountLockLost`` if the lock went with its connection, ``ClaimLost`` if another run took the signal; the claims
+    then expire and a later run takes over.
     """
     now = desk.clock.now()
     session = open_session(now)
@@ -76,6 +76,8 @@ def dispatch_account(desk: Desk, account: str, run_id: str, log: Log) -> Dispatc
     max_age = timedelta(seconds=desk.strategy(account).gates.max_signal_age_s)
     with desk.ledger.begin() as connection:
         report.expired = len(dispatch.expire_stale(connection, account, now, max_age))
+    # Under the lock nothing waits long for the broker's count: an exit may wait for the lock.
+    desk = desk.hurried()
     try:
         more, lately = True, Lately(desk, account)
         screening = Screening(desk, account, session, run_id, lately)
@@ -89,6 +91,10 @@ def dispatch_account(desk: Desk, account: str, run_id: str, log: Log) -> Dispatc
     except AccountBusy as error:
         report.busy = True
         log.warning(f"{error}")
+    except RateLimited as error:
+        # Before a signal was claimed: those that wait are taken up by a later run, as long as they are fresh.
+        report.alerts.append(f"account {account}: it cannot be compared with its broker for now: {error}")
+        log.warning(report.alerts[-1])
     return report
 
 
@@ -134,7 +140,7 @@ def _work_one(
     report.claimed += len(claimed)
     for signal in claimed:
         lock.verify()
-        _decide(desk, account, signal, session, run_id, report, log, lately)
+        _decide(desk, account, signal, session, run_id, report, log, lately, lock)
     report.fills += _fills(desk, account) - before
     return bool(claimed)
 
@@ -148,6 +154,7 @@ def _decide(
     report: DispatchReport,
     log: Log,
     lately: Lately,
+    lock: AccountLock,
 ) -> None:
     signal = claimed.signal
     if claimed.previous_run is not None and _left_behind(desk, account, claimed, run_id, report, log):
@@ -168,13 +175,15 @@ def _decide(
     if weighed.entry is None or weighed.plan is None:
         _settle(desk, claimed, run_id, SignalStatus.SKIPPED, weighed.reason, report, log)
         return
-    status, reason = _buy(desk, weighed.entry, weighed.plan, run_id, log)
+    permit = Permit(desk, lock, claimed, weighed.entry.expiry, session, run_id)
+    status, reason = _buy(desk, weighed.entry, weighed.plan, run_id, permit)
     _settle(desk, claimed, run_id, status, reason, report, log)
 
 
-def _buy(desk: Desk, entry: Entry, plan: LadderPlan, run_id: str, log: Log) -> tuple[SignalStatus, str]:
+def _buy(desk: Desk, entry: Entry, plan: LadderPlan, run_id: str, permit: Permit) -> tuple[SignalStatus, str]:
+    broker = desk.broker(entry.account)
     try:
-        result = enter(desk.ledger, desk.broker(entry.account), desk.clock, entry, plan, run_id=run_id)
+        result = enter(desk.ledger, broker, desk.clock, entry, plan, run_id=run_id, permit=permit)
     except SymbolBlocked as error:
         with desk.ledger.connect() as connection:
             bought = _bought(orders.of_signal(connection, entry.account, entry.signal_id))
@@ -195,7 +204,8 @@ def _outcome(result: LadderResult) -> tuple[SignalStatus, str]:
     if result.state is LadderState.UNKNOWN:
         named = ", ".join(result.orders[-1:])
         return SignalStatus.FAILED, f"the fate of order {named} is unknown, its symbol is blocked: {result.error}"
-    return SignalStatus.SKIPPED, "the limit ladder ended without a fill"
+    why = "" if result.error is None else f": {result.error}"
+    return SignalStatus.SKIPPED, f"the limit ladder ended without a fill{why}"
 
 
 def _left_behind(

@@ -14,6 +14,14 @@ import psycopg
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.ledger.engine import ledger_url
 
+_TAKES_OVER = "Nothing more is opened for the account in this run; the next run takes over."
+#: The lock as its own session sees it: a 64-bit key is stored in two halves.
+_HELD = (
+    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() "
+    "AND classid::bigint = %s AND objid::bigint = %s AND objsubid = 1"
+)
+_LOW = 0xFFFF_FFFF
+
 
 class AccountBusy(TradingAssetsError):
     """Another run works on the account right now."""
@@ -25,20 +33,24 @@ class AccountLockLost(TradingAssetsError):
 
 @dataclass(frozen=True, slots=True)
 class AccountLock:
-    """A held account lock. ``verify`` asks the server whether the connection that carries it still lives."""
+    """A held account lock. ``verify`` asks the server over the connection that carries it."""
 
     account: str
+    key: int
     connection: psycopg.Connection[Any]
 
     def verify(self) -> None:
-        """Raise :class:`AccountLockLost` if the connection, and with it the lock, is gone."""
+        """Raise :class:`AccountLockLost` unless this very session of the server still holds the lock."""
         try:
-            self.connection.execute("SELECT 1")
-        except psycopg.OperationalError as error:
+            held = self.connection.execute(_HELD, (self.key >> 32 & _LOW, self.key & _LOW)).fetchone()
+        except psycopg.Error as error:
             raise AccountLockLost(
-                f"the lock of account {self.account!r} was lost with its connection: {error}",
-                mend="Nothing more is done for the account in this run; the next run takes over.",
+                f"the lock of account {self.account!r} was lost with its connection: {error}", mend=_TAKES_OVER
             ) from None
+        if held is None:
+            raise AccountLockLost(
+                f"the lock of account {self.account!r} is not held by this connection any more", mend=_TAKES_OVER
+            )
 
 
 @contextmanager
@@ -59,6 +71,7 @@ def account_lock(url: str, account: str, *, wait: float = 0.0) -> Iterator[Accou
         keepalives_idle=10,
         keepalives_interval=5,
         keepalives_count=3,
+        tcp_user_timeout=25_000,
     ) as connection:
         while True:
             row = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
@@ -71,4 +84,4 @@ def account_lock(url: str, account: str, *, wait: float = 0.0) -> Iterator[Accou
                     mend="Nothing was done; the next tick tries again.",
                 )
             time.sleep(0.05)
-        yield AccountLock(account, connection)
+        yield AccountLock(account, key, connection)

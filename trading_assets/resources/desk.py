@@ -7,6 +7,7 @@ database, no broker, no model.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ class Desk:
         self._load = load
         self._open_runtime = open_runtime
         self._brokers: dict[str, AlpacaBroker] = {}
+        self._patient: Desk | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -92,6 +94,8 @@ class Desk:
 
     def broker(self, account: str) -> AlpacaBroker:
         """The broker connection of one account."""
+        if self._patient is not None:
+            return self._patient.broker(account).hurried()
         if account not in self._brokers:
             from trading_assets.broker.alpaca import AlpacaBroker
 
@@ -99,6 +103,13 @@ class Desk:
                 self.runtime.connection(self.account(account)), self.clock, self.settings.strategy.broker
             )
         return self._brokers[account]
+
+    def hurried(self) -> Desk:
+        """The same desk for work that an exit may wait for: its brokers wait only briefly for a rate limit."""
+        _ = self.ledger, self.clock, self.frames  # opened once, not once more by the other desk
+        other = copy(self)
+        other._patient = self
+        return other
 
     @cached_property
     def data(self) -> SharedMarketData:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
 from trading_assets.domain.values import Action, KillMode, OrderState, Regime, Strategy
-from trading_assets.risk.config import AccountMode
+from trading_assets.market.sessions import Session
+from trading_assets.risk.config import AccountMode, GateConfig
 from trading_assets.risk.exposure import (
     daily_loss_limit,
     day_result,
@@ -59,27 +60,32 @@ def _volatility_regime(context: GateContext) -> Verdict:
     return allow(context.regime, Regime.EXTREME, f"the volatility regime is {context.regime.value}")
 
 
+def entry_hours(
+    session: Session, strategy: Strategy, expiry: date | None, config: GateConfig
+) -> tuple[datetime, datetime]:
+    """First instant at which ``strategy`` may enter, and the first at which it may not any more; ``expiry`` is that of
+    the contract, None for a stock."""
+    minutes = config.day_cutoff_minutes if strategy is Strategy.DAY_TRADE else config.swing_cutoff_minutes
+    if expiry is not None and expiry <= session.day:
+        minutes = max(minutes, config.expiry_day_cutoff_minutes)
+    return session.open + timedelta(minutes=config.open_delay_minutes), session.close - timedelta(minutes=minutes)
+
+
 def _trading_hours(context: GateContext) -> Verdict:
     session, config = context.session, context.gates
     if session is None:
         return deny(context.as_of, None, "no trading session")
     if context.as_of.tzinfo is None:
         return deny(context.as_of, None, "unknown instant: it has no time zone")
-    day = context.signal.strategy is Strategy.DAY_TRADE
-    minutes = config.day_cutoff_minutes if day else config.swing_cutoff_minutes
     chosen = context.selection.chosen if context.selection is not None else None
-    if chosen is not None and chosen.contract.expiry <= session.day:
-        minutes = max(minutes, config.expiry_day_cutoff_minutes)
-    first = session.open + timedelta(minutes=config.open_delay_minutes)
-    last = session.close - timedelta(minutes=minutes)
+    expiry = None if chosen is None else chosen.contract.expiry
+    first, last = entry_hours(session, context.signal.strategy, expiry, config)
     hours = (first, last)
+    minutes = (session.close - last) // timedelta(minutes=1)
+    said = f"{config.open_delay_minutes} min after open to {minutes} min before close"
     if first <= context.as_of < last:
-        return allow(
-            context.as_of, hours, f"within {config.open_delay_minutes} min after open to {minutes} min before close"
-        )
-    return deny(
-        context.as_of, hours, f"outside {config.open_delay_minutes} min after open to {minutes} min before close"
-    )
+        return allow(context.as_of, hours, f"within {said}")
+    return deny(context.as_of, hours, f"outside {said}")
 
 
 def _account_ready(context: GateContext) -> Verdict:
