@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from trading_assets.broker import booking, combos
+from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.errors import BrokerUnavailable
 from trading_assets.broker.values import BrokerFill, BrokerOrder
 from trading_assets.domain import crashpoints
@@ -42,6 +43,29 @@ def follow(
             broker_order_id=None if found is None else found.order_id,
             submitted_at=None if order is None else order.submitted_at or at,
         )
+
+
+def claim(engine: Engine, broker: AlpacaBroker, account: str, order_id: str, *, at: datetime) -> OrderIntent | None:
+    """The leg of ours that the broker knows as ``order_id``, if its whole had been given up here, or never answered.
+
+    A leg does not say to which order it belongs: the orders in question are asked for by their own names.
+    """
+    with engine.connect() as connection:
+        unclaimed = orders.combos_without_answer(connection, account)
+    for intent in unclaimed:
+        found = broker.order_by_client_id(intent.client_order_id)
+        if found is not None and not found.legs:
+            found = broker.order(found.order_id, nested=True)
+        if found is None or order_id not in {leg.order_id for leg in found.legs}:
+            continue
+        with engine.begin() as connection:
+            if compared(connection, intent, found):
+                continue
+            name, sent = intent.client_order_id, found.submitted_at or at
+            orders.mark(connection, name, intent.state, at, broker_order_id=found.order_id, submitted_at=sent)
+            follow(connection, intent, intent.state, found, at)
+            return orders.by_broker_order_id(connection, order_id)
+    return None
 
 
 def book(

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from trading_assets.broker import adoption, booking, protection, submission, unread, working
+from trading_assets.broker import adoption, booking, combo_booking, protection, submission, unread, working
 from trading_assets.broker.alpaca import CONTRACT_EVENTS, AlpacaBroker
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
 from trading_assets.broker.values import BrokerAccount, BrokerFill, BrokerPosition
@@ -280,6 +280,8 @@ class _Reconciliation:
             order = self.broker.order(order_id)
             with self.engine.connect() as connection:
                 intent = None if order is None else orders.get_intent(connection, order.client_order_id)
+        if intent is None:
+            intent = combo_booking.claim(self.engine, self.broker, self.account, order_id, at=now)
         if intent is not None:
             before = intent.filled_quantity
             after = booking.book_order(self.engine, intent.client_order_id, order, group, at=now, run_id=self.run_id)

@@ -255,6 +255,18 @@ def combo_legs(connection: Connection, client_order_id: str) -> tuple[OrderInten
     )
 
 
+def combos_without_answer(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
+    """Multi-leg orders of the account of which the broker never told an id and that it did not refuse, newest first."""
+    row = order_intents.c
+    return _records(
+        connection,
+        select(order_intents)
+        .where(row.account == account, row.order_class == COMBO, row.broker_order_id.is_(None))
+        .where(row.state.in_((*_UNRESOLVED, OrderState.ABANDONED.value)))
+        .order_by(row.created_at.desc(), row.client_order_id),
+    )
+
+
 def protections(connection: Connection, position_id: str, *, live: bool = True) -> tuple[OrderIntent, ...]:
     """The protective orders of a position, those that may still fill unless ``live`` is False; take profits first."""
     found = [intent for intent in of_position(connection, position_id) if intent.purpose is Purpose.PROTECT]

@@ -153,8 +153,10 @@ class RollBench:
         intents = self.intents()
         assert not [intent for intent in intents if intent.is_live]
         shown = self.broker.orders("all")
-        at_exchange = [each for order in shown for each in (order, *order.legs)]
-        assert {order.order_id for order in at_exchange} == {i.broker_order_id for i in intents if i.broker_order_id}
+        at_exchange = {each.order_id for order in shown for each in (order, *order.legs)}
+        assert {intent.broker_order_id for intent in intents if intent.broker_order_id} <= at_exchange
+        ours = {order.client_order_id for order in shown if order.client_order_id.startswith("ta-")}
+        assert ours <= {intent.client_order_id for intent in intents}
         assert len({order.client_order_id for order in shown}) == len(shown)
         assert self.live() == self.held()
         with self.ledger.connect() as connection:
