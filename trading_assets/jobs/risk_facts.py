@@ -56,11 +56,12 @@ def gather_facts(
 
 
 def facts_without_market(
-    desk: Desk, account: str, ticker: str, session: Session, snapshot: AccountSnapshot
-) -> RiskFacts:
-    """What is known about ``ticker`` and the account's other holdings without the broker: no price, no Greeks."""
-    others = sorted(tickers_at_stake(snapshot) - {ticker})
-    return _without_market(desk, ticker, others, _returns(desk, account, session, {ticker, *others}))
+    desk: Desk, account: str, tickers: Iterable[str], session: Session, snapshot: AccountSnapshot
+) -> dict[str, RiskFacts]:
+    """What is known about each of ``tickers`` and the account's holdings without the broker: no price, no Greeks."""
+    wanted, held = sorted(set(tickers)), tickers_at_stake(snapshot)
+    returns = _returns(desk, account, session, {*wanted, *held})
+    return {ticker: _without_market(desk, ticker, sorted(held - {ticker}), returns) for ticker in wanted}
 
 
 def _without_market(desk: Desk, ticker: str, others: list[str], returns: Returns | None) -> RiskFacts:

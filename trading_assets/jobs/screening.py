@@ -116,11 +116,13 @@ class Screening:
         except (BrokerUnavailable, NotAuthorized, Rejected) as error:
             _log.warning("account %s: its burst is not screened now: %s", self.account, error)
             return []
+        unread = {signal.ticker for signal in waiting} - self._facts.keys()
+        if unread:
+            self._facts |= facts_without_market(desk, self.account, unread, self.session, snapshot)
         found: list[_Denied] = []
         as_of = desk.clock.now()
         for signal in waiting:
-            facts = self._facts_of(signal.ticker, snapshot)
-            growing = None
+            facts, growing = self._facts[signal.ticker], None
             if signal.ticker in held and signal.strategy is not Strategy.STOCK:
                 growing = find_growing(desk, self.account, signal, self.session, snapshot, None, market, facts, as_of)
             context = gate_context(
@@ -151,11 +153,6 @@ class Screening:
         return [
             ContractSnapshot(contract, quotes[contract.symbol]) for contract in contracts if contract.symbol in quotes
         ]
-
-    def _facts_of(self, ticker: str, snapshot: AccountSnapshot) -> RiskFacts:
-        if ticker not in self._facts:
-            self._facts[ticker] = facts_without_market(self.desk, self.account, ticker, self.session, snapshot)
-        return self._facts[ticker]
 
     def _skip(self, denied: Sequence[_Denied], snapshot: AccountSnapshot) -> Counter[str]:
         """Write what was ``denied``, status and decision in one transaction."""
