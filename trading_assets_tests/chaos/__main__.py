@@ -16,18 +16,20 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from trading_assets.world.lease import stop_world
 from trading_assets_tests.chaos.judge import Verdict
 from trading_assets_tests.chaos.play import play
 from trading_assets_tests.chaos.score import Scorecard
 from trading_assets_tests.chaos.shrink import shrink
 from trading_assets_tests.chaos.steps import Step, draw, read_steps
-from trading_assets_tests.chaos.template import Template, prepare
+from trading_assets_tests.chaos.template import Template, prepared
+
+#: Sequences that shrinking one failing sequence may play: some minutes.
+_SHRINKING_TRIES = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One sequence as it went; ``minimal`` is what is left of a failing one."""
+    """One sequence as it went; ``minimal`` is what is left of a failing one, None if it did not fail again."""
 
     seed: int
     verdict: Verdict
@@ -50,13 +52,10 @@ def main() -> int:
         # Under root the database server runs as another user, who has to pass through this folder.
         Path(folder).chmod(0o711)
         print("preparing the world that every sequence begins with", file=sys.stderr)
-        template = prepare(Path(folder))
-        try:
+        with prepared(Path(folder)) as template:
             if arguments.replay is not None:
                 return _replay(template, arguments.replay)
             card = _run(template, arguments)
-        finally:
-            stop_world(template.world)
     card.write(arguments.folder)
     if arguments.json:
         print(json.dumps(card.as_json(), indent=2))
@@ -87,7 +86,7 @@ def _run(template: Template, arguments: argparse.Namespace) -> Scorecard:
                 break
             done, working = wait(working, return_when=FIRST_COMPLETED)
             for future in done:
-                _count(card, future.result())
+                _count(card, future.result(), arguments.folder)
             card.seconds = round(time.monotonic() - began, 1)
             print(f"\r{_line(card)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
@@ -112,24 +111,30 @@ def one(template: Template, seed: int) -> Result:
         return bool(again.broken.keys() & verdict.broken.keys())
 
     # What does not fail again is told as it is: a race that was met once.
-    minimal = shrink(steps, fails) if fails(steps) else None
+    minimal = shrink(steps, fails, tries=_SHRINKING_TRIES) if fails(steps) else None
     return Result(seed, verdict, kinds, minimal)
 
 
-def _count(card: Scorecard, result: Result) -> None:
+def _count(card: Scorecard, result: Result, folder: Path) -> None:
     card.add(result.verdict, result.kinds)
     if result.verdict.sound:
         return
+    kept = folder / f"chaos-seed-{result.seed}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps([step.as_json() for step in result.minimal or draw(result.seed)], indent=1) + "\n")
     row: dict[str, Any] = {
         "seed": result.seed,
         "broken": result.verdict.broken,
+        "again": f"make chaos ARGS='--replay {kept}'",
         "steps": [step.as_json() for step in draw(result.seed)],
         "minimal": None if result.minimal is None else [step.as_json() for step in result.minimal],
     }
     card.failures.append(row)
     print(f"\nseed {result.seed} failed: {json.dumps(result.verdict.broken, indent=1)}", file=sys.stderr)
+    print("  its minimal form:" if result.minimal else "  it did not fail a second time", file=sys.stderr)
     for step in result.minimal or ():
         print(f"  {step}", file=sys.stderr)
+    print(f"  again: {row['again']}", file=sys.stderr)
 
 
 def _line(card: Scorecard) -> str:

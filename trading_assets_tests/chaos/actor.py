@@ -1,4 +1,7 @@
-"""One job of one account in a process of its own, as the scheduler would start it; it may be killed on its way."""
+"""One job of one account in a process of its own, as the scheduler would start it; it may be killed on its way.
+
+``warm`` is what the nursery does before it forks any: imports, the settings, the drawn market.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import signal
 import sys
 import traceback
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +22,16 @@ from pydantic import SecretStr
 
 from trading_assets.domain import crashpoints
 from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.exchange import markets
+from trading_assets.exchange.config import load_config
 from trading_assets.exchange.server import serve
 from trading_assets.jobs.entering import dispatch_account
 from trading_assets.jobs.managing import manage_account
+from trading_assets.ledger import schema
 from trading_assets.ledger.engine import ledger_url
 from trading_assets.resources.desk import Desk
-from trading_assets.settings import load_settings
+from trading_assets.settings import Settings, load_settings
+from trading_assets.simulation import market, paths
 from trading_assets.world.paths import World, WorldKind
 from trading_assets.world.practice import PracticeExchange, read_config, read_keys
 from trading_assets.world.runtime import Runtime
@@ -30,6 +39,16 @@ from trading_assets.world.runtime import Runtime
 #: Time-outs so short that a lost answer costs little of the wall's time.
 QUICK = {"connect_timeout_seconds": 2.0, "read_timeout_seconds": 0.4}
 FAILED = 3
+#: What a job imports only once it needs it.
+_LATE = (
+    "alpaca.trading.client",
+    "alpaca.data.historical.option",
+    "alpaca.data.historical.stock",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "trading_assets.defaults",
+)
+#: Settings by the text of the accounts.yaml they come from; every sequence has the template's.
+_settings: dict[str, Settings] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +68,31 @@ class Task:
     what: str = "die"
 
 
+def warm(world: World) -> None:
+    """Get everything ready that a process of any sequence of the prepared ``world`` would get ready for itself."""
+    for name in _LATE:
+        import_module(name)
+    schema.head()
+    _settings_of(world)
+    # Drawing a market takes seconds and depends on the configuration alone.
+    vars(market)["draw_paths"] = cache(paths.draw_paths)
+    config = load_config(world.exchange)
+    markets.simulated_port(config, config.session)
+
+
+def _settings_of(world: World) -> Settings:
+    text = (world.directory / "accounts.yaml").read_text()
+    if text not in _settings:
+        found = load_settings(world=world, kind=WorldKind.PRACTICE, env={})
+        broker = found.strategy.broker.model_copy(update=QUICK)
+        _settings[text] = replace(found, strategy=found.strategy.model_copy(update={"broker": broker}))
+    return replace(_settings[text], world=world)
+
+
 def open_desk(home: Path, world: str, ledger: str, start_id: str) -> Desk:
     """The desk of a copied world: its settings, its database, the exchange that answers for it."""
     place = World(home, world)
-    settings = load_settings(world=place, kind=WorldKind.PRACTICE, env={})
-    broker = settings.strategy.broker.model_copy(update=QUICK)
-    settings = replace(settings, strategy=settings.strategy.model_copy(update={"broker": broker}))
+    settings = _settings_of(place)
     found = json.loads((place.exchange / "exchange.json").read_text())
     exchange = PracticeExchange(
         f"http://{found['host']}:{found['port']}",

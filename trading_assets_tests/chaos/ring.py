@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +22,14 @@ from trading_assets.world.clocks import TOKEN_HEADER
 from trading_assets.world.paths import World
 from trading_assets.world.practice import read_config, read_keys
 from trading_assets_tests.chaos import actor
+from trading_assets_tests.chaos.nursery import Born
 from trading_assets_tests.chaos.steps import ACCOUNTS, Step
-from trading_assets_tests.chaos.template import WORLD, Template, copy_ledger, copy_world, drop_ledger
+from trading_assets_tests.chaos.template import WORLD, Template, copy_ledger, copy_world, drop_ledger, nursery
 
 #: Wall seconds after which a job counts as stuck.
 STUCK_SECONDS = 90.0
 STUCK = "the job did not end"
 _STARTED_SECONDS = 30.0
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    [
-        "trading_assets_tests.chaos.actor",
-        "trading_assets_tests.chaos.ring",
-        "trading_assets.exchange.markets",
-        "alpaca.trading.client",
-        "alpaca.data.historical.option",
-        "alpaca.data.historical.stock",
-    ]
-)
 
 
 @dataclass(slots=True)
@@ -67,12 +55,13 @@ class Ring:
     def __init__(self, template: Template, home: Path, name: str) -> None:
         self.template = template
         self.name = name
+        self._nursery = nursery(template)
         self.world: World = copy_world(template, home)
         self.ledger = copy_ledger(template, name)
         self.acts: list[Act] = []
         self.fired: list[dict[str, Any]] = []
         self._offers = 0
-        self._exchange: BaseProcess | None = None
+        self._exchange: Born | None = None
         config = read_config(self.world.exchange)
         self._token = {TOKEN_HEADER: config["control_token"]}
         self._keys = read_keys(self.world.exchange)
@@ -92,13 +81,12 @@ class Ring:
     def start_exchange(self) -> None:
         """Start the exchange where it stood, on the port it had."""
         log = self.world.logs / "exchange.log"
-        process = _CONTEXT.Process(target=actor.serve_exchange, args=(self.world.exchange, log), daemon=True)
-        process.start()
+        process = self._nursery.fork(actor.serve_exchange, self.world.exchange, log)
         self._exchange = process
         deadline = time.monotonic() + _STARTED_SECONDS
         file = self.world.exchange / "exchange.json"
         while not file.exists() or json.loads(file.read_text())["pid"] != process.pid:
-            if not process.is_alive() or time.monotonic() > deadline:
+            if process.exitcode is not None or time.monotonic() > deadline:
                 raise AssertionError("the exchange of a sequence did not start")
             time.sleep(0.01)
 
@@ -107,7 +95,6 @@ class Ring:
         self.note_fired()
         if self._exchange is not None:
             self._exchange.kill()
-            self._exchange.join()
         self.start_exchange()
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
@@ -150,18 +137,14 @@ class Ring:
                 passage=chosen.get("passage", 1),
                 what=chosen.get("what", "die"),
             )
-            process = _CONTEXT.Process(target=actor.work, args=(task,), daemon=True)
             began = time.time()
-            process.start()
-            started.append((task, process, began))
+            started.append((task, self._nursery.fork(actor.work, task), began))
         return [self._ended(*each) for each in started]
 
-    def _ended(self, task: actor.Task, process: BaseProcess, began: float) -> Act:
-        process.join(STUCK_SECONDS)
-        stuck = process.is_alive()
+    def _ended(self, task: actor.Task, process: Born, began: float) -> Act:
+        stuck = process.join(STUCK_SECONDS) is None
         if stuck:
             process.kill()
-            process.join()
         found = json.loads(task.result.read_text()) if task.result.exists() else {}
         status = process.exitcode or 0
         act = Act(task.jobs, task.account, task.run_id, status, began, time.time(), **found)
@@ -212,7 +195,6 @@ class Ring:
         self._http.close()
         if self._exchange is not None:
             self._exchange.kill()
-            self._exchange.join()
         self.desk.ledger.dispose()
         drop_ledger(self.template, self.name)
 

@@ -11,19 +11,31 @@ from trading_assets_tests.chaos.steps import Step
 Fails = Callable[[Sequence[Step]], bool]
 
 
-def shrink(steps: Sequence[Step], fails: Fails) -> tuple[Step, ...]:
+def shrink(steps: Sequence[Step], fails: Fails, *, tries: int | None = None) -> tuple[Step, ...]:
     """A minimal part of ``steps`` for which ``fails`` holds: no step can be left out, none be made simpler.
+
+    After so many ``tries`` (None: without end) what is left by then counts as minimal.
 
     Delta debugging (Zeller and Hildebrandt, 2002): halves and ever smaller parts are left out while it still fails.
     ``steps`` themselves must fail.
     """
+    left = tries
+
+    def still_fails(candidate: Sequence[Step]) -> bool:
+        nonlocal left
+        if left is not None:
+            if left <= 0:
+                return False
+            left -= 1
+        return fails(candidate)
+
     kept = list(steps)
     size = max(1, len(kept) // 2)
     while True:
         start, removed = 0, False
         while start < len(kept):
             candidate = kept[:start] + kept[start + size :]
-            if candidate and fails(candidate):
+            if candidate and still_fails(candidate):
                 kept, removed = candidate, True
             else:
                 start += size
@@ -34,7 +46,7 @@ def shrink(steps: Sequence[Step], fails: Fails) -> tuple[Step, ...]:
     for place, step in enumerate(kept):
         for simpler in simpler_forms(step):
             candidate = [*kept[:place], simpler, *kept[place + 1 :]]
-            if fails(candidate):
+            if still_fails(candidate):
                 kept = candidate
                 break
     return tuple(kept)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,13 +18,17 @@ from trading_assets.jobs.recovery import reconcile_all
 from trading_assets.jobs.weighing import weigh
 from trading_assets.ledger.engine import ledger_url
 from trading_assets.market.sessions import MINUTE
+from trading_assets.world.lease import stop_world
 from trading_assets.world.paths import World
 from trading_assets.world.postgres import EmbeddedPostgres
 from trading_assets.world.runtime import LEDGER_DATABASE
+from trading_assets_tests.chaos import actor
+from trading_assets_tests.chaos.nursery import Nursery
 from trading_assets_tests.chaos.steps import ACCOUNTS
 from trading_assets_tests.e2e.playground import Playground, playground
 
 WORLD = "play"
+_FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 _ACCOUNTS_YAML = """
 accounts:
   large: {limits: {strategies: [swing_trade, day_trade]}, practice_cash: 121000}
@@ -32,6 +37,8 @@ accounts:
 #: How far into the session a sequence begins.
 _BEGIN = timedelta(minutes=120)
 _NAMES = 12
+#: This process's nurseries by the home of the prepared world.
+_nurseries: dict[Path, Nursery] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,14 @@ class Template:
     @property
     def server(self) -> EmbeddedPostgres:
         """Its database server, which serves every sequence."""
-        return self.world.server()
+        return EmbeddedPostgres(self.world.postgres, own=self.home, settings=_FAST)
+
+
+def nursery(template: Template) -> Nursery:
+    """What forks this process's sequences of the prepared world; it is warmed with the first."""
+    if template.home not in _nurseries:
+        _nurseries[template.home] = Nursery(actor.warm, template.world)
+    return _nurseries[template.home]
 
 
 def prepare(home: Path) -> Template:
@@ -63,9 +77,21 @@ def prepare(home: Path) -> Template:
         if said:
             raise AssertionError(f"the prepared world is not clean: {said}")
         template = Template(home, opened.desk.start_id, _names(opened))
+    # No sequence kills the database, so it may trade durability for speed.
     template.server.start()
-    (home / "template.pickle").write_bytes(pickle.dumps(template))
     return template
+
+
+@contextmanager
+def prepared(home: Path) -> Iterator[Template]:
+    """A prepared world that ends, with its database server and this process's nursery, when the block does."""
+    template = prepare(home)
+    try:
+        yield template
+    finally:
+        if (own := _nurseries.pop(home, None)) is not None:
+            own.close()
+        stop_world(template.world)
 
 
 def copy_world(template: Template, home: Path) -> World:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from trading_assets.world.lease import stop_world
 from trading_assets_tests.chaos.judge import judge
 from trading_assets_tests.chaos.play import play, settle
 from trading_assets_tests.chaos.ring import Ring, perform, ring
 from trading_assets_tests.chaos.steps import Step, draw
-from trading_assets_tests.chaos.template import Template, prepare
+from trading_assets_tests.chaos.template import Template, prepared
 
 pytestmark = pytest.mark.patient
 
@@ -20,11 +19,8 @@ pytestmark = pytest.mark.patient
 @pytest.fixture(scope="module")
 def template(module_world_home: Path) -> Iterator[Template]:
     """One prepared world for all tests of this file."""
-    prepared = prepare(module_world_home)
-    try:
-        yield prepared
-    finally:
-        stop_world(prepared.world)
+    with prepared(module_world_home) as made:
+        yield made
 
 
 @pytest.fixture

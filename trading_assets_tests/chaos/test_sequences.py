@@ -48,3 +48,16 @@ def test_shrinking_leaves_the_steps_that_matter_in_their_simplest_form() -> None
     assert (minimal[0].given["count"], minimal[0].given["after"]) == (1, 0)
     assert not minimal[1].given["crash"]
     assert tries < 200
+
+
+def test_shrinking_ends_after_its_tries_with_what_is_left() -> None:
+    steps = [step for seed in range(6) for step in draw(seed)]
+    tries = 0
+
+    def fails(_: Sequence[Step]) -> bool:
+        nonlocal tries
+        tries += 1
+        return True
+
+    assert len(shrink(steps, fails, tries=1)) == len(steps) - len(steps) // 2
+    assert tries == 1
