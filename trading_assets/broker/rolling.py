@@ -205,7 +205,9 @@ class _Rolling:
                 positions.add_event(connection, position.position_id, now, "roll_ordered", self.run_id, details)
 
         try:
-            intent = submission.submit(self.engine, self.broker, self.clock, whole_order, request, prepare, parts=parts)
+            intent = submission.submit(
+                self.engine, self.broker, self.clock, whole_order, request, prepare, parts, self._require_no_kill_switch
+            )
         except IntegrityError as error:
             raise SymbolBlocked(
                 "a live order or position forbids this roll", where=f"{old.account} {old.symbol}"
@@ -239,12 +241,16 @@ class _Rolling:
             leg_of=of.client_order_id,
         )
 
+    def _require_no_kill_switch(self, connection: Connection, _: OrderIntent | None) -> None:
+        """Raise ``SymbolBlocked`` if a kill switch is set: asked again before each try, which may be minutes later."""
+        mode = accounts.kill_mode(connection, self.old.account)
+        if mode is not KillMode.OFF:
+            raise SymbolBlocked(f"the kill switch is set to {mode.value}", where=self.old.account)
+
     def _prepare(self, connection: Connection, quantity: int) -> None:
         old, new = self.old, self.new
         where = f"{old.account} {old.symbol}"
-        mode = accounts.kill_mode(connection, old.account)
-        if mode is not KillMode.OFF:
-            raise SymbolBlocked(f"the kill switch is set to {mode.value}", where=old.account)
+        self._require_no_kill_switch(connection, None)
         blocked = orders.unknown_symbols(connection, old.account)
         for name in (old.symbol, new.symbol, old.underlying):
             if name in blocked:

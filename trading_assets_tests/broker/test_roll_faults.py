@@ -26,6 +26,7 @@ from trading_assets_tests.broker.desk import ACCOUNT, SECRET
 from trading_assets_tests.broker.fault_proxy import HTML, Fault, proxied
 from trading_assets_tests.broker.roll_desk import RollBench, opened, roll_and_die
 from trading_assets_tests.broker.stream_desk import following, until
+from trading_assets_tests.broker.test_permission import at
 from trading_assets_tests.exchange.faults.switchboard_client import SwitchboardClient
 from trading_assets_tests.fault_suite import Figures
 
@@ -315,6 +316,27 @@ def test_no_kill_switch_lets_a_roll_through(mode: KillMode, bench: RollBench) ->
     with pytest.raises(SymbolBlocked, match=mode.value):
         bench.roll(old)
     assert bench.rolls() == []
+    rolled_or_not(bench, False)
+
+
+def test_F02_a_lost_roll_is_not_sent_once_more_against_a_kill_switch_set_meanwhile(
+    bench: RollBench, scorecard: Figures
+) -> None:
+    old = bench.buy(2)
+
+    def switch() -> None:
+        with bench.ledger.begin() as connection:
+            accounts.set_kill_switch(connection, ACCOUNT, KillMode.ENTRIES, bench.clock.now(), "a test")
+
+    with proxied(bench.url) as proxy:
+        proxy.faults.append(Fault("POST", POST, "lose_request"))
+        broker = bracket_desk.connect(proxy.url, bench.key)
+        with at("rolling.after_post", switch), pytest.raises(SymbolBlocked, match="kill switch"):
+            bench.roll(old, broker=broker)
+        assert proxy.count("POST", POST) == 1
+    scorecard.add(faults_injected=1)
+    assert [intent.state for intent in bench.rolls()] == [OrderState.ABANDONED]
+    assert bench.position(old.position_id).state is PositionState.OPEN
     rolled_or_not(bench, False)
 
 
