@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from trading_assets.broker import booking
 from trading_assets.broker.config import BrokerConfig
+from trading_assets.broker.telling import tell
 from trading_assets.broker.values import BrokerActivity, BrokerFill, BrokerPosition
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.identities import adopted_position_id
@@ -63,9 +64,16 @@ def blank_position(account: str, symbol: str, found_at: datetime, now: datetime,
 
 
 def book_foreign(
-    engine: Engine, account: str, fills: Sequence[BrokerFill], *, now: datetime, run_id: str, config: BrokerConfig
+    engine: Engine,
+    account: str,
+    fills: Sequence[BrokerFill],
+    *,
+    now: datetime,
+    run_id: str,
+    config: BrokerConfig,
+    whose: str = "that is not ours",
 ) -> tuple[int, str | None]:
-    """Book the fills of one order that is not ours. Returns how many were new, and what could not be booked.
+    """Book the fills of one order ``whose`` it is, and tell it. Returns how many were new, and what found no place.
 
     They belong to the live position in their symbol, or to one closed as phantom that they explain late; bought
     without either, they open an adopted position. Sold without either, they are a difference. Fills older than the
@@ -91,7 +99,31 @@ def book_foreign(
             positions.add_event(
                 connection, position.position_id, now, ADOPTED, run_id, {"from": "fill of another order"}
             )
-    return booking.book_on_position(engine, position.position_id, fills, reason=FOREIGN, at=now, run_id=run_id), None
+    new = booking.book_on_position(engine, position.position_id, fills, reason=FOREIGN, at=now, run_id=run_id)
+    if new:
+        _tell_foreign(engine, position, fills, whose, now=now, run_id=run_id)
+    return new, None
+
+
+def _tell_foreign(
+    engine: Engine, position: Position, fills: Sequence[BrokerFill], whose: str, *, now: datetime, run_id: str
+) -> None:
+    last = max(fills, key=lambda fill: (fill.at, fill.cumulative_quantity))
+    reason = f"{last.side.value} {sum(fill.quantity for fill in fills)} {last.symbol} by an order {whose}"
+    log.warning("account %s, position %s: %s was booked", position.account, position.position_id, reason)
+    with engine.begin() as connection:
+        tell(
+            connection,
+            position.position_id,
+            "foreign_fill",
+            f"{reason}.",
+            "Nothing, if it was you or the broker's own liquidation; else look at the account.",
+            at=now,
+            run_id=run_id,
+            subject=f"{last.order_id} {last.cumulative_quantity}",
+            numbers={"broker_order_id": last.order_id, "price": str(last.price)},
+            broker_order_id=last.order_id,
+        )
 
 
 def adopt(
@@ -133,6 +165,16 @@ def adopt(
     details = {"quantity": quantity, "avg_entry_price": str(held.avg_entry_price), "from": "position at the broker"}
     positions.add_event(connection, position.position_id, now, ADOPTED, run_id, details)
     booking.refigure(connection, position, at=now, run_id=run_id, reason=ADOPTED, settled=True)
+    tell(
+        connection,
+        position.position_id,
+        ADOPTED,
+        f"{quantity} {held.symbol} were found at the broker, and nothing here explains them.",
+        f"They get the exit rules of {position.strategy.value}; look at the account if that is not what they are for.",
+        at=now,
+        run_id=run_id,
+        numbers={"quantity": quantity, "avg_entry_price": str(held.avg_entry_price)},
+    )
     return None
 
 
@@ -148,6 +190,16 @@ def close_phantom(connection: Connection, position: Position, *, first_seen: str
     )
     details = {"quantity": position.quantity, "first_missing_at": first_seen}
     positions.add_event(connection, position.position_id, now, positions.PHANTOM, run_id, details)
+    tell(
+        connection,
+        position.position_id,
+        positions.PHANTOM,
+        f"{position.quantity} {position.symbol} were twice in a row not found at the broker: closed.",
+        "Look at the account's activities: what became of them is not known here.",
+        at=now,
+        run_id=run_id,
+        numbers=details,
+    )
 
 
 def end_contracts(

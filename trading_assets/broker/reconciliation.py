@@ -22,6 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from trading_assets.broker import adoption, booking, combo_booking, protection, submission, unread, working
 from trading_assets.broker.alpaca import CONTRACT_EVENTS, AlpacaBroker
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
+from trading_assets.broker.telling import tell
 from trading_assets.broker.values import BrokerAccount, BrokerFill, BrokerPosition
 from trading_assets.domain import crashpoints
 from trading_assets.domain.clock import NEW_YORK, Clock
@@ -310,7 +311,13 @@ class _Reconciliation:
             self.report.blocked.append(symbol)
             return f"{symbol}: a fill arrived that another live position of its underlying leaves no place for"
         new, sentence = adoption.book_foreign(
-            self.engine, self.account, group, now=self.clock.now(), run_id=self.run_id, config=self.broker.config
+            self.engine,
+            self.account,
+            group,
+            now=self.clock.now(),
+            run_id=self.run_id,
+            config=self.broker.config,
+            whose="that was given up here",
         )
         self.report.fills_booked += new
         self.report.alerts.append(
@@ -340,9 +347,21 @@ class _Reconciliation:
         )
         for intent in self._orphaned(record, held):
             left = protection.end(self.engine, self.broker, self.clock, intent.position_id, run_id=self.run_id)
-            self.report.alerts.append(
-                f"{intent.symbol}: what rested over a position that is not held any more was ended ({intent.names})"
-            )
+            sentence = f"what rested over a position that is not held any more was ended ({intent.names})"
+            self.report.alerts.append(f"{intent.symbol}: {sentence}")
+            with self.engine.begin() as connection:
+                tell(
+                    connection,
+                    intent.position_id,
+                    "orphaned_protection",
+                    f"{intent.symbol}: {sentence}.",
+                    "Nothing, if it was you who sold; else look at the account.",
+                    at=self.clock.now(),
+                    run_id=self.run_id,
+                    subject=intent.client_order_id,
+                    client_order_id=intent.client_order_id,
+                    broker_order_id=intent.broker_order_id,
+                )
             for working_still in left:
                 self._block(
                     intent.symbol, f"{intent.symbol}: an order over nothing does not end ({working_still.names})"

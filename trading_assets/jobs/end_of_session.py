@@ -9,6 +9,7 @@ from trading_assets.automation.tags import tag_session
 from trading_assets.automation.tickets import SESSION_TAG
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.jobs.day_report import tell_session
+from trading_assets.jobs.recording import record_standing
 from trading_assets.market.frames import SCHEMAS
 from trading_assets.market.sessions import Session, open_session, require_session, session_of
 from trading_assets.resources.desk import Desk
@@ -44,6 +45,7 @@ def reconcile_accounts(context: OpExecutionContext, desk: ResourceParam[Desk]) -
 
     for sentence in reconcile_all(desk, context.run_id):
         context.log.warning(sentence)
+    record_standing(context, desk)
 
 
 @op(ins={"reconciled": In(Nothing)}, description="Records the session's summary, tables and picture. Safe to repeat.")

@@ -84,7 +84,7 @@ def record_dispatch(context: OpExecutionContext, desk: Desk, report: DispatchRep
     }
     if report.claimed or report.screened or report.fills:
         _record_work(context, desk, report.account, report.session, report.fills, facts)
-        _record_standing(context, desk)
+        record_standing(context, desk)
 
 
 def record_management(context: OpExecutionContext, desk: Desk, report: ManagementReport) -> None:
@@ -96,7 +96,7 @@ def record_management(context: OpExecutionContext, desk: Desk, report: Managemen
     if streams:
         # The annotation lags behind: evaluations of checks are taken, too.
         context.log_event(evaluation(streams))  # type: ignore[arg-type]
-    _record_standing(context, desk)
+    record_standing(context, desk)
     equity = "equity not read" if report.equity is None else f"equity {report.equity:,.2f} USD"
     agreed = "ledger and broker agree" if report.reconciled else "ledger and broker did NOT agree"
     context.log.info(
@@ -133,8 +133,8 @@ def _record_work(
     return found
 
 
-def _record_standing(context: OpExecutionContext, desk: Desk) -> None:
-    """Evaluate the checks of what stands open, so that the UI shows it on the assets."""
+def record_standing(context: OpExecutionContext, desk: Desk) -> None:
+    """Evaluate the checks of what stands open, so that the UI shows it on the assets: after every comparison."""
     for standing in evaluations(desk):
         context.log_event(standing)  # type: ignore[arg-type]  # it is taken; only the annotation leaves it out
         if not standing.passed:

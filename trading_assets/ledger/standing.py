@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from trading_assets.ledger import orders
+from trading_assets.ledger import orders, positions
 from trading_assets.ledger.tables import accounts, equity_marks
 
 Rows = list[dict[str, Any]]
@@ -71,8 +71,27 @@ def disagreements(connection: Connection, account: str | None = None) -> Rows:
             for symbol in report.get("blocked", ())
             if not any(symbol in sentence for sentence in said)
         ]
-        rows += [_row(Standing.DISAGREEMENT, name, at, sentence) for sentence in said]
+        rows += [_row(Standing.DISAGREEMENT, name, at, text, **_names(connection, name, text)) for text in said]
     return rows
+
+
+def _names(connection: Connection, account: str, text: str) -> dict[str, str | None]:
+    """The symbol that a disagreement begins with, and what is held and ordered in it here."""
+    symbol = text.partition(":")[0]
+    if " " in symbol or symbol == text:
+        return {}
+    position = positions.live_in_symbol(connection, account, symbol)
+    if position is None:
+        return {"symbol": symbol}
+    live = [intent for intent in orders.of_position(connection, position.position_id) if intent.is_live]
+    order = live[-1] if live else None
+    return {
+        "symbol": symbol,
+        "signal_id": position.signal_id,
+        "position_id": position.position_id,
+        "order_id": None if order is None else order.client_order_id,
+        "broker_order_id": None if order is None else order.broker_order_id,
+    }
 
 
 def sentence(row: dict[str, Any]) -> str:

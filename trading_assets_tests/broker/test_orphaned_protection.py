@@ -38,13 +38,13 @@ def protected(engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchang
     bracket = LadderPlan((Rung(Decimal(200), 10),), take_profit=Decimal(220), stop_loss=Decimal(190))
     result = ladder.enter(engine, broker, clock, buy, bracket, run_id="run")
     exchange.script = never
-    position = look(engine, result.position_id)
+    position = stored_position(engine, result.position_id)
     placed = protection.place(engine, broker, clock, position, 10, run_id="run")
     assert placed.state is OrderState.ACCEPTED and working(exchange) != []
     return position
 
 
-def look(engine: Engine, position_id: str) -> Position:
+def stored_position(engine: Engine, position_id: str) -> Position:
     with engine.connect() as connection:
         found = positions.get_position(connection, position_id)
     assert found is not None
@@ -65,7 +65,7 @@ def test_F25_what_rests_over_a_position_that_somebody_sold_by_hand_is_ended(
     position = protected(engine, broker, clock, exchange)
     exchange.trade_by_hand(STOCK, "sell", 10, "205")
     report = again(engine, broker, clock)
-    assert look(engine, position.position_id).exit_reason == "foreign"
+    assert stored_position(engine, position.position_id).exit_reason == "foreign"
     assert working(exchange) == [] and report.clean
     assert any("not held any more was ended" in alert and "order ta-" in alert for alert in report.alerts)
     assert again(engine, broker, clock).alerts == []
@@ -99,7 +99,7 @@ def test_F28_a_phantom_is_closed_only_after_what_rests_over_it_was_ended(
     proxy.faults.clear()
     report = again(engine, broker, clock)
     assert report.phantoms == [STOCK] and working(exchange) == []
-    assert look(engine, position.position_id).state is PositionState.CLOSED
+    assert stored_position(engine, position.position_id).state is PositionState.CLOSED
 
 
 def test_F28_a_sighting_from_before_an_outage_confirms_nothing(
@@ -130,7 +130,7 @@ def test_F28_a_sighting_of_what_was_held_earlier_does_not_count_against_what_was
     second = ladder.enter(engine, broker, clock, entry("s2", 1), plan("2.50"), run_id="run")
     exchange.holdings.clear()
     report = again(engine, broker, clock)
-    assert report.phantoms == [] and look(engine, second.position_id).state is PositionState.OPEN
+    assert report.phantoms == [] and stored_position(engine, second.position_id).state is PositionState.OPEN
 
 
 def test_F28_no_more_is_sold_than_the_broker_holds_while_an_order_is_live(

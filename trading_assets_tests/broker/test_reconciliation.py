@@ -222,7 +222,7 @@ def test_F28_a_position_that_the_broker_does_not_hold_is_closed_only_after_the_s
         position = positions.get_position(connection, position_id)
         events = [kind for _, kind, _ in positions.events_of(connection, position_id)]
     assert position is not None and position.exit_reason == "phantom" and position.quantity == 0
-    assert events[-1] == "phantom"
+    assert events[-2:] == ["phantom", "alert"]
 
 
 def test_a_position_that_reappears_after_the_first_sighting_stays(

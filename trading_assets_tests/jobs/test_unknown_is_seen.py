@@ -17,12 +17,13 @@ import pytest
 from dagster import AssetCheckEvaluation, AssetCheckKey, AssetKey
 
 from trading_assets.assets.standing_checks import AGREEMENT_CHECK, UNKNOWN_CHECK, standing_checks
-from trading_assets.automation.names import DISPATCHER_TICK, POSITION_MANAGER_TICK
+from trading_assets.automation.names import CLOSING_TICK, DISPATCHER_TICK, POSITION_MANAGER_TICK
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.domain.values import OrderState
 from trading_assets.ledger import listings, orders
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.standing import Standing, disagreements
+from trading_assets.ledger.tables import accounts
 from trading_assets.market.sessions import MINUTE
 from trading_assets_tests.broker.fault_proxy import Fault, FaultProxy, proxied
 from trading_assets_tests.e2e.playground import ONE_ACCOUNT, SESSION, Playground, playground
@@ -135,8 +136,6 @@ def test_F25_a_disagreement_fails_the_check_of_the_positions_and_a_person_may_as
     world: Playground,
 ) -> None:
     report = {"differences": ["NVDA: the ledger holds 2, the broker 1"], "blocked": ["NVDA", "AAPL"]}
-    from trading_assets.ledger.tables import accounts
-
     with world.desk.ledger.begin() as connection:
         connection.execute(accounts.update().values(reconciliation=report))
         said = [row["text"] for row in disagreements(connection)]
@@ -146,3 +145,12 @@ def test_F25_a_disagreement_fails_the_check_of_the_positions_and_a_person_may_as
     assert not result.passed
     assert report["differences"][0] in result.description
     assert ACCOUNT in result.description
+
+
+def test_F25_a_disagreement_that_is_over_after_the_close_is_no_red_check_overnight(world: Playground) -> None:
+    with world.desk.ledger.begin() as connection:
+        connection.execute(accounts.update().values(reconciliation={"differences": ["NVDA: the ledger holds 2"]}))
+    world.desk.clock.wait_until(world.session.close + 6 * MINUTE)
+    assert all(outcome.success for outcome in world.ticker.schedule(CLOSING_TICK, world.desk.wall.now()))
+    assert check_in_the_ui(world, "positions", AGREEMENT_CHECK).passed
+    assert check_in_the_ui(world, "orders", UNKNOWN_CHECK).passed

@@ -11,7 +11,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError
@@ -21,8 +20,8 @@ from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.errors import NotAuthorized
 from trading_assets.broker.values import BrokerFill, BrokerOrder
 from trading_assets.domain.clock import Clock
-from trading_assets.domain.values import OrderState, Priority
-from trading_assets.ledger import accounts, alerts, executions, orders, reconciliations
+from trading_assets.domain.values import OrderState
+from trading_assets.ledger import accounts, executions, orders, reconciliations
 from trading_assets.ledger.account_lock import AccountBusy, account_lock
 from trading_assets.ledger.executions import fill_id
 from trading_assets.ledger.orders import OrderIntent
@@ -161,31 +160,13 @@ class Lists:
     def _book_one_foreign(self, group: list[BrokerFill]) -> None:
         now, first = self.clock.now(), group[0]
         try:
-            new, sentence = adoption.book_foreign(
+            _, sentence = adoption.book_foreign(
                 self.engine, self.account, group, now=now, run_id=self.run_id, config=self.broker.config
             )
         except (IntegrityError, DataError):
-            new, sentence = 0, f"{first.symbol}: another live position leaves no place for a fill"
+            sentence = f"{first.symbol}: another live position leaves no place for a fill"
         if sentence is not None:
             log.warning("account %s: %s; left to reconciliation", self.account, sentence)
-        if not new:
-            return
-        reason = f"{first.side.value} {sum(f.quantity for f in group)} {first.symbol} by an order that is not ours"
-        log.warning("account %s: %s was booked", self.account, reason)
-        details = {
-            "rule": "foreign_fill",
-            "priority": Priority.HIGH.value,
-            "kind": "FOREIGN_FILL",
-            "reason": f"{reason}.",
-            "numbers": {"broker_order_id": first.order_id, "price": str(first.price)},
-            "recommended_action": "Nothing, if it was you or the broker's own liquidation; else look at the account.",
-        }
-        with self.engine.begin() as connection:
-            rows = executions.of_broker_order(connection, first.order_id)
-            if rows:
-                condition = f"foreign_fill {first.order_id} {rows[-1].cumulative_quantity}"
-                quiet = timedelta(0)
-                alerts.raise_alert(connection, rows[0].position_id, now, self.run_id, condition, details, quiet=quiet)
 
 
 def _first(group: Sequence[BrokerFill], order: BrokerOrder | None) -> tuple[bool, float]:
