@@ -17,6 +17,7 @@ from trading_assets.explain.page import (
     Judgement,
     OrderView,
     PositionView,
+    RollView,
     SelectionView,
     SignalView,
     SizingView,
@@ -24,7 +25,7 @@ from trading_assets.explain.page import (
 from trading_assets.explain.reading import PositionRows, Row, SignalRows
 from trading_assets.explain.wording import clean, clean_all, clean_or_none
 
-_EXIT_DECIDED = "exit_decided"
+_EXIT_DECIDED, _ROLL_DECIDED = "exit_decided", "roll_decided"
 #: What of the stored account is shown beside a judgement.
 _ACCOUNT = (
     "asof",
@@ -97,16 +98,7 @@ def _judgement(row: Row, payloads: Mapping[str, Any]) -> Judgement:
         run_id=row["run_id"],
         outcome=row["outcome"],
         reason=clean(row["reason"]),
-        gates=tuple(
-            GateView(
-                gate["gate"],
-                gate["passed"],
-                clean_all(gate["observed"]),
-                clean_all(gate["threshold"]),
-                clean(gate["reason"]),
-            )
-            for gate in row["gates"]
-        ),
+        gates=_gates(row["gates"]),
         selection=None if row["selection"] is None else _selection(row["selection"], seen.get("chain") or []),
         sizing=None if row["sizing"] is None else _sizing(row["sizing"]),
         inputs=inputs,
@@ -194,6 +186,36 @@ def make_position(rows: PositionRows, marked: str | None = None) -> PositionView
             EventView(event["at"], event["kind"], event["run_id"], clean_all(event["details"])) for event in rows.events
         ),
         marked=row["position_id"] == marked,
+        rolled_from=row["rolled_from"],
+        rolls=tuple(_roll(event) for event in rows.events if event["kind"] == _ROLL_DECIDED),
+    )
+
+
+def _roll(event: Row) -> RollView:
+    details = event["details"]
+    return RollView(
+        at=event["at"],
+        outcome=details["outcome"],
+        said=clean(details["said"]),
+        gates=_gates(details["gates"]),
+        selection=None if details["selection"] is None else _selection(details["selection"], []),
+        sizing=None if details["sizing"] is None else _sizing(details["sizing"]),
+        into=clean_or_none(details["into"]),
+        net_limits=tuple(clean(price) for price in details["net_limits"]),
+        run_id=event["run_id"],
+    )
+
+
+def _gates(stored: list[Row]) -> tuple[GateView, ...]:
+    return tuple(
+        GateView(
+            gate["gate"],
+            gate["passed"],
+            clean_all(gate["observed"]),
+            clean_all(gate["threshold"]),
+            clean(gate["reason"]),
+        )
+        for gate in stored
     )
 
 

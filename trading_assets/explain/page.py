@@ -286,10 +286,26 @@ class EventView:
 
 
 @dataclass(frozen=True, slots=True)
+class RollView:
+    """One judgement about a roll: what it said, its gates, the contract it chose (None: none) and the net limits."""
+
+    at: datetime
+    outcome: str
+    said: str
+    gates: tuple[GateView, ...]
+    selection: SelectionView | None
+    sizing: SizingView | None
+    into: str | None
+    net_limits: tuple[str, ...]
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PositionView:
     """A position with its orders, fills, exit decisions and story. Prices per share, ``realized_pnl`` in dollars.
 
-    ``stop_price`` and ``target_price`` are those of the bracket by which a stock was bought, else None.
+    ``stop_price`` and ``target_price`` are those of the bracket by which a stock was bought, else None. ``rolled_from``
+    is the position in whose place a roll opened this one, else None; ``rolls`` are what rolls of it were judged by.
     """
 
     position_id: str
@@ -316,6 +332,8 @@ class PositionView:
     exits: tuple[ExitView, ...]
     events: tuple[EventView, ...]
     marked: bool
+    rolled_from: str | None = None
+    rolls: tuple[RollView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from trading_assets.explain.page import (
     AccountView,
     CandidateView,
+    GateView,
     Judgement,
     OrderView,
     PositionView,
@@ -19,6 +20,12 @@ from trading_assets.explain.showing import MISSING, amount, clock, number, short
 
 #: Contracts that are shown; the rest is counted by reason.
 BEST = 10
+#: What the class of an order adds to its reason.
+_CLASSES = {
+    "bracket": ", as a bracket",
+    "oco": ", as a pair of which one ends the other",
+    "mleg": ", as one order of two legs at a net price",
+}
 #: What the broker did afterwards to a fill that was booked, by the kind of event.
 _FILL_CHANGES = {"trade_bust": "fill taken back by the broker", "trade_correct": "fill corrected by the broker"}
 
@@ -52,9 +59,15 @@ def _judgement(judgement: Judgement) -> Iterator[Block]:
         said = f"adds to {value(add.get('position_id'))}" if add.get("allowed") else "adds nothing to what is held"
         then = "" if after is None else f"; the average entry is then {amount(after)} at most"
         yield Line(f"{said} (bid {amount(add.get('bid'))}): {add.get('reason')}{then}")
-    denied = [gate.gate for gate in judgement.gates if not gate.passed]
+    yield from _judged(judgement.gates, judgement.selection, judgement.sizing)
+    for sentence in judgement.not_stored:
+        yield Line(sentence, "weak")
+
+
+def _judged(gates: tuple[GateView, ...], selection: SelectionView | None, sizing: SizingView | None) -> Iterator[Block]:
+    denied = [gate.gate for gate in gates if not gate.passed]
     said = f"denied by {', '.join(denied)}" if denied else "all passed"
-    yield Heading(f"{len(judgement.gates)} gates, {said}", 3)
+    yield Heading(f"{len(gates)} gates, {said}", 3)
     yield Grid(
         ("gate", "", "reason", "observed", "threshold"),
         tuple(
@@ -65,16 +78,14 @@ def _judgement(judgement: Judgement) -> Iterator[Block]:
                 short(value(gate.observed)),
                 short(value(gate.threshold)),
             )
-            for gate in judgement.gates
+            for gate in gates
         ),
-        tuple("" if gate.passed else "bad" for gate in judgement.gates),
+        tuple("" if gate.passed else "bad" for gate in gates),
     )
-    if judgement.selection is not None:
-        yield from _selection(judgement.selection)
-    if judgement.sizing is not None:
-        yield from _sizing(judgement.sizing)
-    for sentence in judgement.not_stored:
-        yield Line(sentence, "weak")
+    if selection is not None:
+        yield from _selection(selection)
+    if sizing is not None:
+        yield from _sizing(sizing)
 
 
 def _selection(selection: SelectionView) -> Iterator[Block]:
@@ -110,7 +121,7 @@ def _not_needed(selection: SelectionView, row: CandidateView) -> str:
     if selection.chosen is None:
         return "nothing of its own"
     if row.quality is not None and selection.quality is not None and row.quality > selection.quality:
-        return "nothing, but an add buys what is held"
+        return "nothing, but another one was asked for"
     return "nothing, a better one was there"
 
 
@@ -147,6 +158,8 @@ def position_blocks(position: PositionView) -> Iterator[Block]:
             f"bought as a bracket: stop at {amount(position.stop_price)}, take profit at "
             f"{amount(position.target_price)}"
         )
+    if position.rolled_from is not None:
+        yield Line(f"a roll opened it in place of position {position.rolled_from}")
     yield Line(f"opened {clock(position.opened_at)}, closed {clock(position.closed_at)}", "weak")
     if position.orders:
         yield _orders(position.orders)
@@ -180,6 +193,12 @@ def position_blocks(position: PositionView) -> Iterator[Block]:
         )
         if exit_.numbers:
             yield Line(value(exit_.numbers), indent=1)
+    for roll in position.rolls:
+        yield Line(f"roll judged at {clock(roll.at)}: {roll.said}", "strong")
+        if roll.into is not None:
+            yield Line(f"into {roll.into}, net limits {', '.join(roll.net_limits)} a share", indent=1)
+        if roll.gates:
+            yield from _judged(roll.gates, roll.selection, roll.sizing)
     result = f"realised P&L {amount(position.realized_pnl)} dollars"
     ended = f", ended by {position.exit_reason}" if position.exit_reason else ""
     yield Line(result + ended, "good" if position.realized_pnl > 0 else "bad" if position.realized_pnl < 0 else "")
@@ -217,6 +236,6 @@ def _why_ordered(order: OrderView) -> str:
     said = order.reason if order.signal_id is None else f"{order.reason} of signal {short(order.signal_id, 12)}"
     if order.leg_of is not None:
         said += f", a leg of {order.leg_of}"
-    elif order.order_class != "simple":
-        said += ", as a bracket" if order.order_class == "bracket" else ", as a pair of which one ends the other"
+    else:
+        said += _CLASSES.get(order.order_class, "")
     return said + (f"; {order.error}" if order.error else "")

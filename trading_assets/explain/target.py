@@ -232,7 +232,7 @@ def _position(
         raise NothingToExplain(
             f"the {kind} {marked} belongs to account {position['account']}, and --account says {question.account}"
         )
-    signal_id = ordered_by or position["signal_id"]
+    signal_id = ordered_by or explanations.root_signal(connection, position["position_id"])
     if signal_id is not None:
         return _of_signal(connection, frames, question, kind, signal_id, None, marked=marked, position=position)
     at = position["opened_at"] or position["created_at"]

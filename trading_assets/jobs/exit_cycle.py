@@ -22,6 +22,7 @@ from trading_assets.domain.values import AccountSnapshot, OpenPosition, Priority
 from trading_assets.jobs.alerting import stuck, tell
 from trading_assets.jobs.marking import ODD, Earnings, Marking, regime_or_none
 from trading_assets.jobs.protecting import protect
+from trading_assets.jobs.rolling import orders_rolls, work_rolls
 from trading_assets.ledger import positions
 from trading_assets.market.sessions import Session
 from trading_assets.resources.desk import Desk
@@ -33,11 +34,13 @@ from trading_assets.strategy.exit_values import (
     ExitMarket,
     ExitOutcome,
     OvernightPosition,
+    RollDecision,
     ordered,
 )
 from trading_assets.strategy.exits import evaluate_exit, fresh_bid, urgency
 from trading_assets.strategy.orders import exit_ladder
 from trading_assets.strategy.overnight import overnight_decisions
+from trading_assets.strategy.rolling import ROLL
 
 Log = logging.Logger | Any
 _log = logging.getLogger(__name__)
@@ -54,7 +57,8 @@ class ExitCycle:
     """One look at the positions of one account, in three rounds, so that no exit waits for what it does not need.
 
     First what needs no price (flatten, expiry), then the CRITICAL exits that quotes alone show, then all others, with
-    Greeks and model values. A position that cannot be judged does not keep the others from being left.
+    Greeks and model values; rolls come after all of them. A position that cannot be judged does not keep the others
+    from being left.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class ExitCycle:
         self._strategy = desk.strategy(self._account)
         self._facts = self._account_facts()
         self._marking = Marking(desk, self._account, session, earnings)
+        self._rolls: list[tuple[OpenPosition, RollDecision]] = []
 
     def work(self, held: list[OpenPosition]) -> AccountSnapshot:
         """Judge ``held`` and work every exit that is due, the most urgent first; the account with its cash flows.
@@ -91,6 +96,17 @@ class ExitCycle:
             known = {position.position_id: quoted[position.position_id] for position in rest}
             self._last_round(rest, self._marking.with_contract_facts(rest, known))
         protect(self._desk, self._account, held, quoted, self._tell, self._run_id)
+        # Last of all: a roll holds the account for as long as its ladder works, and nothing may have to wait for it.
+        work_rolls(
+            self._desk,
+            self._account,
+            self._session,
+            self._rolls,
+            report=self._report,
+            tell=self._tell,
+            run_id=self._run_id,
+            log=self._log,
+        )
         return self._snapshot
 
     def _account_facts(self) -> AccountFacts:
@@ -115,6 +131,8 @@ class ExitCycle:
 
     def _last_round(self, held: list[OpenPosition], markets: Mapping[str, ExitMarket]) -> None:
         as_of, due, prices = self._desk.clock.now(), list[tuple[OpenPosition, ExitDecision]](), {}
+        rolls = list[tuple[OpenPosition, RollDecision]]()
+        ordering = orders_rolls(self._snapshot, self._strategy.exits)
         for position in held:
             market = markets[position.position_id]
             prices[position.position_id] = fresh_bid(market, position.symbol, as_of, self._strategy.exits)
@@ -126,10 +144,17 @@ class ExitCycle:
             if outcome.high_water != position.high_water and position.entry_price is not None:
                 with self._desk.ledger.begin() as connection:
                     positions.update_position(connection, position.position_id, high_water=outcome.high_water)
-            self._tell(position, outcome.alerts)
+            if outcome.roll is not None and ordering:
+                rolls.append((position, outcome.roll))
+            self._tell(
+                position, [one for one in outcome.alerts if outcome.roll is None or not ordering or one.rule != ROLL]
+            )
             if outcome.decision is not None:
                 due.append((position, outcome.decision))
-        self._leave_all([*due, *self._overnight(held, due, prices, as_of)], markets)
+        leaving = [*due, *self._overnight(held, due, prices, as_of)]
+        self._leave_all(leaving, markets)
+        gone = {position.position_id for position, _ in leaving}
+        self._rolls = [(position, roll) for position, roll in rolls if position.position_id not in gone]
 
     def _judge(self, position: OpenPosition, market: ExitMarket, as_of: datetime) -> ExitOutcome | None:
         """The outcome, or None if judging failed: that is logged whole and told, and the others are judged."""

@@ -284,6 +284,13 @@ def signal_of(row: RowMapping) -> Signal:
     )
 
 
+def published_signal(connection: Connection, signal_id: str) -> Signal | None:
+    """The published signal of that id as it was decided, or None."""
+    query = select(dispatch_recommendations).where(dispatch_recommendations.c.signal_id == signal_id)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else signal_of(row)
+
+
 def renew(connection: Connection, signal_id: str, account: str, run_id: str, now: datetime, lease: timedelta) -> None:
     """Extend the claim of ``run_id`` to ``now + lease``; raises :class:`ClaimLost` if it is no longer its own."""
     _as_claimant(connection, signal_id, account, run_id, lease_until=now + lease, updated_at=now)

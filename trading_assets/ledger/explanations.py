@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, or_, select
 
+from trading_assets.ledger import positions
 from trading_assets.ledger.tables import (
     accounts,
     active_positions,
@@ -85,11 +86,19 @@ def position(connection: Connection, position_id: str) -> Record | None:
 
 
 def positions_of(connection: Connection, signal_id: str) -> list[Record]:
-    """Positions that were opened from a signal or added to by it, by account."""
+    """Positions that were opened from a signal, added to by it, or rolled from such ones, by account and age."""
     row = active_positions.c
     ordered = select(order_intents.c.position_id).where(order_intents.c.signal_id == signal_id)
-    query = select(active_positions).where(or_(row.signal_id == signal_id, row.position_id.in_(ordered)))
-    return _all(connection, query.order_by(row.account, row.position_id))
+    own = select(row.position_id).where(or_(row.signal_id == signal_id, row.position_id.in_(ordered)))
+    family = own.cte("family", recursive=True)
+    family = family.union(select(row.position_id).where(row.rolled_from == family.c.position_id))
+    query = select(active_positions).where(row.position_id.in_(select(family.c.position_id)))
+    return _all(connection, query.order_by(row.account, row.created_at, row.position_id))
+
+
+def root_signal(connection: Connection, position_id: str) -> str | None:
+    """The signal behind a position: its own, or of the position from which it was rolled; None if there is none."""
+    return positions.root_signal(connection, position_id)
 
 
 def orders_of(connection: Connection, position_id: str) -> list[Record]:

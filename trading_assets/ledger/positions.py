@@ -108,6 +108,14 @@ def rolled_to(connection: Connection, position_id: str) -> tuple[Position, ...]:
     return tuple(_record(row) for row in rows)
 
 
+def root_signal(connection: Connection, position_id: str) -> str | None:
+    """The signal behind a position: its own, or of the position from which it was rolled, however often."""
+    position = get_position(connection, position_id)
+    while position is not None and position.rolled_from is not None:
+        position = get_position(connection, position.rolled_from)
+    return None if position is None else position.signal_id
+
+
 def last_phantom(connection: Connection, account: str, symbol: str) -> Position | None:
     """The latest position in the symbol that was closed as ``phantom``: a late fill may still explain it."""
     query = (

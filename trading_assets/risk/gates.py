@@ -9,7 +9,7 @@ from trading_assets.risk import account_gates, portfolio_gates, trade_gates
 from trading_assets.risk.exposure import daily_loss_reached
 from trading_assets.risk.gate import Gate, GateContext
 
-__all__ = ["DEFAULT_GATES", "Gate", "GateContext", "daily_loss_reached", "describe_gates", "evaluate"]
+__all__ = ["DEFAULT_GATES", "ROLL_GATES", "Gate", "GateContext", "daily_loss_reached", "describe_gates", "evaluate"]
 
 #: The order in which the gates are recorded. The first denial names the reason of a skipped signal.
 DEFAULT_GATES: tuple[Gate, ...] = (
@@ -41,6 +41,16 @@ DEFAULT_GATES: tuple[Gate, ...] = (
     portfolio_gates.PORTFOLIO_GREEKS,
     trade_gates.SIZING,
 )
+
+
+#: What keeps a second position, or too quick a trade, out of a ticker: a roll puts one position in another's place.
+_NOT_FOR_ROLLS = (
+    account_gates.DUPLICATE_POSITION,
+    account_gates.TICKER_DAILY_LIMIT,
+    account_gates.TICKER_COOLDOWN,
+)
+#: The gates of a roll, in the same order.
+ROLL_GATES: tuple[Gate, ...] = tuple(gate for gate in DEFAULT_GATES if gate not in _NOT_FOR_ROLLS)
 
 
 def evaluate(context: GateContext, gates: Sequence[Gate] = DEFAULT_GATES) -> GateReport:

@@ -236,6 +236,13 @@ class ExitConfig(_Frozen):
     roll_min_pnl: Decimal = Field(
         default=Decimal("-0.10"), ge=-1, le=10, description="a roll needs a better result than this"
     )
+    roll_delta_tolerance: float = Field(
+        default=0.10, gt=0, le=0.5, description="how far the new contract's absolute delta may be from the old one's"
+    )
+    order_rolls: bool = Field(
+        default=True,
+        description="whether rolls are ordered where the broker lets the account trade several legs; else only told",
+    )
 
     @model_validator(mode="after")
     def _graduated(self) -> ExitConfig:

@@ -55,7 +55,7 @@ __all__ = [
 
 #: The rule that weighs an account's positions against each other stands behind the other HIGH ones.
 _OVERNIGHT = ("overnight", Priority.HIGH.value, "a swing that may not stay overnight")
-_ROLL = (ROLL, Priority.HIGH.value, "a swing bought far from expiry should be rolled to the next monthly (told only)")
+_ROLL = (ROLL, Priority.HIGH.value, "a swing bought far from expiry is rolled to the next monthly")
 
 
 def describe_exits() -> tuple[tuple[str, str, str], ...]:
@@ -212,7 +212,7 @@ def evaluate_exit(
 
     ``session`` is the current one: cut-offs count back from its own close, so a half day needs no numbers of its own. A
     position that holds nothing (not filled yet, or closed) gives no decision. The overnight rule is not among these:
-    it weighs the positions of an account against each other. A roll is never ordered here: it is a recommendation.
+    it weighs the positions of an account against each other. A roll is told as due; who orders it tells that instead.
     """
     stored = finite(position.high_water)
     if position.quantity <= 0 or position.state in (PositionState.CLOSED, PositionState.VOID):

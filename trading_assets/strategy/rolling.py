@@ -1,8 +1,8 @@
 """When a swing that was bought far from expiry should be rolled: closed, and reopened in the next monthly contract.
 
-What belongs here: whether a roll is due and which contract it aims at. What does not: choosing and ordering that
-contract. A roll needs a two-leg order, so that the account is never left with one half of it; until the broker's
-adapter offers such orders nothing acts on the decision, and a person is told.
+What belongs here: whether a roll is due and which contract it aims at. What does not: choosing that contract
+(``strategy.roll_contract``) and ordering it. A roll needs a two-leg order, so that the account is never left with one
+half of it; where the account may not send one a person is told.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from datetime import date, timedelta
 
 from trading_assets.domain.clock import NEW_YORK
-from trading_assets.domain.values import Priority
+from trading_assets.domain.values import OpenPosition, Priority
 from trading_assets.market.sessions import shift
 from trading_assets.strategy.exit_rules import View
 from trading_assets.strategy.exit_values import AlertKind, ExitAlert, RollDecision, numbers
@@ -64,7 +64,8 @@ def roll_decision(view: View) -> RollDecision | None:
     delta, expiry = _entry_delta(view), view.position.expiry
     if not _due(view) or delta is None or expiry is None:
         return None
-    target = next_monthly(expiry)
+    # Beyond the days to expiry at which it would be due again at once.
+    target = next_monthly(max(expiry, view.session.day + timedelta(days=view.config.roll_entry_dte)))
     pnl = view.pnl
     said = f"{view.dte} days to expiry at a result of {pnl:.1%}: the swing is due to be rolled to {target}."
     facts = numbers(
@@ -78,15 +79,20 @@ def roll_decision(view: View) -> RollDecision | None:
     return RollDecision(position.position_id, position.symbol, position.quantity, delta, target, said, facts)
 
 
+def roll_action(position: OpenPosition, roll: RollDecision) -> str:
+    """What a person would do to carry out ``roll``."""
+    right = "contract" if position.right is None else position.right.value
+    return (
+        f"In one two-leg order sell {roll.quantity} {roll.close_symbol} and buy as many of the "
+        f"{position.underlying} {right} of {roll.target_expiry} with a delta near {roll.target_delta:.2f}."
+    )
+
+
 def roll_alert(view: View, roll: RollDecision | None) -> list[ExitAlert]:
     """What a person is told: the roll that is due, or that it is due and the entry's delta is not known."""
     position = view.position
     if roll is not None:
-        right = "contract" if position.right is None else position.right.value
-        action = (
-            f"In one two-leg order sell {roll.quantity} {roll.close_symbol} and buy as many of the "
-            f"{position.underlying} {right} of {roll.target_expiry} with a delta near {roll.target_delta:.2f}."
-        )
+        action = roll_action(position, roll)
         return [
             ExitAlert(position.position_id, ROLL, Priority.HIGH, roll.reason, roll.numbers, action, AlertKind.DUE),
         ]

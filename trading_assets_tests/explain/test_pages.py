@@ -219,6 +219,7 @@ def position_rows(**more: Any) -> PositionRows:
         "high_water": None,
         "exit_reason": None,
         "realized_pnl": Decimal("0.000000"),
+        "rolled_from": None,
     }
     return PositionRows(row | more, (), (), ())
 
