@@ -84,16 +84,21 @@ def body(request: ComboRequest) -> Any:
 def differences(intent: OrderIntent, legs: Sequence[OrderIntent], order: BrokerOrder) -> tuple[str, ...]:
     """What makes ``order`` another order than the one intended, in sentences; empty if it is the same.
 
-    An answer without its legs is compared by what it has; its legs are compared when they are read.
+    What an answer does not tell is not compared: its legs may be read later, and a leg may lack a side or a quantity.
     """
     pairs: list[tuple[str, object, object]] = [
         ("quantity", intent.quantity, order.quantity),
         ("limit price", intent.limit_price, order.limit_price),
     ]
     if order.legs:
-        meant = sorted((leg.symbol, leg.side.value, Decimal(leg.quantity)) for leg in legs)
-        found = sorted((leg.symbol, str(leg.side), leg.quantity or Decimal(0)) for leg in order.legs)
-        pairs.append(("legs", meant, found))
+        shown = {leg.symbol: leg for leg in order.legs}
+        pairs.append(("legs", sorted(leg.symbol for leg in legs), sorted(shown)))
+        for leg in legs:
+            one = shown.get(leg.symbol)
+            if one is not None and one.side is not None:
+                pairs.append((f"side of {leg.symbol}", leg.side.value, one.side.value))
+            if one is not None and one.quantity is not None:
+                pairs.append((f"quantity of {leg.symbol}", Decimal(leg.quantity), one.quantity))
     return tuple(f"{name}: meant {meant}, found {found}" for name, meant, found in pairs if meant != found)
 
 

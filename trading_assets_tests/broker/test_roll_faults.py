@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import count
+from typing import Any
 
 import httpx
 import pytest
@@ -131,6 +132,25 @@ def test_F01_F02_F03_F04_F05_F08_a_roll_with_a_lost_answer_is_sent_once_and_adop
         broker.close()
         assert proxy.count("POST", POST) == posts
         scorecard.add(faults_injected=proxy.taken)
+    assert result.state is LadderState.FILLED, result
+    rolled_or_not(bench, True)
+
+
+def test_F09_an_unknown_word_about_a_leg_costs_that_word_and_not_the_roll(bench: RollBench, scorecard: Figures) -> None:
+    def spoiled(answer: Any) -> Any:
+        for leg in answer["legs"]:
+            leg |= {"status": "awaiting_regulator", "side": "sideways", "type": "moonshot", "qty": None}
+        return answer
+
+    old = bench.buy(2)
+    with proxied(bench.url) as proxy:
+        proxy.faults.append(Fault("POST", POST, "rewrite", rewrite=spoiled))
+        proxy.faults.append(Fault("GET", POST + "/", "rewrite", rewrite=spoiled))
+        broker = bracket_desk.connect(proxy.url, bench.key)
+        result = bench.roll(old, broker=broker)
+        broker.close()
+        scorecard.add(faults_injected=proxy.taken)
+        assert proxy.taken == 2
     assert result.state is LadderState.FILLED, result
     rolled_or_not(bench, True)
 
