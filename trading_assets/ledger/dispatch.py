@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select, update
+from sqlalchemy import ARRAY, Connection, RowMapping, Text, and_, any_, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from trading_assets.domain.errors import TradingAssetsError
@@ -102,14 +102,20 @@ def publish(
     Repeated publishing changes nothing: a stored recommendation keeps its bytes, a stored status its state. Returns the
     number of new statuses.
     """
+    ids = literal([signal.signal_id for signal in signals], ARRAY(Text))
+    stored = select(*_ID_COLUMNS).where(dispatch_status.c.signal_id == any_(ids))
+    # Each account's run publishes the same signals: all but the first have nothing to write.
+    known = {(signal_id, account) for signal_id, account in connection.execute(stored)}
     wanted = [
         {"signal_id": signal.signal_id, "account": account, "status": SignalStatus.PENDING.value, "updated_at": at}
         for signal in signals
         for account in accounts
-        if not isinstance(accounts, Mapping) or _follows(accounts[account], signal)
+        if (signal.signal_id, account) not in known
+        and (not isinstance(accounts, Mapping) or _follows(accounts[account], signal))
     ]
-    if signals:
-        rows = [_columns(signal, run_id, at) for signal in signals]
+    published = {signal_id for signal_id, _ in known}
+    rows = [_columns(signal, run_id, at) for signal in signals if signal.signal_id not in published]
+    if rows:
         connection.execute(insert(dispatch_recommendations).on_conflict_do_nothing(), rows)
     if not wanted:
         return 0

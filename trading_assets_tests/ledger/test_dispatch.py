@@ -41,6 +41,34 @@ def test_a_thousand_signals_for_twenty_accounts_are_published_at_once(ledger: En
         assert [len(work.signal_ids) for work in dispatch.pending_work(connection, NOW, MAX_AGE)] == [1001] * 20
 
 
+def test_a_signal_published_again_reaches_an_account_that_was_not_there_before(ledger: Engine) -> None:
+    with ledger.begin() as connection:
+        register(connection, "tiny", "large")
+        assert dispatch.publish(connection, [signal()], ["tiny"], "run-1", NOW) == 1
+        assert dispatch.publish(connection, [signal()], ["tiny", "large"], "run-2", NOW) == 1
+        work = dispatch.pending_work(connection, NOW, MAX_AGE)
+    assert [(one.account, one.signal_ids) for one in work] == [
+        ("large", (signal().signal_id,)),
+        ("tiny", (signal().signal_id,)),
+    ]
+
+
+def test_F12_two_runs_that_publish_at_once_write_each_pair_once(ledger: Engine) -> None:
+    many = [signal(f"T{number:03d}") for number in range(200)]
+    with ledger.begin() as connection:
+        register(connection, "tiny", "large")
+
+    def run(name: str) -> int:
+        with ledger.begin() as connection:
+            return dispatch.publish(connection, many, ["tiny", "large"], name, NOW)
+
+    with ThreadPoolExecutor(4) as threads:
+        counts = list(threads.map(run, ("run-1", "run-2", "run-3", "run-4")))
+    assert sum(counts) == 400
+    with ledger.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(dispatch_status)).scalar_one() == 400
+
+
 def test_publishing_again_never_reopens_a_settled_signal(ledger: Engine) -> None:
     with ledger.begin() as connection:
         published(connection, signal())
