@@ -21,6 +21,10 @@ from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.domain.identities import signal_id
 from trading_assets.domain.values import Action, Direction, OpenPosition, Signal, SignalStatus, Strategy
+from trading_assets.explain.accounts import make_signal
+from trading_assets.explain.paper import plain
+from trading_assets.explain.reading import read_signal
+from trading_assets.explain.render_accounts import account_blocks
 from trading_assets.jobs.entering import dispatch_account
 from trading_assets.jobs.lately import Lately
 from trading_assets.jobs.screening import BURST, OF_THE_MARKET, Screening
@@ -92,6 +96,14 @@ def statuses(world: Playground, ids: list[str]) -> Counter[str]:
         return Counter(connection.execute(query).scalars())
 
 
+def page(world: Playground, identity: str) -> str:
+    """What a person reads about the signal in the account."""
+    with world.desk.ledger.connect() as connection:
+        view = make_signal(read_signal(connection, identity), None)
+    assert view is not None
+    return plain([block for account in view.accounts for block in account_blocks(account)])
+
+
 @contextmanager
 def through_proxy(world: Playground) -> Iterator[FaultProxy]:
     """Within the block the account speaks to the exchange through a proxy."""
@@ -125,6 +137,9 @@ def test_a_few_open_signals_are_no_burst_and_one_more_is(world: Playground) -> N
         assert row["outcome"] == "SKIP" and row["selection"] is None
         assert row["reason"].startswith("confidence: confidence 0.100 is below 0.")
         assert set(row["inputs"]) == {"account", "facts"}
+    told = page(world, ids[0])
+    assert f"{len(DEFAULT_GATES)} gates, denied by quote_freshness" in told
+    assert "one of a burst, the market was not asked" in told
 
 
 def test_F28_positions_that_cannot_be_read_deny_no_burst(world: Playground, scorecard: Figures) -> None:
