@@ -55,6 +55,7 @@ class AlpacaBroker(MarketData):
     def __init__(self, connection: BrokerConnection, clock: Clock, config: BrokerConfig | None = None) -> None:
         """Opens nothing yet. ``ConfigurationError`` if mode and addresses do not belong together."""
         check_address(connection.mode, connection.key, connection.trading_url, connection.data_url)
+        from alpaca.data.historical.corporate_actions import CorporateActionsClient
         from alpaca.data.historical.option import OptionHistoricalDataClient
         from alpaca.data.historical.stock import StockHistoricalDataClient
         from alpaca.trading.client import TradingClient
@@ -69,11 +70,13 @@ class AlpacaBroker(MarketData):
         trading = TradingClient(*keys, paper=self.mode != "LIVE", raw_data=True, url_override=self._host)
         stocks = StockHistoricalDataClient(*keys, raw_data=True, url_override=data)
         options = OptionHistoricalDataClient(*keys, raw_data=True, url_override=data)
+        actions = CorporateActionsClient(*keys, raw_data=True, url_override=data)
         self._budgets: dict[str, RateBudget] = {}
         for client, url, interface in (
             (trading, self._host, "trading"),
             (stocks, data, "data"),
             (options, data, "data"),
+            (actions, data, "data"),
         ):
             if connection.budget is not None:
                 self._budgets.setdefault(interface, RateBudget(connection.budget / interface))
@@ -82,6 +85,7 @@ class AlpacaBroker(MarketData):
             stocks,
             options,
             trading,
+            actions,
             Transport(clock, config),
             config,
             stock_feed=connection.stock_feed,
@@ -120,7 +124,7 @@ class AlpacaBroker(MarketData):
 
     def close(self) -> None:
         """Close the connections."""
-        for client in (self._trading, self._stocks, self._options):
+        for client in (self._trading, self._stocks, self._options, self._actions):
             client._session.close()
 
     def account(self) -> BrokerAccount:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
+from math import ceil, floor
 
 from sqlalchemy import Connection, Engine
 
@@ -20,10 +22,11 @@ from trading_assets.broker.values import BrokerFill, BrokerOrder
 from trading_assets.domain import crashpoints
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.values import LIVE_STATES, OrderState, PositionState, Purpose, Side
-from trading_assets.ledger import execution_changes, executions, orders, positions
+from trading_assets.ledger import execution_changes, executions, orders, positions, splits
 from trading_assets.ledger.executions import Execution
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
+from trading_assets.ledger.splits import Units
 
 log = logging.getLogger(__name__)
 
@@ -173,15 +176,23 @@ def refigure(
     Realised P&L = sum over sales of (price - average entry price) x quantity x multiplier. The caller holds the row.
     """
     rows = executions.of_position(connection, position.position_id)
-    bought = [row for row in rows if row.side is Side.BUY]
-    sold = [row for row in rows if row.side is Side.SELL]
-    opened, gone = sum(row.quantity for row in bought), sum(row.quantity for row in sold)
-    entry = executions.average_price(bought)
+    units = splits.in_todays_units(rows, splits.of_position(connection, position.position_id))
+    bought = [unit for unit in units if unit.execution.side is Side.BUY]
+    sold = [unit for unit in units if unit.execution.side is Side.SELL]
+    # Of shares that a split left in parts only whole ones are held.
+    opened, gone = floor(sum(unit.quantity for unit in bought)), ceil(sum(unit.quantity for unit in sold))
+    remaining = floor(sum(unit.quantity for unit in bought) - sum(unit.quantity for unit in sold))
+    entry = _average(bought)
     realized = sum(
-        ((row.price - entry) * row.quantity * row.multiplier for row in sold if entry is not None), Decimal(0)
+        (
+            (unit.amount - entry * unit.quantity.numerator / unit.quantity.denominator) * unit.execution.multiplier
+            for unit in sold
+            if entry is not None
+        ),
+        Decimal(0),
     )
     phantom = position.state is PositionState.CLOSED and position.exit_reason == positions.PHANTOM
-    held = 0 if phantom else max(0, opened - gone)
+    held = 0 if phantom else max(0, remaining)
     state = position.state if phantom else _position_state(connection, position, opened, held, settled=settled)
     values: dict[str, object] = {
         "quantity_opened": max(opened, held),
@@ -189,13 +200,13 @@ def refigure(
         "entry_price": entry,
         "realized_pnl": realized,
         "state": state.value,
-        "opened_at": min((row.executed_at for row in bought), default=None),
+        "opened_at": min((unit.execution.executed_at for unit in bought), default=None),
         # In the transaction that books the sale: a half taken twice would be the price of a crash in between.
-        "stage": 1 if any(row.reason == HALF_TAKEN for row in sold) else position.stage,
+        "stage": 1 if any(unit.execution.reason == HALF_TAKEN for unit in sold) else position.stage,
     }
     if state is PositionState.CLOSED and not phantom:
-        values["closed_at"] = max(row.executed_at for row in sold)
-        values["exit_reason"] = position.exit_reason or reason or sold[-1].reason
+        values["closed_at"] = max((unit.execution.executed_at for unit in sold), default=at)
+        values["exit_reason"] = position.exit_reason or reason or sold[-1].execution.reason
     elif not phantom:
         values["closed_at"] = None
         values["exit_reason"] = None
@@ -219,6 +230,15 @@ def refigure(
         }
         positions.add_event(connection, position.position_id, at, state.value.lower(), run_id, details)
     return _locked(connection, position.position_id)
+
+
+def _average(bought: Sequence[Units]) -> Decimal | None:
+    """Average entry price in the units of today; None without a purchase."""
+    quantity = sum((unit.quantity for unit in bought), Fraction(0))
+    if not quantity:
+        return None
+    amount = sum((unit.amount for unit in bought), Decimal(0))
+    return (amount * quantity.denominator / quantity.numerator).quantize(executions.STORED)
 
 
 def _position_state(

@@ -23,7 +23,7 @@ from trading_assets.ledger import execution_changes, executions, orders, positio
 from trading_assets.ledger.executions import ADOPTED, CONTRACT_ENDED, Execution
 from trading_assets.ledger.orders import COMBO, COMBO_LEG, OrderIntent
 
-_CASH_MOVEMENTS = ("FEE", "CSD", "CSW", "DIV", "INT", "JNLC")
+_CASH_MOVEMENTS = ("FEE", "CSD", "CSW", "DIV", "INT", "JNLC", "SPLIT")
 _NEVER_SENT = frozenset({OrderState.ABANDONED, OrderState.REJECTED})
 
 

@@ -19,7 +19,7 @@ from trading_assets.broker import parsing
 from trading_assets.broker.config import BrokerConfig
 from trading_assets.broker.errors import BrokerUnavailable
 from trading_assets.broker.transport import Transport
-from trading_assets.broker.values import ListedContract
+from trading_assets.broker.values import BrokerSplit, ListedContract
 from trading_assets.domain.clock import NEW_YORK, require_utc
 from trading_assets.domain.values import ContractSnapshot, Quote, Right
 from trading_assets.market.frames import BARS, DAILY_BARS, Schema, conform
@@ -28,6 +28,8 @@ from trading_assets.market.options import parse_occ
 _PAGE_OF_BARS = 10_000
 _PAGE_OF_SNAPSHOTS = 1000
 _PAGE_OF_CONTRACTS = 10_000
+_PAGE_OF_ACTIONS = 1000
+_SPLITS = ("forward_split", "reverse_split")
 #: Bars as the broker gives them: when and how they became known is added by whoever received them.
 BARS_AS_READ: Schema = {name: kind for name, kind in BARS.items() if not name.startswith("known_")}
 DAILY_BARS_AS_READ: Schema = {name: kind for name, kind in DAILY_BARS.items() if not name.startswith("known_")}
@@ -51,6 +53,7 @@ class MarketData:
         stocks: Any,
         options: Any,
         trading: Any,
+        actions: Any,
         transport: Transport,
         config: BrokerConfig,
         *,
@@ -60,6 +63,7 @@ class MarketData:
         self._stocks = stocks
         self._options = options
         self._trading = trading
+        self._actions = actions
         self._transport = transport
         self._config = config
         self._stock_feed = stock_feed
@@ -82,6 +86,29 @@ class MarketData:
         frame = table.with_columns(session=session).filter(pl.col("session").is_between(start, end))
         rows = frame.select(list(DAILY_BARS_AS_READ)).sort("ticker", "session")
         return conform(rows, DAILY_BARS_AS_READ, "daily bars")
+
+    def splits(self, symbols: Iterable[str], start: date, end: date) -> list[BrokerSplit]:
+        """Forward and reverse splits with an ex-date from ``start`` to ``end``, both included, oldest first."""
+        wanted = sorted(set(symbols))
+        size = self._config.symbols_per_request
+        found: dict[str, BrokerSplit] = {}
+        for offset in range(0, len(wanted), size):
+            params = {
+                "symbols": ",".join(wanted[offset : offset + size]),
+                "types": ",".join(_SPLITS),
+                "start": start.isoformat(),
+                "end": end.isoformat(),
+                "limit": _PAGE_OF_ACTIONS,
+            }
+            for page in self._pages("GET /corporate-actions", self._actions, "/corporate-actions", params):
+                kinds = parsing.record(page.get("corporate_actions") or {}, "map of corporate actions")
+                for kind in _SPLITS:
+                    for raw in parsing.rows(kinds.get(f"{kind}s") or [], "splits"):
+                        read = parsing.split(raw)
+                        found[read.action_id] = read
+        # The broker's days are those on which it works on an action; here the day counts on which prices change.
+        within = (split for split in found.values() if start <= split.ex_date <= end)
+        return sorted(within, key=lambda split: (split.ex_date, split.symbol, split.action_id))
 
     def quotes(self, symbols: Iterable[str]) -> dict[str, Quote]:
         """Latest stock quotes by symbol; a symbol the broker does not know is absent."""

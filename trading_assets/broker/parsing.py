@@ -20,6 +20,7 @@ from trading_assets.broker.values import (
     BrokerFill,
     BrokerOrder,
     BrokerPosition,
+    BrokerSplit,
     ListedContract,
 )
 from trading_assets.domain.errors import BrokerUnavailable
@@ -206,6 +207,17 @@ def activity(raw: Json) -> BrokerActivity:
         net_amount=decimal_or_none(raw.get("net_amount")),
         on=date_or_none(raw.get("date")),
     )
+
+
+def split(raw: Json) -> BrokerSplit:
+    """A split of shares. A ratio that is no positive number is no answer: what it does to prices is not known."""
+    action_id, symbol, ex_date = _text(raw.get("id")), _text(raw.get("symbol")), date_or_none(raw.get("ex_date"))
+    new, old = decimal_or_none(raw.get("new_rate")), decimal_or_none(raw.get("old_rate"))
+    _required("split", id=action_id, symbol=symbol, ex_date=ex_date, new_rate=new, old_rate=old)
+    assert ex_date is not None and new is not None and old is not None
+    if new <= 0 or old <= 0:
+        raise BrokerUnavailable(f"a split of {symbol} has the ratio {new} to {old}", where="split")
+    return BrokerSplit(str(action_id), str(symbol), ex_date, new, old)
 
 
 def asset(raw: Json) -> BrokerAsset:

@@ -19,7 +19,16 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from trading_assets.broker import adoption, booking, combo_booking, protection, submission, unread, working
+from trading_assets.broker import (
+    adoption,
+    booking,
+    combo_booking,
+    corporate_actions,
+    protection,
+    submission,
+    unread,
+    working,
+)
 from trading_assets.broker.alpaca import CONTRACT_EVENTS, AlpacaBroker
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
 from trading_assets.broker.telling import tell
@@ -50,7 +59,9 @@ class ReconciliationReport:
     Symbols in ``blocked`` must not be traded; ``missing`` maps symbols of the ledger that the broker does not hold to
     the instant of the first sighting; ``unexplained`` maps symbols that both hold in different quantities to the
     broker's, with an order under way only where that is less; ``alerts`` are sentences for a person. Every fill before
-    ``all_read_until`` is booked or explains no difference any more: the next comparison reads from there.
+    ``all_read_until`` is booked or explains no difference any more: the next comparison reads from there. ``splits``
+    are sentences about positions that a corporate action explains, ``splits_due`` by symbol those that the broker has
+    yet to carry out, and ``splits_asked_on`` is the New York day of the last list.
     """
 
     account: str
@@ -67,6 +78,9 @@ class ReconciliationReport:
     differences: list[str] = field(default_factory=list)
     alerts: list[str] = field(default_factory=list)
     all_read_until: datetime | None = None
+    splits: list[str] = field(default_factory=list)
+    splits_due: dict[str, str] = field(default_factory=dict)
+    splits_asked_on: str | None = None
 
     @property
     def clean(self) -> bool:
@@ -116,6 +130,8 @@ class _Reconciliation:
         self.run_id = run_id
         self.report = ReconciliationReport(account, clock.now())
         self.unbooked: list[_Unbooked] = []
+        #: Symbols that a corporate action changed in a way that is not understood, and what to tell of them.
+        self.uncertain: Mapping[str, str] = {}
         #: The ledger's fills by symbol just before the broker was asked for its positions.
         self.fills_before: Mapping[str, tuple[int, int]] = {}
 
@@ -382,6 +398,7 @@ class _Reconciliation:
 
     def _compare_and_store(self, record: ReconciliationRecord, held: dict[str, BrokerPosition], start_id: str) -> None:
         self._book_ended_contracts(record, held)
+        self._book_splits(record, held)
         seen = self.broker.account()
         now = self.clock.now()
         with self.engine.begin() as connection:
@@ -438,7 +455,15 @@ class _Reconciliation:
     ) -> None:
         quantity = Decimal(0) if ours is None else Decimal(ours.quantity)
         actual = Decimal(0) if theirs is None else theirs.quantity
+        if ours is not None and ours.symbol in self.report.splits_due:
+            self.report.unexplained[ours.symbol] = str(actual)
+            self._block(ours.symbol, self.report.splits_due[ours.symbol])
+            return
         if quantity == actual:
+            return
+        uncertain = self.uncertain.get(ours.symbol if ours is not None else theirs.symbol if theirs is not None else "")
+        if uncertain is not None:
+            self._leave_alone(record, ours, theirs, uncertain, now)
             return
         symbol = ours.symbol if ours is not None else (theirs.symbol if theirs is not None else "")
         sentence = f"{symbol}: the ledger holds {quantity}, the broker {actual}"
@@ -465,6 +490,22 @@ class _Reconciliation:
         else:
             self.report.unexplained[symbol] = str(actual)
             self._block(symbol, sentence)
+
+    def _leave_alone(
+        self,
+        record: ReconciliationRecord,
+        ours: Position | None,
+        theirs: BrokerPosition | None,
+        sentence: str,
+        now: datetime,
+    ) -> None:
+        """A corporate action changed it, and nobody here knows how: neither adopted nor closed, and blocked."""
+        if ours is not None and theirs is None:
+            self.report.missing[ours.symbol] = record.missing.get(ours.symbol) or now.isoformat()
+        elif ours is not None and theirs is not None:
+            self.report.unexplained[ours.symbol] = str(theirs.quantity)
+        symbol = ours.symbol if ours is not None else theirs.symbol if theirs is not None else ""
+        self._block(symbol, sentence)
 
     def _just_sold(self, connection: Connection, symbol: str, now: datetime) -> bool:
         """A broker's list of positions may lag behind its fills."""
@@ -527,6 +568,22 @@ class _Reconciliation:
         self.report.ended_contracts = adoption.end_contracts(
             self.engine, gone, events, now=self.clock.now(), run_id=self.run_id
         )
+
+    def _book_splits(self, record: ReconciliationRecord, held: dict[str, BrokerPosition]) -> None:
+        found = corporate_actions.explain(
+            self.engine,
+            self.broker,
+            self.clock,
+            self.account,
+            held,
+            asked_on=record.splits_asked_on,
+            run_id=self.run_id,
+        )
+        self.report.splits_asked_on = None if found.asked_on is None else found.asked_on.isoformat()
+        self.report.splits = found.applied
+        self.report.splits_due = found.waiting
+        self.uncertain = found.uncertain
+        self.report.alerts += [*found.applied, *found.troubles]
 
     def _block(self, symbol: str, sentence: str) -> None:
         self.report.blocked.append(symbol)

@@ -16,6 +16,7 @@ import polars as pl
 
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
 from trading_assets.broker.market_data import MarketData
+from trading_assets.broker.values import BrokerSplit
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.domain.values import ContractSnapshot, Quote
 
@@ -44,6 +45,11 @@ class SharedMarketData:
         """As :meth:`MarketData.daily_bars`."""
         wanted = list(symbols)
         return self._ask(lambda data: data.daily_bars(wanted, start, end))
+
+    def splits(self, symbols: Iterable[str], start: date, end: date) -> list[BrokerSplit]:
+        """As :meth:`MarketData.splits`."""
+        wanted = list(symbols)
+        return self._ask(lambda data: data.splits(wanted, start, end))
 
     def quotes(self, symbols: Iterable[str]) -> dict[str, Quote]:
         """As :meth:`MarketData.quotes`."""

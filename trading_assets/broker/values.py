@@ -110,6 +110,17 @@ class BrokerActivity:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerSplit:
+    """A split in the broker's list: ``numerator`` new shares for ``denominator`` old ones from ``ex_date`` on."""
+
+    action_id: str
+    symbol: str
+    ex_date: date
+    numerator: Decimal
+    denominator: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerAsset:
     """A listed stock or fund."""
 

@@ -41,7 +41,8 @@ def protect(
         bracketed = positions.protective_prices(connection, account)
         mode = accounts.kill_mode(connection, account)
     for position in held:
-        if position.position_id in bracketed:
+        if position.position_id in bracketed and position.entry_price is not None:
+            # Without a known entry (a split that is not booked yet) the prices of its bracket mean other shares.
             tell(position, _protect_one(desk, position, markets.get(position.position_id), mode, run_id))
 
 

@@ -32,6 +32,8 @@ from trading_assets.ledger.tables import (
 ADOPTED = "adopted"
 CONTRACT_ENDED = frozenset({"expired", "exercised", "assigned"})
 FOREIGN = "foreign"
+#: To how many decimals average prices are stored.
+STORED = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ def average_price(executions: Iterable[Execution]) -> Decimal | None:
     quantity = sum(row.quantity for row in rows)
     if quantity == 0:
         return None
-    return (sum((row.price * row.quantity for row in rows), Decimal(0)) / quantity).quantize(Decimal("0.000001"))
+    return (sum((row.price * row.quantity for row in rows), Decimal(0)) / quantity).quantize(STORED)
 
 
 def recent_fills(connection: Connection, account: str, since: datetime) -> tuple[RecentFill, ...]:

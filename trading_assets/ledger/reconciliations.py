@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -44,6 +44,12 @@ class ReconciliationRecord:
         if until is not None:
             return datetime.fromisoformat(until)
         return min(instant for instant in (self.created_at, self.first_intent_at) if instant is not None)
+
+    @property
+    def splits_asked_on(self) -> date | None:
+        """The New York day of the last list of splits that was read; None before the first."""
+        found = self.report.get("splits_asked_on")
+        return None if found is None else date.fromisoformat(found)
 
     @property
     def blocked(self) -> frozenset[str]:

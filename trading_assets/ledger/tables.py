@@ -459,6 +459,44 @@ execution_changes = Table(
     Index("ix_execution_changes_account_fill_id", "account", "fill_id"),
 )
 
+# --- splits ---------------------------------------------------------------------------------------------------------
+
+share_splits = Table(
+    "share_splits",
+    metadata,
+    Column("action_id", Text, primary_key=True, comment="the broker's id of the corporate action"),
+    Column("ticker", Text, nullable=False),
+    Column("ex_session", Date, nullable=False, comment="first session in which prices are of the new shares"),
+    Column("numerator", Amount, nullable=False, comment="new shares ..."),
+    Column("denominator", Amount, nullable=False, comment="... for so many old ones"),
+    Column("known_at", Instant, nullable=False, comment="when it was first seen here"),
+    CheckConstraint("numerator > 0 AND denominator > 0", name="ratio_positive"),
+    Index("ix_share_splits_ticker", "ticker"),
+)
+
+position_splits = Table(
+    "position_splits",
+    metadata,
+    Column("position_id", Text, ForeignKey("active_positions.position_id"), primary_key=True),
+    Column("action_id", Text, ForeignKey("share_splits.action_id"), primary_key=True),
+    Column("effective_at", Instant, nullable=False, comment="fills before it are of the old shares"),
+    Column(
+        "numerator",
+        Amount,
+        nullable=False,
+        comment="held units for so many old ones; 1 to 1 for a contract whose deliverable changed instead",
+    ),
+    Column("denominator", Amount, nullable=False),
+    Column("symbol_before", Text, nullable=False),
+    Column("symbol_after", Text, nullable=False),
+    Column("quantity_before", Integer, nullable=False),
+    Column("quantity_after", Integer, nullable=False),
+    Column("applied_at", Instant, nullable=False),
+    Column("run_id", Text, nullable=False),
+    CheckConstraint("numerator > 0 AND denominator > 0", name="ratio_positive"),
+    CheckConstraint("quantity_before >= 0 AND quantity_after >= 0", name="quantities_not_negative"),
+)
+
 #: Views: what is read, and never written.
 views = MetaData()
 
@@ -544,4 +582,5 @@ IMMUTABLE = (
     inbound_events_raw,
     inbound_events_classified,
     external_signals,
+    position_splits,
 )

@@ -89,6 +89,8 @@ class ScriptedExchange:
         self.orders: dict[str, Order] = {}
         self.fills: list[dict[str, Any]] = []
         self.activities: list[dict[str, Any]] = []
+        #: Rows of the list of splits, forward and reverse alike.
+        self.splits: list[dict[str, Any]] = []
         self.holdings: dict[str, tuple[int, Decimal]] = {}
         self.script: Script = at_once
         self.refusals: dict[str, tuple[int, dict[str, Any]]] = {}
@@ -232,6 +234,8 @@ class ScriptedExchange:
             return (200, order.wire()) if order else (404, {"code": 40410000, "message": "order not found"})
         if path.startswith("/v2/account/activities"):
             return 200, self._list_activities(path, query)
+        if path == "/v1/corporate-actions":
+            return 200, {"corporate_actions": {"forward_splits": self.splits}, "next_page_token": None}
         return 404, {"code": 40410000, "message": "endpoint not found"}
 
     def _list_orders(self, query: dict[str, str]) -> list[dict[str, Any]]:

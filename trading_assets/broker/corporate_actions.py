@@ -1,0 +1,335 @@
+"""Held positions that a split has changed: found out, explained, and brought into the new shares.
+
+A broker changes shares and contracts over night; the ledger still counts the old ones. Without a word of it a stop
+would sell at half the price what has lost nothing. Once a day, and whenever quantities differ, the list of splits is
+asked for. A split that is due and explains exactly what the broker holds is applied: quantity, entry price, stop,
+target and high-water mark follow, and nothing is bought or sold. One that is due and that the broker has not carried
+out yet is told, and the rules that need a price hold. What the broker's history ascribes to a corporate action that is
+not understood here is neither taken over nor closed: a person has to look. Nor is anything while the list is not known.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from math import floor
+
+from sqlalchemy import Connection, Engine
+
+from trading_assets.broker import booking
+from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.errors import BrokerUnavailable, Rejected
+from trading_assets.broker.values import BrokerPosition
+from trading_assets.domain.clock import NEW_YORK, Clock, require_utc
+from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.domain.values import Side
+from trading_assets.ledger import executions, positions, splits
+from trading_assets.ledger.positions import Position
+from trading_assets.ledger.splits import PositionSplit, ShareSplit
+from trading_assets.market.options import parse_occ
+
+log = logging.getLogger(__name__)
+
+#: Kind of the event in a position's story.
+SPLIT = "split"
+#: What a broker's history calls the doings of a company that change what is held.
+CORPORATE_ACTIONS = ("SPLIT", "OPCA", "NC", "MA", "SPIN", "REORG")
+#: How far back its history is looked through for them.
+_RECENT = timedelta(days=5)
+#: Characters of an OCC symbol after its root.
+_TAIL = 15
+#: The clearing house rounds a strike that a split leaves with more decimals.
+_STRIKE_ROUNDING = Decimal("0.01")
+
+
+@dataclass(slots=True)
+class Explained:
+    """What splits explain.
+
+    ``applied`` are sentences; ``waiting`` maps symbols of the ledger to a sentence about a split that the broker has
+    yet to carry out, ``uncertain`` symbols of either side to one about why they must stay as they are; ``troubles`` say
+    what could not be read; ``asked_on`` is the New York day of the last list that was.
+    """
+
+    asked_on: date | None
+    applied: list[str] = field(default_factory=list)
+    waiting: dict[str, str] = field(default_factory=dict)
+    uncertain: dict[str, str] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a split makes of a position: its symbol, how many units for how many, and how prices of a unit change."""
+
+    symbol: str
+    quantity: int
+    numerator: Decimal
+    denominator: Decimal
+    strike: Decimal | None
+
+
+def explain(
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: Clock,
+    account: str,
+    held: Mapping[str, BrokerPosition],
+    *,
+    asked_on: date | None,
+    run_id: str,
+) -> Explained:
+    """Apply to the account's live positions every split that is due and that ``held`` shows to have happened.
+
+    A list of splits that cannot be read is a trouble to be told and no reason to stop: it is asked for again.
+    """
+    found = Explained(asked_on)
+    now = clock.now()
+    today = now.astimezone(NEW_YORK).date()
+    with engine.connect() as connection:
+        live = [position for position in positions.live_positions(connection, account) if position.quantity]
+    if not live:
+        return found
+    if asked_on != today or any(_differs(position, held) for position in live):
+        _ask(engine, broker, live, now, today, found)
+    with engine.connect() as connection:
+        known = splits.known(connection, (position.underlying for position in live))
+    for position in live:
+        for split in known:
+            if split.ticker == position.underlying and split.ex_session <= today:
+                _work(engine, position.position_id, split, held, found, now=now, run_id=run_id)
+    _look_for_others(engine, broker, account, held, found, now)
+    return found
+
+
+def _look_for_others(
+    engine: Engine,
+    broker: AlpacaBroker,
+    account: str,
+    held: Mapping[str, BrokerPosition],
+    found: Explained,
+    now: datetime,
+) -> None:
+    """What still differs and was changed by a corporate action, or may have been: the list is not known."""
+    with engine.connect() as connection:
+        live = [position for position in positions.live_positions(connection, account) if position.quantity]
+        odd = [position for position in live if _differs(position, held) and position.symbol not in found.waiting]
+        done = {position.position_id: splits.of_position(connection, position.position_id) for position in odd}
+    ours = {position.symbol for position in live}
+    if not odd:
+        return
+    lines = broker.activities(CORPORATE_ACTIONS, now - _RECENT)
+    for position in odd:
+        settled = max(
+            (row.effective_at.astimezone(NEW_YORK).date() for row in done[position.position_id]), default=None
+        )
+        root = position.symbol[:-_TAIL] if position.contract_right is not None else position.symbol
+        named = {
+            line.symbol: line
+            for line in lines
+            if line.symbol is not None and (settled is None or line.on is None or line.on > settled)
+        }
+        like = {symbol for symbol in {*named, *held} if _is_like(symbol, position, root)}
+        line = next((named[symbol] for symbol in (position.symbol, *sorted(like)) if symbol in named), None)
+        if line is not None:
+            touched = {*named}
+            why = f"the broker's history names a corporate action ({line.activity_type}, {line.activity_id})"
+        elif found.troubles:
+            touched = like
+            why = "the list of splits cannot be read"
+        else:
+            continue
+        for symbol in {position.symbol, *(touched & held.keys() - ours)}:
+            found.uncertain[symbol] = (
+                f"{symbol}: the ledger holds {position.quantity} of {position.symbol}, the broker something else, and "
+                f"{why}: nothing is done with it (position {position.position_id})"
+            )
+
+
+def _is_like(symbol: str, position: Position, root: str) -> bool:
+    """Whether a contract could be what became of a position: one on the same name, adjusted or not."""
+    if position.contract_right is None:
+        return symbol == root
+    return len(symbol) > _TAIL and symbol[:-_TAIL].rstrip("0123456789") == root.rstrip("0123456789")
+
+
+def _differs(position: Position, held: Mapping[str, BrokerPosition]) -> bool:
+    theirs = held.get(position.symbol)
+    return theirs is None or theirs.quantity != position.quantity
+
+
+def _ask(
+    engine: Engine, broker: AlpacaBroker, live: Iterable[Position], now: datetime, today: date, found: Explained
+) -> None:
+    tickers = {position.underlying for position in live}
+    since = min((position.opened_at or position.created_at) for position in live).astimezone(NEW_YORK).date()
+    try:
+        told = broker.splits(tickers, since, today)
+    except (BrokerUnavailable, Rejected) as error:
+        found.troubles.append(f"the list of splits of {', '.join(sorted(tickers))} cannot be read: {error}")
+        return
+    with engine.begin() as connection:
+        splits.remember(
+            connection,
+            (
+                ShareSplit(split.action_id, split.symbol, split.ex_date, split.numerator, split.denominator, now)
+                for split in told
+            ),
+        )
+    found.asked_on = today
+
+
+def effective_at(split: ShareSplit) -> datetime:
+    """From when on fills are of the new shares: the New York midnight at which the day of the split begins."""
+    return require_utc(datetime.combine(split.ex_session, time.min, NEW_YORK))
+
+
+def _work(
+    engine: Engine,
+    position_id: str,
+    split: ShareSplit,
+    held: Mapping[str, BrokerPosition],
+    found: Explained,
+    *,
+    now: datetime,
+    run_id: str,
+) -> None:
+    """One position and one split, under the row's lock: decided and applied in one transaction."""
+    with engine.begin() as connection:
+        position = positions.get_position(connection, position_id, lock=True)
+        if position is None or not position.is_live or not position.quantity:
+            return
+        done = splits.of_position(connection, position_id)
+        before = effective_at(split)
+        rows = executions.of_position(connection, position_id)
+        if any(row.action_id == split.action_id for row in done) or not any(r.executed_at < before for r in rows):
+            return
+        outcome = _outcome(position, split, held, rows, done)
+        theirs = held.get(position.symbol)
+        actual = None if outcome is None else held.get(outcome.symbol)
+        if outcome is not None and (actual.quantity if actual is not None else 0) == outcome.quantity:
+            _apply(connection, position, split, outcome, now=now, run_id=run_id)
+            found.applied.append(
+                f"{position.symbol}: a split of {split.words} on {split.ex_session} made of {position.quantity} "
+                f"at {_plain(position.entry_price)} {outcome.quantity} of {outcome.symbol} "
+                f"(position {position_id}, corporate action {split.action_id})"
+            )
+        elif theirs is not None and theirs.quantity == position.quantity:
+            found.waiting[position.symbol] = (
+                f"{position.symbol}: a split of {split.words} is due since {split.ex_session}, and the broker still "
+                f"holds {theirs.quantity} (position {position_id}, corporate action {split.action_id})"
+            )
+
+
+def _outcome(
+    position: Position,
+    split: ShareSplit,
+    held: Mapping[str, BrokerPosition],
+    rows: tuple[executions.Execution, ...],
+    done: tuple[PositionSplit, ...],
+) -> _Outcome | None:
+    """What the broker would hold had it carried out the split; None where nothing it holds can be that."""
+    if position.contract_right is None:
+        symbol, strike = position.symbol, None
+    else:
+        contract = _contract(position, split, held)
+        if contract is None:
+            return None
+        symbol, strike = contract
+    trial = PositionSplit(
+        position.position_id,
+        split.action_id,
+        effective_at(split),
+        split.numerator,
+        split.denominator,
+        position.symbol,
+        symbol,
+        0,
+        0,
+        split.known_at,
+        "",
+    )
+    total = Fraction(0)
+    for unit in splits.in_todays_units(rows, [*done, trial]):
+        total += unit.quantity if unit.execution.side is Side.BUY else -unit.quantity
+    return _Outcome(symbol, max(0, floor(total)), split.numerator, split.denominator, strike)
+
+
+def _contract(position: Position, split: ShareSplit, held: Mapping[str, BrokerPosition]) -> tuple[str, Decimal] | None:
+    """The contract that a split into whole shares made of one: the same but for its strike."""
+    if split.ratio.denominator != 1 or position.strike is None:
+        return None
+    wanted = position.strike * split.denominator / split.numerator
+    for symbol in sorted(held):
+        try:
+            contract = parse_occ(symbol)
+        except ValueError:
+            continue
+        same = (contract.right, contract.expiry) == (position.contract_right, position.expiry)
+        if same and contract.root == position.symbol[:-_TAIL] and abs(contract.strike - wanted) <= _STRIKE_ROUNDING:
+            return symbol, contract.strike
+    return None
+
+
+def _apply(
+    connection: Connection, position: Position, split: ShareSplit, outcome: _Outcome, *, now: datetime, run_id: str
+) -> None:
+    splits.insert_position_split(
+        connection,
+        PositionSplit(
+            position.position_id,
+            split.action_id,
+            effective_at(split),
+            outcome.numerator,
+            outcome.denominator,
+            position.symbol,
+            outcome.symbol,
+            position.quantity,
+            outcome.quantity,
+            now,
+            run_id,
+        ),
+    )
+    values: dict[str, object] = {"symbol": outcome.symbol}
+    if outcome.strike is not None:
+        values["strike"] = outcome.strike
+    for name, old in (
+        ("stop_price", position.stop_price),
+        ("target_price", position.target_price),
+        ("high_water", position.high_water),
+    ):
+        if old is not None:
+            values[name] = _turned(old, outcome.numerator, outcome.denominator)
+    if position.entry_underlying is not None:
+        values["entry_underlying"] = _turned(position.entry_underlying, split.numerator, split.denominator)
+    positions.update_position(connection, position.position_id, **values)
+    details = {
+        "action_id": split.action_id,
+        "ex_session": split.ex_session.isoformat(),
+        "ratio": split.words,
+        "symbol": outcome.symbol,
+        "quantity_before": position.quantity,
+        "quantity": outcome.quantity,
+    }
+    positions.add_event(connection, position.position_id, now, SPLIT, run_id, details)
+    changed = positions.get_position(connection, position.position_id, lock=True)
+    assert changed is not None  # its row is locked
+    after = booking.refigure(connection, changed, at=now, run_id=run_id, reason=SPLIT, settled=False)
+    if after.quantity != outcome.quantity:
+        raise TradingAssetsError(
+            f"a split of {split.words} gives {after.quantity}, not {outcome.quantity}",
+            where=f"position {position.position_id}",
+        )
+
+
+def _turned(price: Decimal, numerator: Decimal, denominator: Decimal) -> Decimal:
+    """A price of old shares in new ones, to the six decimals that are stored."""
+    return (price * denominator / numerator).quantize(executions.STORED)
+
+
+def _plain(price: Decimal | None) -> str:
+    return "an unknown price" if price is None else f"{price.normalize():f}"
