@@ -26,6 +26,8 @@ _CLASSES = {
     "oco": ", as a pair of which one ends the other",
     "mleg": ", as one order of two legs at a net price",
 }
+#: Rules of alerts about what was done to a position without a decision of ours.
+_NOT_DECIDED_HERE = frozenset({"adopted", "foreign_fill", "orphaned_protection", "phantom"})
 #: What the broker did afterwards to a fill that was booked, by the kind of event.
 _FILL_CHANGES = {"trade_bust": "fill taken back by the broker", "trade_correct": "fill corrected by the broker"}
 
@@ -185,6 +187,8 @@ def position_blocks(position: PositionView) -> Iterator[Block]:
         if event.kind in _FILL_CHANGES:
             yield Line(f"{_FILL_CHANGES[event.kind]} at {clock(event.at)}", "strong")
             yield Line(value(event.details), indent=1)
+        elif event.details.get("rule") in _NOT_DECIDED_HERE:
+            yield Line(f"told at {clock(event.at)}: {event.details.get('reason')}", "strong")
     for exit_ in position.exits:
         yield Line(
             f"exit decided at {clock(exit_.at)}: {exit_.rule or 'no rule is stored'} ({exit_.priority or MISSING}), "
