@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
+from string import digits
 
 from sqlalchemy import Engine
 
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: Activities by which money comes and goes without a trade: deposit, withdrawal, journal, transfer of an account.
 FLOWS = ("CSD", "CSW", "JNLC", "ACATC")
+#: Characters of an OCC symbol behind its root: six of the expiry, one of the right, eight of the strike.
+_LESS_THAN_OCC = 15
 #: The broker may report a flow days after the day it names.
 _FLOWS_REACH_BACK = timedelta(days=10)
 
@@ -97,7 +100,7 @@ def account_snapshot(
             positions=positions.open_positions(connection, account),
             live_orders=orders.live_orders(connection, account),
             fills_today=executions.recent_fills(connection, account, midnight),
-            blocked_symbols=unknown | record.blocked,
+            blocked_symbols=unknown | record.blocked | {_underlying(symbol) for symbol in record.blocked},
             cash_flow_today=None if flows is None else _paid_since(flows, now),
             high_water=None if mark is None else mark.high_water,
             paused_at=None if mark is None else mark.paused_at,
@@ -170,6 +173,15 @@ def _ask(broker: AlpacaBroker, account: str) -> tuple[BrokerAccount | None, list
     except (BrokerUnavailable, NotAuthorized) as error:
         log.error("account %s: it cannot be read: %s", account, error)
         return None, None
+
+
+def _underlying(symbol: str) -> str:
+    """The name behind an option, also of a changed contract such as ``AMD1...``; a stock's own.
+
+    Of a contract that is not explained nobody knows what else of its underlying is held.
+    """
+    root = symbol[:-_LESS_THAN_OCC]
+    return root.rstrip(digits) if root else symbol
 
 
 def _unrealized(held: list[BrokerPosition] | None) -> Decimal | None:

@@ -259,6 +259,20 @@ def test_F26_a_short_position_is_a_difference_and_never_adopted(
     assert report.blocked == ["AAPL"] and live(engine) == ()
 
 
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [(PUT, "TSLA"), ("AMD1260320C00100000", "AMD"), ("AAPL", "AAPL")],
+    ids=["put", "changed", "stock"],
+)
+def test_F26_nothing_is_bought_in_the_name_behind_a_contract_that_is_not_explained(
+    symbol: str, name: str, engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange
+) -> None:
+    exchange.holdings[symbol] = (-2, Decimal("4.10"))
+    assert reconcile(engine, broker, clock, ACCOUNT, "start").blocked == [symbol]
+    seen = account_snapshot(engine, broker, clock, ACCOUNT, kill_mode=KillMode.OFF, start_id="start")
+    assert seen.blocked_symbols == {symbol, name}
+
+
 def test_F27_an_expired_contract_leaves_at_zero_by_the_brokers_word_and_not_as_a_phantom(
     engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange
 ) -> None:
