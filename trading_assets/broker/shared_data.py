@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
@@ -20,6 +20,9 @@ from trading_assets.broker.values import BrokerSplit
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.domain.values import ContractSnapshot, Quote
 
+if TYPE_CHECKING:
+    from trading_assets.broker.alpaca import AlpacaBroker
+
 log = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
 
@@ -27,11 +30,12 @@ _Answer = TypeVar("_Answer")
 class SharedMarketData:
     """Asks one connection, and the next one if it gives no answer; stays with the one that answered last.
 
-    ``connections`` are (account, opener) pairs in order of preference, all of one feed. If none answers, the error of
-    the first one asked is raised. A definitive refusal (``Rejected``) is an answer and is passed on.
+    ``connections`` are (account, opener) pairs in order of preference, all of one feed. If none answers, not even the
+    first that gave no answer when it is asked patiently, an error is raised. A definitive refusal (``Rejected``) is an
+    answer and is passed on.
     """
 
-    def __init__(self, connections: Sequence[tuple[str, Callable[[], MarketData]]]) -> None:
+    def __init__(self, connections: Sequence[tuple[str, Callable[[], AlpacaBroker]]]) -> None:
         if not connections:
             raise ValueError("market data needs at least one connection")
         self._connections = list(connections)
@@ -73,13 +77,19 @@ class SharedMarketData:
         )
 
     def _ask(self, question: Callable[[MarketData], _Answer]) -> _Answer:
+        """Ask each briefly: one that hangs costs one time-out. The first of those that gave no answer is asked again,
+        with patience, if none did."""
         first: BrokerUnavailable | NotAuthorized | ConfigurationError | None = None
+        again: Callable[[], AlpacaBroker] | None = None
+        several = len(self._connections) > 1
         for account, connect in list(self._connections):
             try:
-                answer = question(connect())
+                answer = question(connect().impatient() if several else connect())
             except (BrokerUnavailable, NotAuthorized, ConfigurationError) as error:
                 log.warning("market data through account %s: %s", account, error)
                 first = first or error
+                if again is None and isinstance(error, BrokerUnavailable):
+                    again = connect
                 continue
             if first is not None:
                 log.warning("market data comes through account %s from now on", account)
@@ -87,4 +97,6 @@ class SharedMarketData:
                     self._connections.append(self._connections.pop(0))
             return answer
         assert first is not None  # there is at least one connection
+        if several and again is not None:
+            return question(again())
         raise first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -12,9 +13,13 @@ import pytest
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized, Rejected
 from trading_assets.broker.shared_data import SharedMarketData
 from trading_assets.domain.errors import ConfigurationError
+from trading_assets_tests.broker import desk
+from trading_assets_tests.broker.desk import SteppedClock
+from trading_assets_tests.broker.fault_proxy import Fault, FaultProxy, proxied
 
 NOW = datetime(2026, 3, 11, 15, tzinfo=UTC)
 DAY = date(2026, 3, 11)
+_JSON = {"Content-Type": "application/json"}
 QUESTIONS: list[Callable[[SharedMarketData], Any]] = [
     lambda data: data.stock_bars(["KO"], NOW, NOW),
     lambda data: data.daily_bars(["KO"], DAY, DAY),
@@ -36,6 +41,9 @@ class Connection:
         if self.trouble is not None:
             raise self.trouble
         return pl.DataFrame({"from": [self.name]})
+
+    def impatient(self) -> Connection:
+        return self
 
     stock_bars = daily_bars = quotes = option_chain = answer
 
@@ -76,3 +84,33 @@ def test_a_definitive_refusal_is_an_answer() -> None:
     with pytest.raises(Rejected):
         shared(large, tiny).quotes(["KO"])
     assert tiny.asked == 0
+
+
+def test_F01_an_account_that_hangs_costs_everybody_one_time_out(
+    exchange_url: str, clock: SteppedClock, proxy: FaultProxy
+) -> None:
+    proxy.faults.append(Fault("GET", "/stocks/quotes/latest", "lose_request", times=99))
+    with proxied(exchange_url) as healthy:
+        healthy.faults.append(
+            Fault("GET", "/stocks/quotes/latest", "answer", body=b'{"quotes": {}}', headers=_JSON, times=99)
+        )
+        brokers = {name: desk.connect(at.url, clock) for name, at in (("large", proxy), ("tiny", healthy))}
+        data = SharedMarketData([(name, partial(brokers.__getitem__, name)) for name in brokers])
+        assert data.quotes(["KO"]) == {}
+        assert proxy.count("GET", "/stocks/quotes/latest") == 1
+        for broker in brokers.values():
+            broker.close()
+
+
+def test_F07_a_moment_in_which_no_account_answers_is_waited_out_with_the_first(
+    exchange_url: str, clock: SteppedClock, proxy: FaultProxy
+) -> None:
+    path = "/stocks/quotes/latest"
+    proxy.faults.append(Fault("GET", path, "answer", status=503, times=3))
+    proxy.faults.append(Fault("GET", path, "answer", body=b'{"quotes": {}}', headers=_JSON))
+    brokers = {name: desk.connect(proxy.url, clock) for name in ("large", "tiny")}
+    data = SharedMarketData([(name, partial(brokers.__getitem__, name)) for name in brokers])
+    assert data.quotes(["KO"]) == {}
+    assert proxy.count("GET", path) == 4
+    for broker in brokers.values():
+        broker.close()
