@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from trading_assets.broker import booking, protection, submission, working
 from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.errors import BrokerUnavailable, NothingHeld, SymbolBlocked
+from trading_assets.broker.errors import NO_ANSWER, NothingHeld, SymbolBlocked
 from trading_assets.broker.values import OrderRequest
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.identities import client_order_id
@@ -219,7 +219,7 @@ class Climb:
             self.clock.wait_until(min(self.clock.now() + step, deadline))
             try:
                 intent = working.look(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
-            except BrokerUnavailable as error:
+            except NO_ANSWER as error:
                 log.warning("%s: look failed: %s", intent.names, error)
         return working.end(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
 

@@ -13,6 +13,7 @@ from typing import Any
 from trading_assets.domain.errors import BrokerUnavailable, NotAuthorized, TradingAssetsError
 
 __all__ = [
+    "NO_ANSWER",
     "BrokerUnavailable",
     "NoLongerAllowed",
     "NotAuthorized",
@@ -60,3 +61,7 @@ class NothingHeld(SymbolBlocked):
 
 class NoLongerAllowed(SymbolBlocked):
     """What an opening order was decided by does not hold any more: it is not sent, or not sent once more."""
+
+
+#: What a request for something that is known to exist may raise: it told nothing, and is made again.
+NO_ANSWER = (BrokerUnavailable, NotAuthorized, Rejected)

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from trading_assets.broker import booking, combo_booking, legs
 from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.errors import BrokerUnavailable
+from trading_assets.broker.errors import NO_ANSWER, BrokerUnavailable
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.values import OrderState
 from trading_assets.ledger import orders
@@ -51,7 +51,7 @@ def look(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent
 
 
 def end(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent, *, run_id: str) -> OrderIntent:
-    """Cancel what is left of the order and book how it ended.
+    """Cancel what is left of the order, as often as that is not answered, and book how it ended.
 
     Returns a live intent if the broker has not confirmed the end within the configured time: then nothing may follow
     it, and the next reconciliation finishes it. A leg of a multi-leg order ends with the whole.
@@ -61,15 +61,18 @@ def end(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent,
         return _stored(engine, intent)
     if intent.broker_order_id is None or not intent.is_live or intent.state is OrderState.UNKNOWN:
         return intent
+    order_id, asked = intent.broker_order_id, False
     deadline = clock.now() + timedelta(seconds=broker.config.cancel_seconds)
-    try:
-        broker.cancel(intent.broker_order_id)
-    except BrokerUnavailable as error:
-        log.warning("%s: cancel unanswered: %s", intent.names, error)
     while True:
         try:
+            if not asked:
+                broker.cancel(order_id)
+                asked = True
+        except NO_ANSWER as error:
+            log.warning("%s: cancel unanswered: %s", intent.names, error)
+        try:
             intent = look(engine, broker, clock, intent, run_id=run_id)
-        except BrokerUnavailable as error:
+        except NO_ANSWER as error:
             log.warning("%s: look failed: %s", intent.names, error)
         if not intent.is_live or clock.now() >= deadline:
             return intent

@@ -214,8 +214,9 @@ def test_F38_an_exit_while_the_entry_still_works_ends_the_entry_first(
     engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange, proxy: FaultProxy
 ) -> None:
     exchange.script = lambda order: [(1.0, 1, "2.50")]
-    proxy.faults.append(Fault("DELETE", "/v2/orders/", "answer", status=503, times=3))
+    proxy.faults.append(Fault("DELETE", "/v2/orders/", "answer", status=503, times=999))
     result = ladder.enter(engine, broker, clock, entry(quantity=3), plan("2.50"), run_id="run")
+    proxy.faults.clear()
     assert stored(engine, result.position_id).state is PositionState.OPENING
     exchange.script = at_once
     exchange.race = (1, "2.50")
@@ -246,4 +247,40 @@ def test_F16_an_order_is_not_over_before_every_reported_fill_is_booked(
     result = ladder.enter(engine, broker, clock, entry(quantity=3), plan("2.60"), run_id="run")
     assert (result.state, result.filled_quantity) == (LadderState.FILLED, 3)
     assert stored(engine, result.position_id).quantity == 3
+    assert_nothing_lost_or_doubled(engine, exchange)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        pytest.param("/v2/orders/", 401, b'{"code":40110000,"message":"request is not authorized"}', id="F28-keys"),
+        pytest.param("/v2/account/activities", 403, b'{"code":40310000,"message":"forbidden"}', id="F28-fills"),
+    ],
+)
+def test_F28_a_look_that_is_refused_for_a_moment_leaves_no_entry_working_without_its_end(
+    path: str,
+    status: int,
+    body: bytes,
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: SteppedClock,
+    proxy: FaultProxy,
+    exchange: ScriptedExchange,
+) -> None:
+    exchange.script = lambda order: [(1.0, 1, "2.50")]
+    proxy.faults.append(Fault("GET", path, "answer", status=status, body=body, times=2))
+    result = ladder.enter(engine, broker, clock, entry(), plan("2.50"), run_id="run")
+    assert (result.state, result.filled_quantity) == (LadderState.PARTIAL, 1)
+    assert not any(order.is_open for order in exchange.orders.values())
+    assert_nothing_lost_or_doubled(engine, exchange)
+
+
+def test_F07_a_cancel_that_was_not_answered_is_asked_for_again(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, proxy: FaultProxy, exchange: ScriptedExchange
+) -> None:
+    exchange.script = never
+    proxy.faults.append(Fault("DELETE", "/v2/orders/", "answer", status=503, times=broker.config.read_attempts))
+    result = ladder.enter(engine, broker, clock, entry(), plan("2.50"), run_id="run")
+    assert result.state is LadderState.UNFILLED
+    assert not any(order.is_open for order in exchange.orders.values())
     assert_nothing_lost_or_doubled(engine, exchange)
