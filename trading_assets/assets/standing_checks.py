@@ -25,33 +25,42 @@ from dagster import (
     asset_check,
 )
 
-from trading_assets.ledger.standing import disagreements, sentence, unknown_orders
+from trading_assets.ledger.standing import disagreements, kept_waiting, sentence, unknown_orders
 from trading_assets.resources.desk import Desk
 
 UNKNOWN_CHECK, AGREEMENT_CHECK = "every_fate_is_known", "ledger_and_broker_agree"
+WAITING_CHECK = "no_account_is_kept_waiting"
 _COLUMNS = ("account", "signal_id", "order_id", "broker_order_id", "position_id", "symbol", "since", "text")
 
 
 def evaluations(desk: Desk) -> Iterator[AssetCheckEvaluation]:
-    """Both checks as of now, for the log of a run."""
+    """The checks of orders and agreement as of now, for the log of a run."""
     with desk.ledger.connect() as connection:
         unknown, differing = unknown_orders(connection), disagreements(connection)
-    for name, asset, rows, what in (
-        (UNKNOWN_CHECK, "orders", unknown, "orders whose fate the broker could not say"),
-        (AGREEMENT_CHECK, "positions", differing, "things about which ledger and broker disagree"),
-    ):
-        yield AssetCheckEvaluation(
-            asset_key=AssetKey(asset),
-            check_name=name,
-            passed=not rows,
-            severity=AssetCheckSeverity.ERROR,
-            description=_description(rows, what),
-            metadata=_metadata(rows),
-        )
+    yield _evaluation("orders", UNKNOWN_CHECK, unknown, "orders whose fate the broker could not say")
+    yield _evaluation("positions", AGREEMENT_CHECK, differing, "things about which ledger and broker disagree")
+
+
+def waiting(desk: Desk) -> AssetCheckEvaluation:
+    """The check of accounts that are kept waiting. It reads the runs of an hour: not for every run."""
+    with desk.ledger.connect() as connection:
+        rows = kept_waiting(connection)
+    return _evaluation("positions", WAITING_CHECK, rows, "account that runs found busy more than once in a row")
+
+
+def _evaluation(asset: str, name: str, rows: list[dict[str, Any]], what: str) -> AssetCheckEvaluation:
+    return AssetCheckEvaluation(
+        asset_key=AssetKey(asset),
+        check_name=name,
+        passed=not rows,
+        severity=AssetCheckSeverity.ERROR,
+        description=_description(rows, what),
+        metadata=_metadata(rows),
+    )
 
 
 def _result(desk: Desk, name: str) -> AssetCheckResult:
-    found = next(one for one in evaluations(desk) if one.check_name == name)
+    found = waiting(desk) if name == WAITING_CHECK else next(e for e in evaluations(desk) if e.check_name == name)
     return AssetCheckResult(
         passed=found.passed, severity=found.severity, description=found.description, metadata=dict(found.metadata)
     )
@@ -77,7 +86,20 @@ def _ledger_and_broker_agree(desk: ResourceParam[Desk]) -> AssetCheckResult:
     return _result(desk, AGREEMENT_CHECK)
 
 
-standing_checks: tuple[AssetChecksDefinition, ...] = (_every_fate_is_known, _ledger_and_broker_agree)
+@asset_check(
+    name=WAITING_CHECK,
+    asset="positions",
+    description="Fails while runs of the position manager find an account busy more than once in a row: exits wait.",
+)
+def _no_account_is_kept_waiting(desk: ResourceParam[Desk]) -> AssetCheckResult:
+    return _result(desk, WAITING_CHECK)
+
+
+standing_checks: tuple[AssetChecksDefinition, ...] = (
+    _every_fate_is_known,
+    _ledger_and_broker_agree,
+    _no_account_is_kept_waiting,
+)
 
 
 def _description(rows: list[dict[str, Any]], what: str) -> str:

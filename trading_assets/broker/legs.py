@@ -42,7 +42,7 @@ def record(
             continue
         found = _intent(connection, parent, leg, at=at, run_id=run_id)
         if found is None or not orders.insert_leg(connection, found):
-            log.error("a leg of %s cannot be followed: %s %s", parent.client_order_id, leg.order_type, leg.order_id)
+            log.error("%s: a leg of it cannot be followed: %s %s", parent.names, leg.order_type, leg.order_id)
 
 
 def _intent(

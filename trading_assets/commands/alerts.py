@@ -17,7 +17,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 
 def alerts(account: AccountOption = None, world: WorldOption = None, as_json: JsonOption = False) -> None:
-    """What stands open now: orders of unknown fate, disagreements with the broker, paused accounts.
+    """What stands open now: orders of unknown fate, disagreements with the broker, paused accounts, accounts that are
+    kept waiting, and what the newest run of each account told.
 
     Each with account, signal, position and order id where it has them. What was told in a session: data alerts.
     """

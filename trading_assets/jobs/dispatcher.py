@@ -10,6 +10,7 @@ from dagster import In, JobDefinition, Nothing, OpExecutionContext, ResourcePara
 from trading_assets.automation.names import DISPATCHER_JOB, DISPATCHER_TICK
 from trading_assets.jobs.authority import authorize
 from trading_assets.jobs.entering import dispatch_account
+from trading_assets.jobs.hearing import heard
 from trading_assets.jobs.publishing import publish_fresh
 from trading_assets.jobs.recording import record_dispatch
 from trading_assets.ledger import runs
@@ -31,7 +32,9 @@ def dispatch(context: OpExecutionContext, desk: ResourceParam[Desk]) -> None:
         acting = runs.get(connection, context.run_id)
     if acting is None or acting.account is None:
         raise LookupError(f"run {context.run_id} holds no ticket for an account")
-    report = dispatch_account(desk, acting.account, context.run_id, context.log)
+    with heard(acting.account) as said:
+        report = dispatch_account(desk, acting.account, context.run_id, context.log)
+    report.alerts += said
     with desk.ledger.begin() as connection:
         runs.finish(connection, context.run_id, desk.clock.now(), report.as_json())
     record_dispatch(context, desk, report)

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from dagster import In, JobDefinition, Nothing, OpExecutionContext, ResourceParam, job, op
+from dagster import In, JobDefinition, MetadataValue, Nothing, OpExecutionContext, ResourceParam, job, op
 
 from trading_assets.automation.names import CLOSING_JOB
 from trading_assets.automation.tags import tag_session
@@ -43,8 +43,11 @@ def reconcile_accounts(context: OpExecutionContext, desk: ResourceParam[Desk]) -
         context.log.info("the market is open: the accounts are left to their own runs")
         return
 
-    for sentence in reconcile_all(desk, context.run_id):
+    said = reconcile_all(desk, context.run_id)
+    for sentence in said:
         context.log.warning(sentence)
+    if said:
+        context.add_output_metadata({"alerts": MetadataValue.text("\n".join(said))})
     record_standing(context, desk)
 
 

@@ -199,10 +199,10 @@ def _outcome(result: LadderResult) -> tuple[SignalStatus, str]:
             SignalStatus.EXECUTED,
             f"bought {result.filled_quantity} at {told(result.avg_price)} ({result.state.value})",
         )
+    named = ", ".join(result.orders[-1:])
     if result.state is LadderState.REJECTED:
-        return SignalStatus.FAILED, f"the broker refused: {result.error}"
+        return SignalStatus.FAILED, f"the broker refused order {named}: {result.error}"
     if result.state is LadderState.UNKNOWN:
-        named = ", ".join(result.orders[-1:])
         return SignalStatus.FAILED, f"the fate of order {named} is unknown, its symbol is blocked: {result.error}"
     why = "" if result.error is None else f": {result.error}"
     return SignalStatus.SKIPPED, f"the limit ladder ended without a fill{why}"

@@ -138,7 +138,10 @@ class ExitCycle:
             prices[position.position_id] = fresh_bid(market, position.symbol, as_of, self._strategy.exits)
             outcome = self._judge(position, market, as_of)
             if outcome is None:
-                self._report.alerts.append(f"{position.symbol} CRITICAL: it could not be judged, see the log")
+                self._report.alerts.append(
+                    f"{position.symbol} CRITICAL: it could not be judged, see the log (account {self._account}, "
+                    f"signal {position.signal_id}, position {position.position_id})"
+                )
                 continue
             # Of another quantity than the broker's the entry is not known, and neither is what its price means.
             if outcome.high_water != position.high_water and position.entry_price is not None:

@@ -73,7 +73,8 @@ def manage_account(
             report.fills = _fill_count(desk, account) - before
     except AccountBusy as error:
         report.busy = True
-        log.warning(f"{error}")
+        report.alerts.append(f"account {account}: exits wait: {error}")
+        log.warning(report.alerts[-1])
     return report
 
 

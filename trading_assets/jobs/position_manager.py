@@ -7,6 +7,7 @@ from dagster import JobDefinition, OpExecutionContext, ResourceParam, job, op
 
 from trading_assets.automation.names import POSITION_MANAGER_JOB, POSITION_MANAGER_TICK
 from trading_assets.jobs.authority import authorize
+from trading_assets.jobs.hearing import heard
 from trading_assets.jobs.managing import manage_account
 from trading_assets.jobs.recording import record_management
 from trading_assets.ledger import runs
@@ -19,7 +20,9 @@ def manage(context: OpExecutionContext, desk: ResourceParam[Desk]) -> None:
     ticket = authorize(context, desk, job=POSITION_MANAGER_JOB, tick=POSITION_MANAGER_TICK)
     if ticket.account is None:
         raise LookupError("the ticket names no account")
-    report = manage_account(desk, ticket.account, context.run_id, context.log, earnings=desk.settings.earnings)
+    with heard(ticket.account) as said:
+        report = manage_account(desk, ticket.account, context.run_id, context.log, earnings=desk.settings.earnings)
+    report.alerts += said
     with desk.ledger.begin() as connection:
         runs.finish(connection, context.run_id, desk.clock.now(), report.as_json())
     record_management(context, desk, report)

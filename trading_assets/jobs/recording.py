@@ -11,9 +11,17 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetMaterialization, MetadataValue, OpExecutionContext
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckKey,
+    AssetKey,
+    AssetMaterialization,
+    MetadataValue,
+    OpExecutionContext,
+)
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from trading_assets.assets.standing_checks import evaluations
+from trading_assets.assets.standing_checks import WAITING_CHECK, evaluations, waiting
 from trading_assets.assets.stream_check import evaluation, verdicts
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.values import SignalStatus
@@ -82,13 +90,17 @@ def record_dispatch(context: OpExecutionContext, desk: Desk, report: DispatchRep
         **_said("failed", (f"{signal}: {reason}" for signal, reason in report.failed.items())),
         **_said("alerts", report.alerts),
     }
-    if report.claimed or report.screened or report.fills:
-        _record_work(context, desk, report.account, report.session, report.fills, facts)
+    _say_alerts(context, report.alerts)
+    if report.claimed or report.screened or report.fills or report.alerts:
+        told = bool(report.alerts or report.failed)
+        _record_work(context, desk, report.account, report.session, report.fills, facts, told=told)
         record_standing(context, desk)
 
 
 def record_management(context: OpExecutionContext, desk: Desk, report: ManagementReport) -> None:
     """Tell what one look at an account came to, and record its orders and fills, if there were any, and positions."""
+    _say_alerts(context, report.alerts)
+    _record_waiting(context, desk, report.busy)
     if report.busy:
         return
     # Where no service ever ran there is nothing to check.
@@ -122,23 +134,45 @@ def _record_work(
     fills: int,
     facts: Mapping[str, Any],
     equity: Decimal | None = None,
+    *,
+    told: bool = False,
 ) -> Numbers:
+    """Record the orders (where none was sent: only if something has to be ``told``) and the fills of a run."""
     with desk.ledger.connect() as connection:
         sent = orders_of_run(connection, context.run_id)
     found = numbers(read_day(desk, account, require_session(date.fromisoformat(session))), equity)
-    if sent:
+    if sent or told:
         record(context, "orders", session, {"account": account, "orders_sent": sent, **facts, **found["orders"]})
     if fills:
         record(context, "executions", session, {"account": account, "fills_booked": fills, **found["executions"]})
     return found
 
 
+def _say_alerts(context: OpExecutionContext, alerts: Iterable[str]) -> None:
+    """Each alert of the report in the run's own log, whichever room it comes from."""
+    for alert in alerts:
+        context.log.warning(f"alert: {alert}")
+
+
 def record_standing(context: OpExecutionContext, desk: Desk) -> None:
     """Evaluate the checks of what stands open, so that the UI shows it on the assets: after every comparison."""
     for standing in evaluations(desk):
-        context.log_event(standing)  # type: ignore[arg-type]  # it is taken; only the annotation leaves it out
-        if not standing.passed:
-            context.log.error(f"{standing.check_name}: {standing.description}")
+        _record_check(context, standing)
+
+
+def _record_waiting(context: OpExecutionContext, desk: Desk, busy: bool) -> None:
+    """Evaluate whether accounts are kept waiting: where this one was busy, and until the check has passed again."""
+    check = AssetCheckKey(AssetKey("positions"), WAITING_CHECK)
+    last = context.instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+    failed = bool(last) and last[0].status is not AssetCheckExecutionRecordStatus.SUCCEEDED
+    if busy or failed:
+        _record_check(context, waiting(desk))
+
+
+def _record_check(context: OpExecutionContext, standing: AssetCheckEvaluation) -> None:
+    context.log_event(standing)  # type: ignore[arg-type]  # it is taken; only the annotation leaves it out
+    if not standing.passed:
+        context.log.error(f"{standing.check_name}: {standing.description}")
 
 
 def _said(name: str, sentences: Iterable[str]) -> dict[str, MetadataValue[Any]]:

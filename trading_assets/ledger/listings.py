@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Float, Numeric, RowMapping, Select, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Float, Numeric, RowMapping, Select, func, or_, select, true
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.values import Priority, Purpose
@@ -17,6 +18,7 @@ from trading_assets.ledger.tables import (
     booked_executions,
     dispatch_recommendations,
     dispatch_status,
+    dispatcher_runs,
     order_intents,
     position_events,
     trade_stream_oddities,
@@ -138,8 +140,8 @@ def latency(connection: Connection, session: date) -> Rows:
 
 def alerts(connection: Connection, session: date) -> Rows:
     """What people were told on the session's day: priority, rule, why, what to do, the numbers, and the signal and
-    (where it is about one) the order. About positions, and about frames of the trade stream that could not be used
-    (they name no position)."""
+    (where it is about one) the order. About positions; frames of the trade stream that could not be used and what else
+    acting runs told name no position."""
     event, position = position_events.c, active_positions.c
     first, last = _day(session)
     words = ("priority", "rule", "kind", "reason", "recommended_action")
@@ -159,6 +161,8 @@ def alerts(connection: Connection, session: date) -> Rows:
         .order_by(event.event_id)
     )
     found = _rows(connection, query) + _odd_frames(connection, first, last)
+    known = [str(row["reason"]) for row in found]
+    found += [row for row in _of_runs(connection, first, last) if not any(reason in row["reason"] for reason in known)]
     return sorted(found, key=lambda row: str(row["at"]))
 
 
@@ -180,6 +184,39 @@ def _odd_frames(connection: Connection, first: datetime, last: datetime) -> Rows
             "reason": f"A frame of the trade stream was kept and not used: {row['reason']}.",
             "recommended_action": "Nothing at once: the broker's lists were read instead.",
             "numbers": {"digest": row["digest"], "times": row["times"]},
+            "position_id": None,
+        }
+        for row in _rows(connection, query)
+    ]
+
+
+def _of_runs(connection: Connection, first: datetime, last: datetime) -> Rows:
+    """Each sentence once, however many runs told it."""
+    run = dispatcher_runs.c
+    sentences = func.jsonb_array_elements_text(run.outcome["alerts"]).table_valued("value")
+    query = (
+        select(
+            func.min(run.finished_at).label("at"),
+            run.account,
+            sentences.c.value.label("reason"),
+            func.count().label("times"),
+            func.array_agg(aggregate_order_by(run.run_id, run.finished_at))[1].label("run_id"),
+        )
+        .select_from(dispatcher_runs.join(sentences, true()))
+        .where(run.as_of >= first, run.as_of < last, run.account.is_not(None))
+        .group_by(run.account, sentences.c.value)
+    )
+    return [
+        {
+            "at": row["at"],
+            "account": row["account"],
+            "symbol": None,
+            "priority": Priority.MEDIUM.value,
+            "rule": "run",
+            "kind": "TOLD",
+            "reason": row["reason"],
+            "recommended_action": "Read the run's log in the Dagster UI.",
+            "numbers": {"times": row["times"], "first_run": row["run_id"]},
             "position_id": None,
         }
         for row in _rows(connection, query)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from trading_assets.ledger.canonical import plain
 from trading_assets.ledger.tables import dispatcher_runs
+
+_RECENT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +89,17 @@ def last_finished(connection: Connection, job: str, account: str | None = None) 
         query = query.where(dispatcher_runs.c.account == account)
     row = connection.execute(query.order_by(dispatcher_runs.c.finished_at.desc()).limit(1)).mappings().one_or_none()
     return None if row is None else ActingRun(**dict(row))
+
+
+def recent(connection: Connection, account: str | None = None) -> tuple[ActingRun, ...]:
+    """Finished runs for accounts that began within an hour of the newest of them, newest first."""
+    newest = select(func.max(dispatcher_runs.c.as_of)).scalar_subquery()
+    query = select(dispatcher_runs).where(
+        dispatcher_runs.c.account.is_not(None),
+        dispatcher_runs.c.finished_at.is_not(None),
+        dispatcher_runs.c.as_of > newest - _RECENT,
+    )
+    if account is not None:
+        query = query.where(dispatcher_runs.c.account == account)
+    rows = connection.execute(query.order_by(dispatcher_runs.c.finished_at.desc(), dispatcher_runs.c.run_id)).mappings()
+    return tuple(ActingRun(**dict(row)) for row in rows)

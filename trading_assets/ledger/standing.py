@@ -1,4 +1,5 @@
-"""What stands open now and needs to be known: orders of unknown fate, disagreements with the broker, paused accounts.
+"""What stands open now and needs to be known: orders of unknown fate, disagreements with the broker, paused accounts,
+accounts that runs find busy again and again, and what the newest run of each account told.
 
 One list for the command line, the checks of the Dagster UI and programs. What was told in a session, and is perhaps
 over, is ``listings.alerts``. Reads only.
@@ -6,16 +7,20 @@ over, is ``listings.alerts``. Reads only.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from trading_assets.ledger import orders, positions
+from trading_assets.ledger import orders, positions, runs
+from trading_assets.ledger.runs import ActingRun
 from trading_assets.ledger.tables import accounts, equity_marks
 
 Rows = list[dict[str, Any]]
+_MANAGER = "position_manager"
 
 
 class Standing(StrEnum):
@@ -24,6 +29,8 @@ class Standing(StrEnum):
     UNKNOWN_ORDER = "unknown_order"
     DISAGREEMENT = "disagreement"
     PAUSED = "paused"
+    WAITING = "waiting"
+    TOLD = "told"
 
 
 def standing(connection: Connection, account: str | None = None) -> Rows:
@@ -31,11 +38,13 @@ def standing(connection: Connection, account: str | None = None) -> Rows:
 
     Every row has the same keys; one that does not apply is None. ``order_id`` is the client order id, ``since`` UTC.
     """
-    return [
+    rows = [
         *unknown_orders(connection, account),
         *disagreements(connection, account),
         *_paused(connection, account),
+        *kept_waiting(connection, account),
     ]
+    return [*rows, *_told(connection, account, {row["text"] for row in rows})]
 
 
 def unknown_orders(connection: Connection, account: str | None = None) -> Rows:
@@ -92,6 +101,37 @@ def _names(connection: Connection, account: str, text: str) -> dict[str, str | N
         "order_id": None if order is None else order.client_order_id,
         "broker_order_id": None if order is None else order.broker_order_id,
     }
+
+
+def kept_waiting(connection: Connection, account: str | None = None) -> Rows:
+    """Accounts that their position manager's newest runs, more than one in a row, found busy: exits wait meanwhile.
+
+    That a dispatcher waits while exits are worked is as it should be.
+    """
+    by_account: dict[str, list[ActingRun]] = defaultdict(list)
+    for run in runs.recent(connection, account):
+        if run.job == _MANAGER:
+            by_account[str(run.account)].append(run)
+    rows: Rows = []
+    for name, found in sorted(by_account.items()):
+        busy = list(takewhile(lambda run: bool((run.outcome or {}).get("busy")), found))
+        if len(busy) > 1:
+            said = f"{len(busy)} runs of {_MANAGER} in a row found the account busy and did nothing"
+            rows.append(_row(Standing.WAITING, name, busy[-1].finished_at, said))
+    return rows
+
+
+def _told(connection: Connection, account: str | None, known: set[str]) -> Rows:
+    """What the newest run of each account told, without what is ``known`` otherwise."""
+    newest: dict[str, ActingRun] = {}
+    for run in runs.recent(connection, account):
+        newest.setdefault(str(run.account), run)
+    return [
+        _row(Standing.TOLD, name, run.finished_at, text)
+        for name, run in sorted(newest.items())
+        for text in (run.outcome or {}).get("alerts", ())
+        if text not in known
+    ]
 
 
 def sentence(row: dict[str, Any]) -> str:
