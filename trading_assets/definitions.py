@@ -26,6 +26,7 @@ from trading_assets.assets.news import news
 from trading_assets.assets.option_chains import option_chains
 from trading_assets.assets.sentiment import sentiment
 from trading_assets.assets.signals import signals
+from trading_assets.assets.splits import splits
 from trading_assets.assets.standing_checks import standing_checks
 from trading_assets.assets.stream_check import trade_stream_flows
 from trading_assets.assets.watchlist import watchlist
@@ -39,7 +40,7 @@ from trading_assets.jobs.position_manager import position_manager
 from trading_assets.resources.desk import Desk
 
 NEWS_ASSETS = (news, sentiment)
-SESSION_ASSETS = (daily_bars, bars, option_chains, iv_history, features, market_context, watchlist, signals)
+SESSION_ASSETS = (daily_bars, splits, bars, option_chains, iv_history, features, market_context, watchlist, signals)
 
 
 def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:

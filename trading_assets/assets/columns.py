@@ -65,6 +65,13 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "known_at": "when the bar could first be used",
         "known_how": "observed (fetched in the session's own morning) or assumed (the close before, for history)",
     },
+    "splits": {
+        "ticker": "symbol of the stock or fund",
+        "ex_session": "first session whose prices are of the new shares",
+        "numerator": "new shares ...",
+        "denominator": "... for so many old ones",
+        "known_at": "when it was first seen; one in force before it was ever asked for: the close before its day",
+    },
     "option_chains": {
         "underlying": "symbol of the stock or fund",
         "symbol": "OCC symbol of the contract",

@@ -15,7 +15,8 @@ from trading_assets.assets.scope import Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS
 from trading_assets.market.features import compute_features
-from trading_assets.market.sessions import require_session
+from trading_assets.market.sessions import require_session, shift
+from trading_assets.market.splits import known_too_late
 from trading_assets.resources.desk import Desk
 
 
@@ -33,13 +34,21 @@ def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Obs
 
 def _compute(desk: Desk, scope: Scope, as_ofs: Sequence[datetime]) -> pl.DataFrame:
     sessions = window(desk, scope.day)
-    return compute_features(
+    splits = desk.frames.read("splits", [shift(scope.day, -1).key, scope.key])
+    rows = compute_features(
         minute_bars(desk, sessions),
         desk.frames.read("daily_bars", [scope.key]),
         sessions=sessions,
         as_ofs=as_ofs,
         config=desk.settings.strategy.features,
+        splits=splits,
     )
+    late = known_too_late(splits, sessions[-1])
+    if late.is_empty():
+        return rows
+    # Its earlier bars are of other shares than today's: no feature is better than one across the jump.
+    told = rows.join(late.rename({"known_at": "_late"}), on="ticker", how="left", maintain_order="left")
+    return told.filter(pl.col("_late").is_null() | (pl.col("as_of") < pl.col("_late"))).drop("_late")
 
 
 def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
@@ -81,7 +90,7 @@ features = frame_asset(
         tick=MINUTE_TICK,
         observe=_observe,
         rebuild=_rebuild,
-        deps=["bars", "daily_bars"],
+        deps=["bars", "daily_bars", "splits"],
         checks={
             "features_unique": "One row per ticker and instant.",
             "features_in_range": "No NaN or infinity; RSI in 0..100, ATR not negative.",

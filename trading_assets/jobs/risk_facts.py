@@ -22,6 +22,7 @@ from trading_assets.jobs.lately import Lately
 from trading_assets.market.correlation import Correlation, beta, log_returns, shrunk_correlation
 from trading_assets.market.portfolio_greeks import PositionGreeks, stock_position
 from trading_assets.market.sessions import Session, shift
+from trading_assets.market.splits import adjusted
 from trading_assets.resources.desk import Desk
 from trading_assets.risk.exposure import live_positions, tickers_at_stake
 from trading_assets.risk.facts import CALENDAR_END, RiskFacts
@@ -90,6 +91,8 @@ def _returns(desk: Desk, account: str, session: Session, tickers: Iterable[str])
     days = [shift(session.day, -back).day for back in range(count + 1, 0, -1)]
     try:
         bars = desk.frames.read("daily_bars", [session.key])
+        splits = desk.frames.read("splits", [shift(session.day, -1).key, session.key])
+        bars = adjusted(bars, splits, session.day)
     except TradingAssetsError as error:
         _log.error("session %s: daily bars cannot be read: %s", session.key, error)
         return None

@@ -73,6 +73,16 @@ DAILY_BARS: Schema = {
     "known_how": _S,
 }
 
+#: ``numerator`` new shares for ``denominator`` old ones (7 for 1; a reverse split has the smaller number first), from
+#: the open of ``ex_session`` on. ``known_at`` is when the row was first seen.
+SPLITS: Schema = {
+    "ticker": _S,
+    "ex_session": pl.Date(),
+    "numerator": _F,
+    "denominator": _F,
+    "known_at": INSTANT,
+}
+
 CHAINS: Schema = {
     "underlying": _S,
     "symbol": _S,
@@ -231,6 +241,7 @@ SCHEMAS: dict[str, Schema] = {
     "sentiment": SENTIMENT,
     "bars": BARS,
     "daily_bars": DAILY_BARS,
+    "splits": SPLITS,
     "option_chains": CHAINS,
     "iv_history": IV_HISTORY,
     "features": FEATURES,

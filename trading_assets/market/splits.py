@@ -2,8 +2,8 @@
 
 Bars are stored raw. Whoever decides in a session sees earlier bars in its own shares: prices divided, volumes
 multiplied by the ratio of every split that took effect after the bar and no later than the session, and that was known
-by then. What does not belong here: dividends (they move prices, but no share count), and the source of the list. No
-part of the project fetches corporate actions yet; without a list, bars are taken as stored.
+by then. What does not belong here: dividends (they move prices, but no share count), and the source of the list.
+Without a list, bars are taken as stored.
 """
 
 from __future__ import annotations
@@ -13,17 +13,10 @@ from datetime import date
 import polars as pl
 
 from trading_assets.domain.clock import NEW_YORK
-from trading_assets.market.frames import INSTANT, Schema
+from trading_assets.market.frames import SPLITS
+from trading_assets.market.sessions import Session
 
-#: ``numerator`` new shares for ``denominator`` old ones (7 for 1; a reverse split has the smaller number first), from
-#: the open of ``ex_session`` on. ``known_at`` is when the row was first seen.
-SPLITS: Schema = {
-    "ticker": pl.String(),
-    "ex_session": pl.Date(),
-    "numerator": pl.Float64(),
-    "denominator": pl.Float64(),
-    "known_at": INSTANT,
-}
+__all__ = ["SPLITS", "adjusted", "known_too_late"]
 
 _PRICES = ("open", "high", "low", "close", "vwap")
 
@@ -64,6 +57,15 @@ def adjusted(bars: pl.DataFrame, splits: pl.DataFrame, session: date) -> pl.Data
         )
         .select(bars.columns)
     )
+
+
+def known_too_late(splits: pl.DataFrame, session: Session) -> pl.DataFrame:
+    """``ticker`` and ``known_at`` of splits in force since this very session that nobody knew at its open.
+
+    Their bars are not read in the new shares before the next session: who decides must leave them out from then on.
+    """
+    today = splits.filter(pl.col("ex_session") == session.day).group_by("ticker").agg(pl.col("known_at").min())
+    return today.filter(pl.col("known_at") > session.open)
 
 
 def _effective(splits: pl.DataFrame, session: date) -> pl.DataFrame:

@@ -25,7 +25,7 @@ from trading_assets_tests.e2e.leftovers import processes_of, until_nothing_runs
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = {
     "bars", "daily_bars", "executions", "features", "iv_history", "market_context", "news", "option_chains", "orders",
-    "positions", "sentiment", "signals", "watchlist",
+    "positions", "sentiment", "signals", "splits", "watchlist",
 }  # fmt: skip
 QUERY = """{ repositoriesOrError { __typename ... on RepositoryConnection { nodes {
     location { name } assetNodes { assetKey { path } } schedules { name } sensors { name } } } } }"""

@@ -1,0 +1,97 @@
+"""``splits``: for each session, the splits of followed names that its decisions must know, as they became known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import polars as pl
+
+from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
+from trading_assets.assets.groups import MARKET_DATA
+from trading_assets.assets.scope import Scope
+from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
+from trading_assets.automation.partitions import SESSIONS
+from trading_assets.broker.errors import BrokerUnavailable, Rejected
+from trading_assets.market.frames import SPLITS, empty
+from trading_assets.market.sessions import require_session, shift
+from trading_assets.resources.desk import Desk
+
+_log = logging.getLogger(__name__)
+#: Minutes between two looks at the list while a session goes by.
+_EVERY_MINUTES = 15
+#: Sessions ahead: a split that is known the day before is in force from the first decision of its day.
+_AHEAD = 5
+
+
+def _observe(desk: Desk, scope: Scope) -> Observed:
+    now = desk.clock.now()
+    if desk.frames.exists("splits", scope.key) and now.minute % _EVERY_MINUTES:
+        return Observed(empty(SPLITS), now)
+    stored = desk.frames.read("splits", [shift(scope.day, -1).key, scope.key])
+    try:
+        fetched = _fetch(desk, scope, now)
+    except (BrokerUnavailable, Rejected) as error:
+        # Prices go on without it as they did before: what jumps in them is held by the rules' own bounds.
+        _log.error("session %s: the list of splits cannot be read: %s", scope.key, error)
+        return Observed(empty(SPLITS), now, came_in=f"the list of splits, which cannot be read: {error}")
+    # A row that was seen before is not seen again; the session before keeps what it saw of this one.
+    new = fetched.join(stored, on=["ticker", "ex_session", "numerator", "denominator"], how="anti")
+    return Observed(new, now, came_in=f"{fetched.height} splits of followed names")
+
+
+def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
+    rows = _fetch(desk, scope, None)
+    return Observed(rows, scope.now, came_in=f"{rows.height} splits of followed names")
+
+
+def _fetch(desk: Desk, scope: Scope, now: datetime | None) -> pl.DataFrame:
+    """What is listed for the sessions of the daily bars and the next ones. What is in force already counts as known
+    since the close before its day; what is to come as known at ``now``, or (None: history) likewise."""
+    count = desk.settings.strategy.collection.daily_sessions
+    first, last = shift(scope.day, -count).day, shift(scope.day, _AHEAD).day
+    rows = []
+    for split in desk.data.splits(desk.universe, first, last):
+        before = shift(split.ex_date, -1).close
+        known_at = before if now is None or split.ex_date < scope.day else now
+        rows.append((split.symbol, split.ex_date, float(split.numerator), float(split.denominator), known_at))
+    return pl.DataFrame(rows, schema=SPLITS, orient="row").sort("ticker", "ex_session")
+
+
+def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
+    session = require_session(scope.day)
+    stored = desk.frames.read("splits", [shift(scope.day, -1).key, scope.key])
+    today = stored.filter(pl.col("ex_session") == scope.day)
+    late = sorted(
+        set(today["ticker"].to_list()) - set(today.filter(pl.col("known_at") <= session.open)["ticker"].to_list())
+    )
+    yield Finding(
+        "splits_known_before_their_day",
+        not late,
+        f"first seen after the open of their own day, and not decided in it: {', '.join(late) or 'none'}",
+        warning=True,
+    )
+
+
+splits = frame_asset(
+    Product(
+        name="splits",
+        group=MARKET_DATA,
+        description=(
+            "Splits of followed names in the sessions of the daily bars and the next five. Bars are stored raw and "
+            "read in the shares of the session that decides. One that is first seen after the open of its own day "
+            "keeps its name from being decided in that session."
+        ),
+        kinds=frozenset({"alpaca", "parquet"}),
+        code_version="1",
+        partitions=SESSIONS,
+        job=MINUTE_JOB,
+        tick=MINUTE_TICK,
+        observe=_observe,
+        rebuild=_rebuild,
+        checks={"splits_known_before_their_day": "No split is first seen after the open of its day."},
+        check=_check,
+        missing="a name without a row was not split in these sessions",
+    )
+)
