@@ -2,8 +2,9 @@
 
 A split changes what is held and leaves what it cost. A part of a share that nobody can hold is paid out at the last
 price. Orders that rest over night in the stock or in its options are canceled: their prices and quantities were meant
-for other shares. Contracts follow a split into whole shares with as many more of them at a strike so much lower. A
-dividend is paid for the shares that were held over night; who was short pays it.
+for other shares. Contracts follow a split into whole shares with as many more of them at a strike so much lower; of
+another split, which would leave them with a deliverable of their own, they are paid out at the last price. A dividend
+is paid for the shares that were held over night; who was short pays it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from trading_assets.exchange.config import ExchangeConfig
 from trading_assets.exchange.events import DividendPaid, Event, HoldingChanged, OrderCanceled
 from trading_assets.exchange.identities import Identities, contract_id
 from trading_assets.exchange.market_port import MarketPort
+from trading_assets.exchange.marks import worth
 from trading_assets.exchange.state import ZERO, Account, Position, World
 from trading_assets.exchange.wire import activity_id
 from trading_assets.market.options import format_occ, parse_occ
@@ -48,10 +50,9 @@ class Overnight:
                 events += self._dividend(account, action, at)
             else:
                 events += _canceled(account, action.symbol)
-                price = market.price_at(action.symbol, close) if action.symbol in account.positions else None
                 for position in account.positions.values():
                     if _is_of(position, action):
-                        events.append(self._split(account, position, action, price, at))
+                        events.append(self._split(account, position, action, market, close, at))
         return events
 
     def _dividend(self, account: Account, action: CashDividend, at: datetime) -> Iterator[Event]:
@@ -70,14 +71,25 @@ class Overnight:
             )
 
     def _split(
-        self, account: Account, position: Position, action: Split, price: Decimal | None, at: datetime
+        self,
+        account: Account,
+        position: Position,
+        action: Split,
+        market: MarketPort,
+        close: datetime,
+        at: datetime,
     ) -> HoldingChanged:
-        option = position.asset_class == "us_option"
+        option, symbol = position.asset_class == "us_option", position.symbol
         exact = position.quantity * action.ratio
-        new = int(exact.to_integral_value(ROUND_DOWN))
-        # The rest is paid at the last price: of a new share that is the old one's by the ratio.
-        rest = ZERO if option or price is None else ((exact - new) * price / action.ratio).quantize(CENT)
-        symbol = split_contract(position.symbol, action) if option else position.symbol
+        new, rest = int(exact.to_integral_value(ROUND_DOWN)), ZERO
+        if option and action.is_whole:
+            symbol = split_contract(position.symbol, action)
+        elif option:
+            # Their deliverable would be another one; nobody here can price that.
+            new, rest = 0, worth(market, position, close).quantize(CENT)
+        elif exact != new:
+            # Paid at the last price: of a new share that is the old one's by the ratio.
+            rest = ((exact - new) * market.price_at(action.symbol, close) / action.ratio).quantize(CENT)
 
         def name(part: str) -> str:
             return self._identities.overnight(account.name, position.symbol, action.ex_session, part)
@@ -115,10 +127,10 @@ def split_contract(symbol: str, action: Split) -> str:
 
 
 def _is_of(position: Position, action: Split) -> bool:
-    """Whether it is the stock, or a contract that follows it."""
+    """Whether it is the stock, or a contract on it."""
     if position.asset_class != "us_option":
         return position.symbol == action.symbol
-    return action.is_whole and position.symbol[:-15] == action.symbol.replace(".", "")
+    return position.symbol[:-15] == action.symbol.replace(".", "")
 
 
 def _canceled(account: Account, symbol: str) -> list[Event]:

@@ -200,6 +200,28 @@ def test_F29_contracts_follow_a_split_into_whole_shares(exchange: Exchange) -> N
     assert held(exchange) == {}
 
 
+def test_F29_contracts_of_a_split_into_parts_are_paid_out_and_no_money_is_made(exchange: Exchange) -> None:
+    chain = exchange.get("/v1beta1/options/snapshots/BAC", type="call", expiration_date_gte="2026-03-20").json()
+    symbol = min(
+        symbol for symbol, row in chain["snapshots"].items() if 0.4 < row.get("greeks", {}).get("delta", 0) < 0.6
+    )
+    exchange.post({**MARKET, "symbol": symbol, "side": "buy", "qty": 4})
+    exchange.step(60)
+    exchange.advance(CLOSE)
+    assert held(exchange)[symbol][0] == "4"
+    cash, equity = figures(exchange)
+    exchange.advance(MORNING)
+    assert held(exchange) == {} and figures(exchange) == (equity, equity)
+    lines = exchange.get("/v2/account/activities/OPCA").json()
+    assert {(row["symbol"], row["qty"], row["activity_sub_type"]) for row in lines} == {
+        (symbol, "-4", "SPLIT.RSPLIT"),
+        (symbol, "0", "SPLIT.RSPLIT"),
+    }
+    assert sum(Decimal(row["net_amount"]) for row in lines) == equity - cash > 0
+    exchange.advance(MONDAY.open + MINUTE)
+    assert figures(exchange) == (equity, equity)
+
+
 def test_the_answer_is_as_documented_and_tells_only_what_was_announced(exchange: Exchange, recorded_data: Path) -> None:
     document = Document(recorded_data / "alpaca" / "A5_openapi" / "market-data-api.json")
     week = {"start": SESSION.isoformat(), "end": "2026-03-20"}
