@@ -24,11 +24,22 @@ from trading_assets.domain.values import Direction, PositionState, Right, Side, 
 from trading_assets.ledger import executions, positions
 from trading_assets.ledger.executions import ADOPTED, FOREIGN, Execution
 from trading_assets.ledger.positions import Position
-from trading_assets.market.options import parse_occ
+from trading_assets.market.options import is_occ, parse_occ
 
 log = logging.getLogger(__name__)
 
 _ENDINGS = {"OPEXP": "expired", "OPEXC": "exercised", "OPASN": "assigned"}
+
+
+def is_not_standard(symbol: str) -> bool:
+    """Whether it is a contract with an adjusted root: what it delivers, and so what it is worth, is not known here."""
+    if not is_occ(symbol):
+        return False
+    try:
+        parse_occ(symbol)
+    except ValueError:
+        return True
+    return False
 
 
 def blank_position(account: str, symbol: str, found_at: datetime, now: datetime, config: BrokerConfig) -> Position:
@@ -93,6 +104,8 @@ def book_foreign(
             position = positions.last_phantom(connection, account, first.symbol)
             if position is None:
                 return 0, f"{first.symbol}: sold {first.quantity} by an order that is not ours, without a position here"
+        if position is None and is_not_standard(first.symbol):
+            return 0, f"{first.symbol}: bought by an order that is not ours, a contract whose deliverable is not known"
         if position is None:
             position = blank_position(account, first.symbol, first.at, now, config)
             positions.insert_position(connection, position)
@@ -135,6 +148,8 @@ def adopt(
         return f"{held.symbol}: the broker holds {held.quantity}, which this ledger cannot represent"
     if held.avg_entry_price is None or held.avg_entry_price < 0:
         return f"{held.symbol}: the broker holds {quantity} at an unknown entry price"
+    if is_not_standard(held.symbol):
+        return f"{held.symbol}: the broker holds {quantity} of a contract whose deliverable is not known here"
     position = blank_position(account, held.symbol, now, now, config)
     try:
         with connection.begin_nested():

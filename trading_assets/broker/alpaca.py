@@ -32,7 +32,7 @@ from trading_assets.broker.values import (
 from trading_assets.domain.clock import Clock, require_utc
 from trading_assets.domain.connections import BrokerConnection
 from trading_assets.domain.values import Side
-from trading_assets.market.options import parse_occ
+from trading_assets.market.options import is_occ
 
 _PAGE_OF_ORDERS = 500
 _PAGE_OF_ACTIVITIES = 100
@@ -244,14 +244,6 @@ def _order_path(order_id: str) -> str:
     return f"/orders/{quote(order_id, safe='')}"
 
 
-def _is_option(symbol: str) -> bool:
-    try:
-        parse_occ(symbol)
-    except ValueError:
-        return False
-    return True
-
-
 def _order_body(request: OrderRequest) -> Any:
     """The SDK's request. Options say whether they open or close, so that a sale can never open a short position."""
     from alpaca.trading.enums import OrderClass, OrderSide, PositionIntent, TimeInForce
@@ -264,7 +256,7 @@ def _order_body(request: OrderRequest) -> Any:
         "time_in_force": TimeInForce.DAY,
         "client_order_id": request.client_order_id,
     }
-    if _is_option(request.symbol):
+    if is_occ(request.symbol):
         buying = request.side is Side.BUY
         values["position_intent"] = PositionIntent.BUY_TO_OPEN if buying else PositionIntent.SELL_TO_CLOSE
     if request.take_profit is not None and request.stop_loss is not None:

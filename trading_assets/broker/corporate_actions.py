@@ -42,6 +42,7 @@ CORPORATE_ACTIONS = ("SPLIT", "OPCA", "NC", "MA", "SPIN", "REORG")
 _RECENT = timedelta(days=5)
 #: Characters of an OCC symbol after its root.
 _TAIL = 15
+_DIGITS = "0123456789"
 #: The clearing house rounds a strike that a split leaves with more decimals.
 _STRIKE_ROUNDING = Decimal("0.01")
 
@@ -154,7 +155,7 @@ def _is_like(symbol: str, position: Position, root: str) -> bool:
     """Whether a contract could be what became of a position: one on the same name, adjusted or not."""
     if position.contract_right is None:
         return symbol == root
-    return len(symbol) > _TAIL and symbol[:-_TAIL].rstrip("0123456789") == root.rstrip("0123456789")
+    return len(symbol) > _TAIL and symbol[:-_TAIL].rstrip(_DIGITS) == root.rstrip(_DIGITS)
 
 
 def _differs(position: Position, held: Mapping[str, BrokerPosition]) -> bool:
@@ -206,7 +207,8 @@ def _work(
         done = splits.of_position(connection, position_id)
         before = effective_at(split)
         rows = executions.of_position(connection, position_id)
-        if any(row.action_id == split.action_id for row in done) or not any(r.executed_at < before for r in rows):
+        # One and the same split may be listed again under another id.
+        if any(row.effective_at == before for row in done) or not any(row.executed_at < before for row in rows):
             return
         outcome = _outcome(position, split, held, rows, done)
         theirs = held.get(position.symbol)
@@ -233,19 +235,24 @@ def _outcome(
     done: tuple[PositionSplit, ...],
 ) -> _Outcome | None:
     """What the broker would hold had it carried out the split; None where nothing it holds can be that."""
-    if position.contract_right is None:
-        symbol, strike = position.symbol, None
-    else:
+    symbol, strike, numerator, denominator = position.symbol, position.strike, split.numerator, split.denominator
+    if position.contract_right is not None and split.ratio.denominator == 1:
         contract = _contract(position, split, held)
         if contract is None:
             return None
         symbol, strike = contract
+    elif position.contract_right is not None:
+        # As many contracts at the same strike, which deliver another number of shares: prices of a unit stay.
+        adjusted = _adjusted(position, held)
+        if adjusted is None:
+            return None
+        symbol, numerator, denominator = adjusted, Decimal(1), Decimal(1)
     trial = PositionSplit(
         position.position_id,
         split.action_id,
         effective_at(split),
-        split.numerator,
-        split.denominator,
+        numerator,
+        denominator,
         position.symbol,
         symbol,
         0,
@@ -256,12 +263,12 @@ def _outcome(
     total = Fraction(0)
     for unit in splits.in_todays_units(rows, [*done, trial]):
         total += unit.quantity if unit.execution.side is Side.BUY else -unit.quantity
-    return _Outcome(symbol, max(0, floor(total)), split.numerator, split.denominator, strike)
+    return _Outcome(symbol, max(0, floor(total)), numerator, denominator, strike)
 
 
 def _contract(position: Position, split: ShareSplit, held: Mapping[str, BrokerPosition]) -> tuple[str, Decimal] | None:
     """The contract that a split into whole shares made of one: the same but for its strike."""
-    if split.ratio.denominator != 1 or position.strike is None:
+    if position.strike is None:
         return None
     wanted = position.strike * split.denominator / split.numerator
     for symbol in sorted(held):
@@ -272,6 +279,21 @@ def _contract(position: Position, split: ShareSplit, held: Mapping[str, BrokerPo
         same = (contract.right, contract.expiry) == (position.contract_right, position.expiry)
         if same and contract.root == position.symbol[:-_TAIL] and abs(contract.strike - wanted) <= _STRIKE_ROUNDING:
             return symbol, contract.strike
+    return None
+
+
+def _adjusted(position: Position, held: Mapping[str, BrokerPosition]) -> str | None:
+    """The contract with another deliverable that one became: the same but for the digit behind its root."""
+    root, tail = position.symbol[:-_TAIL].rstrip(_DIGITS), position.symbol[-_TAIL:]
+    for symbol in sorted(held):
+        other = symbol[:-_TAIL]
+        if (
+            symbol.endswith(tail)
+            and symbol != position.symbol
+            and other[-1:].isdigit()
+            and other.rstrip(_DIGITS) == root
+        ):
+            return symbol
     return None
 
 

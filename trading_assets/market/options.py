@@ -41,6 +41,12 @@ def format_occ(underlying: str, expiry: date, right: Right, strike: Decimal) -> 
     return f"{root}{expiry:%y%m%d}{'C' if right is Right.CALL else 'P'}{int(thousandths):08d}"
 
 
+def is_occ(symbol: str) -> bool:
+    """Whether ``symbol`` has the form of a contract's, also with an adjusted root (AAPL1...), which ``parse_occ``
+    refuses: what a rule may not price can still be held, quoted and sold."""
+    return _SYMBOL.match(symbol) is not None
+
+
 @lru_cache(maxsize=65536)
 def parse_occ(symbol: str) -> OptionContract:
     """The contract behind a compact OCC symbol; ``underlying`` and ``root`` are both the root as written.

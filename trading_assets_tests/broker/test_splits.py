@@ -134,6 +134,10 @@ def test_F29_contracts_that_followed_a_split_are_neither_phantom_nor_adopted(
     with engine.connect() as connection:
         (row,) = splits.of_position(connection, held.position_id)
     assert (row.symbol_before, row.quantity_before, row.quantity_after) == (SYMBOL, 2, 4)
+    exchange.splits.append(listed(2, 1) | {"id": "the same one under another id"})
+    exchange.now += NEXT_DAY
+    report = compared(engine, broker, clock)
+    assert report.clean and not report.splits and the_position(engine) == after
 
 
 def test_F29_a_split_that_the_broker_has_not_carried_out_holds_what_needs_a_price(
@@ -202,6 +206,42 @@ def test_F29_a_list_of_splits_that_cannot_be_read_is_told_and_asked_for_again(
     exchange.now += timedelta(minutes=2)
     report = compared(engine, broker, clock)
     assert (the_position(engine).symbol, the_position(engine).quantity) == (HALVED, 4)
+
+
+ADJUSTED = "NVDA1260320C00180000"
+
+
+def test_F29_a_contract_with_another_deliverable_is_followed_and_can_be_sold(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange, held: Position
+) -> None:
+    exchange.splits = [listed(3, 2)]
+    exchange.holdings = {ADJUSTED: (2, Decimal("2.50"))}
+    report = compared(engine, broker, clock)
+    assert report.clean and len(report.splits) == 1 and not report.adopted
+    after = the_position(engine)
+    assert (after.position_id, after.symbol, after.quantity) == (held.position_id, ADJUSTED, 2)
+    assert (after.entry_price, after.strike, after.multiplier) == (held.entry_price, held.strike, 100)
+    left = ladder.leave(engine, broker, clock, Exit(after.position_id, 2, "flatten"), plan("3.00"), run_id="run")
+    assert left.state is LadderState.FILLED
+    (sale,) = exchange.by_client_id(left.orders[0])
+    assert (sale.body["symbol"], sale.body["position_intent"]) == (ADJUSTED, "sell_to_close")
+    assert compared(engine, broker, clock).clean
+    with engine.connect() as connection:
+        closed = positions.get_position(connection, after.position_id)
+    assert closed is not None and closed.state is PositionState.CLOSED and closed.realized_pnl == 100
+
+
+def test_F29_a_contract_with_another_deliverable_is_never_taken_for_a_stock(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange
+) -> None:
+    exchange.holdings = {ADJUSTED: (2, Decimal("2.50"))}
+    report = compared(engine, broker, clock)
+    assert report.blocked == [ADJUSTED] and "deliverable is not known" in report.differences[0]
+    exchange.trade_by_hand(ADJUSTED, "buy", 1, "2.60")
+    report = compared(engine, broker, clock)
+    assert report.blocked == [ADJUSTED] and not report.adopted
+    with engine.connect() as connection:
+        assert positions.live_positions(connection, ACCOUNT) == ()
 
 
 @pytest.mark.parametrize("became", ["NVDA1260320C00180000", "NVDQ260320C00180000", SYMBOL])
