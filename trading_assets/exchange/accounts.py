@@ -100,6 +100,8 @@ class Account:
     ``suspended``: its owner lets it take no orders. ``closes``: its equity at each session's close so far, dollars.
     ``shorting``: it may sell stock short, unless its owner said no (``no_shorting``). ``settling``: exercised and
     assigned contracts that are still positions; ``not_exercised``: contracts that are to expire without exercise.
+    ``short_prices``: what stock that is short would cost to buy back, as it was last looked up (``marks``): no part of
+    what is kept, for it follows from the market.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Account:
     by_client_id: dict[str, str] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     activities: list[Activity] = field(default_factory=list)
+    short_prices: dict[str, Decimal] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def trading_level(self) -> int:
@@ -150,12 +153,16 @@ class Account:
         """What short positions tie up, dollars: zero for an account without any."""
         return self.option_requirement().loss + sum(
             (
-                -position.cost * SHORT_STOCK
+                -position.quantity * self.short_price(position) * SHORT_STOCK
                 for position in self.positions.values()
                 if position.quantity < 0 and position.asset_class != "us_option"
             ),
             ZERO,
         )
+
+    def short_price(self, position: Position) -> Decimal:
+        """What a share that is short ties up the multiple of: its price now, and never less than it was sold for."""
+        return max(position.average_price, self.short_prices.get(position.symbol, ZERO))
 
     @property
     def sells_options_short(self) -> bool:

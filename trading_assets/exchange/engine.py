@@ -38,6 +38,7 @@ from trading_assets.exchange.expiry import BROKER, Expiry
 from trading_assets.exchange.identities import Identities
 from trading_assets.exchange.listing import Listing
 from trading_assets.exchange.market_port import Execution, MarketPort, Resting
+from trading_assets.exchange.marks import mark_shorts
 from trading_assets.exchange.refusal import not_found, unprocessable
 from trading_assets.exchange.rules import OrderRules
 from trading_assets.exchange.state import Account, Order, World
@@ -67,6 +68,7 @@ class Engine:
     def place(self, world: World, account: Account, body: object) -> tuple[OrderAccepted, ...]:
         """The events of a new order and its legs, the order itself first; raises ``Refusal``."""
         ticket = read_ticket(body)
+        mark_shorts(self.market, account, world.now)
         if isinstance(ticket, ComboTicket):
             return self._combos.accept(world, account, ticket)
         return self._rules.accept(world, account, ticket)
@@ -74,6 +76,7 @@ class Engine:
     def replace(self, world: World, account: Account, order_id: str, body: object) -> Sequence[Event]:
         """The events of a replacement, the new order the first that is accepted; raises ``Refusal``."""
         changes = read_changes(body)
+        mark_shorts(self.market, account, world.now)
         order = self._open(account, order_id)
         if order.is_combo:
             return self._combos.replace(world, account, order, changes)

@@ -30,6 +30,7 @@ from trading_assets.exchange.events import (
 from trading_assets.exchange.identities import Identities, contract_id
 from trading_assets.exchange.listing import Listed, Listing
 from trading_assets.exchange.market_port import MarketPort
+from trading_assets.exchange.marks import mark_shorts
 from trading_assets.exchange.positions import ASSIGNMENT, EXERCISE, Settlement
 from trading_assets.exchange.refusal import FORBIDDEN, Refusal, forbidden, unprocessable
 from trading_assets.exchange.state import ZERO, Account, Order, Position, World
@@ -67,6 +68,7 @@ class Expiry:
         if quantity <= 0:
             raise forbidden("no available position for the specified contract")
         shares = quantity * position.multiplier
+        mark_shorts(self._market, account, now)
         added = max(ZERO, -account_checks.freed_by(account, {position.symbol: -quantity}, None))
         if contract.right is Right.CALL:
             added += contract.strike * shares

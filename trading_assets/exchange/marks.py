@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from trading_assets.exchange.accounts import Account
 from trading_assets.exchange.market_port import MarketPort
 from trading_assets.exchange.positions import Position
 from trading_assets.market.sessions import require_session
@@ -32,6 +33,16 @@ def last_price(market: MarketPort, position: Position, now: datetime) -> Decimal
         if found is not None:
             return found
     return None
+
+
+def mark_shorts(market: MarketPort, account: Account, now: datetime) -> None:
+    """Look up what the account's short stock would cost to buy back: before its buying power is asked for."""
+    prices = {
+        position.symbol: last_price(market, position, now)
+        for position in account.positions.values()
+        if position.quantity < 0 and position.asset_class != "us_option"
+    }
+    account.short_prices = {symbol: price for symbol, price in prices.items() if price is not None}
 
 
 def worth(market: MarketPort, position: Position, now: datetime) -> Decimal:

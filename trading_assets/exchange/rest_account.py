@@ -15,7 +15,7 @@ from starlette.routing import Route
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.exchange import http, wire
 from trading_assets.exchange.http import Door, answer
-from trading_assets.exchange.marks import worth
+from trading_assets.exchange.marks import mark_shorts, worth
 from trading_assets.exchange.refusal import invalid, unprocessable
 from trading_assets.exchange.state import ZERO, Account, Activity
 from trading_assets.exchange.venue import Venue
@@ -50,6 +50,7 @@ class AccountRoutes:
 
     async def account(self, request: Request, account: Account) -> Response:
         """Cash, equity at the bids of what is held, buying power."""
+        mark_shorts(self._venue.market, account, self._venue.world.now)
         return answer(wire.account_json(account, f"PA{account.id[:8].upper()}", *self._values(account)))
 
     def _values(self, account: Account) -> tuple[Decimal, Decimal]:

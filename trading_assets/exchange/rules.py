@@ -259,7 +259,7 @@ class OrderRules:
         else:
             hold = self._hold_price(ticket, mark, now)
             if intent == "buy_to_close" and contract is None:
-                hold = max(ZERO, hold - SHORT_STOCK * account.positions[ticket.symbol].average_price)
+                hold = max(ZERO, hold - SHORT_STOCK * account.short_price(account.positions[ticket.symbol]))
             elif intent == "buy_to_close":
                 hold -= account_checks.freed_by(account, {ticket.symbol: ticket.quantity}, instead_of) / shares
                 hold = max(ZERO, hold)

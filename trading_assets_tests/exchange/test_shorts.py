@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,15 +16,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from trading_assets.domain.values import Quote
 from trading_assets.exchange.config import ExchangeConfig
 from trading_assets.exchange.events import OptionSettling, OrderFilled, Transaction
 from trading_assets.exchange.journal import Journal
 from trading_assets.exchange.margin import requirement
-from trading_assets.exchange.markets import SimulatedPort, simulated_port
+from trading_assets.exchange.markets import HISTORY_SESSIONS, SimulatedPort, simulated_port
+from trading_assets.exchange.marks import mark_shorts
 from trading_assets.exchange.refusal import Refusal
 from trading_assets.exchange.state import Account
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.sessions import shift
+from trading_assets.simulation.market import SimulatedMarket
 from trading_assets_tests.exchange.test_combos import spreads
 from trading_assets_tests.exchange.test_venue import START, cents, market_order, visible
 from trading_assets_tests.exchange.venue_process import SESSION, configuration
@@ -96,6 +100,49 @@ def test_stock_is_sold_short_and_bought_back_and_ties_up_its_value_twice(market:
         await venue.place(account, market_order("KO", "buy", 100))
         await later(venue)
         assert account.positions == {} and account.required == 0
+
+    run(play())
+    journal.close()
+
+
+class Risen(SimulatedPort):
+    """The drawn market after one name has become so many times as dear."""
+
+    name, times = "KO", Decimal(1)
+
+    def _quote(self, symbol: str, instant: datetime) -> Quote | None:
+        found = super()._quote(symbol, instant)
+        if found is None or symbol != self.name or found.bid is None or found.ask is None:
+            return found
+        return replace(found, bid=found.bid * self.times, ask=found.ask * self.times)
+
+
+def test_a_short_that_rises_ties_up_what_it_costs_now_and_can_always_be_bought_back(tmp_path: Path) -> None:
+    drawn = config()
+    market = Risen(SimulatedMarket(drawn.seed, SESSION, drawn.scenario, history_sessions=HISTORY_SESSIONS))
+    venue, journal, account = opened(market, tmp_path, **spreads(shorting=True, cash="20000"))
+
+    async def play() -> None:
+        await venue.place(account, market_order("KO", "sell", 200))
+        await later(venue)
+        proceeds = account.cash - 20000
+        market.times = Decimal(2)
+        market.quote.cache_clear()
+        mark_shorts(market, account, venue.world.now)
+        quote = market.quote("KO", venue.world.now)
+        assert quote is not None and quote.ask is not None
+        assert account.required == 2 * 200 * quote.ask > 2 * proceeds
+        assert account.buying_power == max(0, account.cash - account.required) < 20000 - proceeds
+        with pytest.raises(Refusal, match="insufficient buying power"):
+            await venue.place(account, market_order("MSFT", "buy", 20))
+        await venue.place(account, market_order("KO", "buy", 200))
+        await later(venue)
+        assert account.positions == {} and account.required == 0 and account.cash < 20000
+        market.times = Decimal("0.5")
+        market.quote.cache_clear()
+        await venue.place(account, market_order("KO", "sell", 10))
+        await later(venue)
+        assert account.required == -2 * account.positions["KO"].cost
 
     run(play())
     journal.close()
