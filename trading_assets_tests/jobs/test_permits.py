@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dagster import AssetKey
 from sqlalchemy import select, text
 
 from trading_assets.automation.names import DISPATCHER_TICK
@@ -36,15 +38,18 @@ def world(module_world_home: Path) -> Iterator[Playground]:
         yield opened
 
 
+LOST = Fault("POST", "/v2/orders", "reset_before", times=999)
+
+
 @contextmanager
-def losing_orders(world: Playground) -> Iterator[FaultProxy]:
-    """Within the block no order that the account sends arrives."""
+def orders_meet(world: Playground, fault: Fault) -> Iterator[FaultProxy]:
+    """Within the block every order that the account sends meets ``fault``."""
     desk = world.desk
     own = desk.broker(ACCOUNT)
     connection = desk.runtime.connection(desk.account(ACCOUNT))
     config = desk.settings.strategy.broker.model_copy(update={"lookup_seconds": (1.0, 2.0)})
     with proxied(connection.trading_url) as proxy:
-        proxy.faults.append(Fault("POST", "/v2/orders", "reset_before", times=999))
+        proxy.faults.append(replace(fault))
         desk._brokers[ACCOUNT] = AlpacaBroker(replace(connection, trading_url=proxy.url), desk.clock, config)
         try:
             yield proxy
@@ -139,7 +144,7 @@ def test_F02_F47_F48_an_order_that_did_not_arrive_is_not_sent_once_more_when(
         seen.append(working(world))
         happens(world)
 
-    with losing_orders(world) as proxy:
+    with orders_meet(world, LOST) as proxy:
         for _ in range(12):
             world.until_a_signal()
             with after_the_first_try(trouble):
@@ -164,3 +169,39 @@ def test_F02_F47_F48_an_order_that_did_not_arrive_is_not_sent_once_more_when(
     else:
         assert told[0] is SignalStatus.SKIPPED and said in (told[1] or "")
     assert not world.broker_orders()
+
+
+@pytest.fixture
+def another_world(world_home: Path) -> Iterator[Playground]:
+    """A day of which no signal was used up."""
+    with playground(world_home, accounts=ONE_ACCOUNT, history=3) as opened:
+        yield opened
+
+
+def test_F10_a_permanently_refused_order_is_sent_once_and_told_with_all_its_names(another_world: Playground) -> None:
+    world = another_world
+    refused = b'{"code":40310000,"message":"account not eligible to trade uncovered option contracts"}'
+    with orders_meet(world, Fault("POST", "/v2/orders", "answer", status=403, body=refused, times=999)) as proxy:
+        for _ in range(12):
+            world.until_a_signal()
+            outcomes = [*world.ticker.sensor(DISPATCHER_TICK)]
+            if sent := proxy.count("POST", "/v2/orders"):
+                break
+        assert sent, "nothing was ordered"
+        for _ in range(3):
+            world.desk.clock.wait_until(world.desk.clock.now() + timedelta(seconds=20))
+            outcomes += world.ticker.sensor(DISPATCHER_TICK)
+        assert proxy.count("POST", "/v2/orders") == sent, "a batch is not tried again"
+    with world.desk.ledger.connect() as connection:
+        intents = [i for i in orders.of_account(connection, ACCOUNT) if i.state is OrderState.REJECTED]
+        told = {i: dispatch.status_of(connection, str(i.signal_id), ACCOUNT) for i in intents}
+    assert len(intents) == sent == len({intent.signal_id for intent in intents})
+    event: Any = world.instance.get_latest_materialization_event(AssetKey("orders"))
+    failed = event.asset_materialization.metadata["failed"].value
+    lines = [one.user_message for outcome in outcomes for one in world.instance.all_logs(outcome.run_id)]
+    for intent, status in told.items():
+        assert status is not None and status[0] is SignalStatus.FAILED
+        assert intent.client_order_id in (status[1] or "") and "not eligible" in (status[1] or "")
+        names = (str(intent.signal_id), intent.client_order_id)
+        assert all(name in failed for name in names)
+        assert any(all(name in line for name in (*names, f"account {ACCOUNT}")) for line in lines)
