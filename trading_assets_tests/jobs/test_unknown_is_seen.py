@@ -109,8 +109,8 @@ def test_F03_an_unknown_order_is_in_the_ui_the_command_line_and_the_log_with_all
         assert any(set(names) <= set(record.data.values()) for record in table.records)
 
         standing = json.loads(command(world, "alerts", "--json"))
-        (row,) = [one for one in standing if one["order_id"] == intent.client_order_id]
-        assert row["kind"] == Standing.UNKNOWN_ORDER
+        mine = [one for one in standing if one["order_id"] == intent.client_order_id]
+        (row,) = [one for one in mine if one["kind"] == Standing.UNKNOWN_ORDER]
         assert (row["account"], row["signal_id"], row["order_id"], row["position_id"]) == names
         assert all(name in command(world, "alerts", "--account", ACCOUNT) for name in names)
         with world.desk.ledger.connect() as connection:
