@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -16,6 +18,7 @@ from sqlalchemy import Engine
 from trading_assets.broker.climbing import LadderState
 from trading_assets.broker.combos import ComboLeg, ComboRequest
 from trading_assets.broker.errors import NothingHeld, SymbolBlocked
+from trading_assets.broker.rolling import RollResult
 from trading_assets.broker.trade_stream.applying import Outcome, apply
 from trading_assets.broker.trade_stream.frames import read_frame
 from trading_assets.domain.connections import BrokerConnection
@@ -94,6 +97,26 @@ def test_F11_a_roll_killed_at_any_step_is_found_whole_by_the_next_process(
         assert bench.roll(bench.position(old.position_id)).state is LadderState.FILLED
         rolled_or_not(bench, True)
     assert sum(intent.filled_quantity for intent in bench.rolls()) == 2
+
+
+def test_F12_two_at_once_roll_a_position_once(bench: RollBench, scorecard: Figures) -> None:
+    old = bench.buy(2)
+    together = threading.Barrier(2)
+
+    def one(_: int) -> RollResult | SymbolBlocked:
+        together.wait(30)
+        try:
+            return bench.roll(old)
+        except SymbolBlocked as error:
+            return error
+
+    with ThreadPoolExecutor(2) as both:
+        results = list(both.map(one, range(2)))
+    scorecard.add(faults_injected=1)
+    done = [result for result in results if isinstance(result, RollResult)]
+    assert sum(result.filled_quantity for result in done) == 2, results
+    assert sum(intent.filled_quantity for intent in bench.rolls()) == 2
+    rolled_or_not(bench, True)
 
 
 # --- answers that tell nothing ----------------------------------------------------------------------------------------
