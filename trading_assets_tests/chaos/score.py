@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,14 @@ class Scorecard:
         for name, said in verdict.broken.items():
             self.breaches[BREACHES[name]] += len(said)
 
+    def merge(self, other: Scorecard) -> None:
+        """Add another card's sums and failures; the seconds stay."""
+        for name in ("sequences", "orders", "fills", "signals_bought", "processes_killed"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.faults += other.faults
+        self.breaches.update(other.breaches)
+        self.failures += other.failures
+
     @property
     def per_hour(self) -> float | None:
         """Sequences per hour of the wall, None before any time has passed."""
@@ -50,7 +58,9 @@ class Scorecard:
         """JSON-ready."""
         per_hour = self.per_hour
         return {
-            **asdict(self),
+            **{one.name: getattr(self, one.name) for one in fields(self)},
+            "faults": dict(self.faults),
+            "breaches": dict(self.breaches),
             "sequences_per_hour": None if per_hour is None else round(per_hour),
             "faults_injected": sum(self.faults.values()),
         }

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
+from trading_assets_tests.chaos.judge import Verdict
+from trading_assets_tests.chaos.score import Scorecard
 from trading_assets_tests.chaos.shrink import shrink
 from trading_assets_tests.chaos.steps import Step, draw, read_steps
 
@@ -61,3 +65,21 @@ def test_shrinking_ends_after_its_tries_with_what_is_left() -> None:
 
     assert len(shrink(steps, fails, tries=1)) == len(steps) - len(steps) // 2
     assert tries == 1
+
+
+def test_the_scorecard_is_written_as_json_and_as_a_page(tmp_path: Path) -> None:
+    card, more = Scorecard(7), Scorecard(8)
+    sound, lost = Verdict(orders=3, killed=1), Verdict(orders=2)
+    lost.broken["I1"] = ["an order is gone"]
+    card.add(sound, Counter(["hang", "hang", "reset"]))
+    more.add(lost, Counter(["reset"]))
+    card.merge(more)
+    card.seconds = 7.2
+    card.write(tmp_path)
+    found = json.loads((tmp_path / "chaos.json").read_text())
+    assert found["faults"] == {"hang": 2, "reset": 2} and found["faults_injected"] == 4
+    assert found["breaches"] == {
+        "lost": 1, "doubled": 0, "disagreements": 0, "limits broken": 0, "silent faults": 0,
+    }  # fmt: skip
+    assert (found["sequences"], found["orders"], found["sequences_per_hour"]) == (2, 5, 1000)
+    assert "<th>lost</th><td>1</td>" in (tmp_path / "chaos.html").read_text()
