@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import Engine
 
 from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.reconciliation import signed_cash
 from trading_assets.broker.values import BrokerFill, BrokerOrder
 from trading_assets.domain.money import CENT
 from trading_assets.domain.values import OrderState, Purpose
@@ -64,7 +63,7 @@ def compare(engine: Engine, broker: AlpacaBroker, account: str) -> ConsistencyRe
         if held.get(symbol, 0) != actual.get(symbol, 0):
             found.append(f"position {symbol}: ledger {held.get(symbol, 0)}, broker {actual.get(symbol, 0)}")
     movements = sum((a.net_amount for a in moved if a.net_amount is not None and _day(a, begin)), Decimal(0))
-    expected = None if record.opening_cash is None else record.opening_cash + signed_cash(booked) + movements
+    expected = None if record.opening_cash is None else record.opening_cash + executions.signed_cash(booked) + movements
     if expected is None or cash is None:
         found.append(f"cash: ledger {expected}, broker {cash}")
     elif abs(expected - cash) > broker.config.cash_tolerance:

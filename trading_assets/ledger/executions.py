@@ -183,6 +183,19 @@ def average_price(executions: Iterable[Execution]) -> Decimal | None:
     return (sum((row.price * row.quantity for row in rows), Decimal(0)) / quantity).quantize(STORED)
 
 
+def signed_cash(fills: Iterable[Execution]) -> Decimal:
+    """Effect of booked fills on cash in dollars: sales plus, purchases minus, times the multiplier.
+
+    Quantity adopted from the broker was not bought through this ledger and does not count.
+    """
+    total = Decimal(0)
+    for fill in fills:
+        if fill.reason != ADOPTED:
+            amount = fill.price * fill.quantity * fill.multiplier
+            total += amount if fill.side is Side.SELL else -amount
+    return total
+
+
 def recent_fills(connection: Connection, account: str, since: datetime) -> tuple[RecentFill, ...]:
     """Entries and exits with a fill at or after ``since``: one value per order ladder, at its latest fill.
 
