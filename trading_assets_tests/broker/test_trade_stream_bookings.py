@@ -147,6 +147,27 @@ def test_F21_a_fill_that_overtakes_the_answer_to_its_submission_is_left_to_it(
     assert heard(engine, fill) is Outcome.DONE and position(engine).quantity == 2
 
 
+def test_F21_a_fill_told_before_its_answer_is_stored_is_booked_as_soon_as_it_is_and_without_another_frame(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange, proxy_stream: StreamProxy
+) -> None:
+    reconcile(engine, broker, clock, ACCOUNT, "start")
+    with following(engine, at(proxy_stream), clock, config=BY_FRAMES):
+        intent = bought(engine, broker, clock, exchange, 2)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE order_intents SET state = 'INTENT', broker_order_id = NULL"))
+        before = health(engine).backfills
+        for frame in frames(exchange, intent):
+            proxy_stream.say(frame)
+        until(lambda: health(engine).backfills > before)
+        assert fills(engine) == (), "neither to an order that is not known yet, nor as one of somebody else"
+        with engine.begin() as connection:
+            accepted = text("UPDATE order_intents SET state = 'ACCEPTED', broker_order_id = :order")
+            connection.execute(accepted, {"order": intent.broker_order_id})
+        until(lambda: stored(engine, intent).state is OrderState.FILLED)
+    assert [(fill.quantity, fill.reason) for fill in fills(engine)] == [(2, "entry")]
+    assert position(engine).quantity == 2 and position(engine).state is PositionState.OPEN
+
+
 def test_F18_a_poller_and_the_stream_at_once_give_each_fill_once_and_no_deadlock(
     engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange
 ) -> None:
