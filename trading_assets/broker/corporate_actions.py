@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from decimal import Decimal
 from fractions import Fraction
 from math import floor
@@ -21,6 +21,7 @@ from math import floor
 from sqlalchemy import Connection, Engine
 
 from trading_assets.broker import booking
+from trading_assets.broker.action_history import DIGITS, TAIL, differs, uncertain
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.errors import BrokerUnavailable, Rejected
 from trading_assets.broker.values import BrokerPosition
@@ -36,13 +37,6 @@ log = logging.getLogger(__name__)
 
 #: Kind of the event in a position's story.
 SPLIT = "split"
-#: What a broker's history calls the doings of a company that change what is held.
-CORPORATE_ACTIONS = ("SPLIT", "OPCA", "NC", "MA", "SPIN", "REORG")
-#: How far back its history is looked through for them.
-_RECENT = timedelta(days=5)
-#: Characters of an OCC symbol after its root.
-_TAIL = 15
-_DIGITS = "0123456789"
 #: The clearing house rounds a strike that a split leaves with more decimals.
 _STRIKE_ROUNDING = Decimal("0.01")
 
@@ -95,7 +89,7 @@ def explain(
         live = [position for position in positions.live_positions(connection, account) if position.quantity]
     if not live:
         return found
-    if asked_on != today or any(_differs(position, held) for position in live):
+    if asked_on != today or any(differs(position, held) for position in live):
         _ask(engine, broker, live, now, today, found)
     with engine.connect() as connection:
         known = splits.known(connection, (position.underlying for position in live))
@@ -103,64 +97,8 @@ def explain(
         for split in known:
             if split.ticker == position.underlying and split.ex_session <= today:
                 _work(engine, position.position_id, split, held, found, now=now, run_id=run_id)
-    _look_for_others(engine, broker, account, held, found, now)
+    found.uncertain = uncertain(engine, broker, account, held, now, waiting=found.waiting, unread=bool(found.troubles))
     return found
-
-
-def _look_for_others(
-    engine: Engine,
-    broker: AlpacaBroker,
-    account: str,
-    held: Mapping[str, BrokerPosition],
-    found: Explained,
-    now: datetime,
-) -> None:
-    """What still differs and was changed by a corporate action, or may have been: the list is not known."""
-    with engine.connect() as connection:
-        live = [position for position in positions.live_positions(connection, account) if position.quantity]
-        odd = [position for position in live if _differs(position, held) and position.symbol not in found.waiting]
-        done = {position.position_id: splits.of_position(connection, position.position_id) for position in odd}
-    ours = {position.symbol for position in live}
-    if not odd:
-        return
-    lines = broker.activities(CORPORATE_ACTIONS, now - _RECENT)
-    for position in odd:
-        settled = max(
-            (row.effective_at.astimezone(NEW_YORK).date() for row in done[position.position_id]), default=None
-        )
-        root = position.symbol[:-_TAIL] if position.contract_right is not None else position.symbol
-        named = {
-            line.symbol: line
-            for line in lines
-            if line.symbol is not None and (settled is None or line.on is None or line.on > settled)
-        }
-        like = {symbol for symbol in {*named, *held} if _is_like(symbol, position, root)}
-        line = next((named[symbol] for symbol in (position.symbol, *sorted(like)) if symbol in named), None)
-        if line is not None:
-            touched = {*named}
-            why = f"the broker's history names a corporate action ({line.activity_type}, {line.activity_id})"
-        elif found.troubles:
-            touched = like
-            why = "the list of splits cannot be read"
-        else:
-            continue
-        for symbol in {position.symbol, *(touched & held.keys() - ours)}:
-            found.uncertain[symbol] = (
-                f"{symbol}: the ledger holds {position.quantity} of {position.symbol}, the broker something else, and "
-                f"{why}: nothing is done with it (position {position.position_id})"
-            )
-
-
-def _is_like(symbol: str, position: Position, root: str) -> bool:
-    """Whether a contract could be what became of a position: one on the same name, adjusted or not."""
-    if position.contract_right is None:
-        return symbol == root
-    return len(symbol) > _TAIL and symbol[:-_TAIL].rstrip(_DIGITS) == root.rstrip(_DIGITS)
-
-
-def _differs(position: Position, held: Mapping[str, BrokerPosition]) -> bool:
-    theirs = held.get(position.symbol)
-    return theirs is None or theirs.quantity != position.quantity
 
 
 def _ask(
@@ -277,21 +215,21 @@ def _contract(position: Position, split: ShareSplit, held: Mapping[str, BrokerPo
         except ValueError:
             continue
         same = (contract.right, contract.expiry) == (position.contract_right, position.expiry)
-        if same and contract.root == position.symbol[:-_TAIL] and abs(contract.strike - wanted) <= _STRIKE_ROUNDING:
+        if same and contract.root == position.symbol[:-TAIL] and abs(contract.strike - wanted) <= _STRIKE_ROUNDING:
             return symbol, contract.strike
     return None
 
 
 def _adjusted(position: Position, held: Mapping[str, BrokerPosition]) -> str | None:
     """The contract with another deliverable that one became: the same but for the digit behind its root."""
-    root, tail = position.symbol[:-_TAIL].rstrip(_DIGITS), position.symbol[-_TAIL:]
+    root, tail = position.symbol[:-TAIL].rstrip(DIGITS), position.symbol[-TAIL:]
     for symbol in sorted(held):
-        other = symbol[:-_TAIL]
+        other = symbol[:-TAIL]
         if (
             symbol.endswith(tail)
             and symbol != position.symbol
             and other[-1:].isdigit()
-            and other.rstrip(_DIGITS) == root
+            and other.rstrip(DIGITS) == root
         ):
             return symbol
     return None
