@@ -27,6 +27,7 @@ from trading_assets.broker.errors import BrokerUnavailable, Rejected
 from trading_assets.broker.values import BrokerPosition
 from trading_assets.domain.clock import NEW_YORK, Clock, require_utc
 from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.domain.money import CENT
 from trading_assets.domain.values import Side
 from trading_assets.ledger import executions, positions, splits
 from trading_assets.ledger.positions import Position
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 SPLIT = "split"
 #: The clearing house rounds a strike that a split leaves with more decimals.
 _STRIKE_ROUNDING = Decimal("0.01")
+#: The tick of a stock below a dollar.
+_SUB_DOLLAR = Decimal("0.0001")
 
 
 @dataclass(slots=True)
@@ -257,13 +260,13 @@ def _apply(
     values: dict[str, object] = {"symbol": outcome.symbol}
     if outcome.strike is not None:
         values["strike"] = outcome.strike
-    for name, old in (
-        ("stop_price", position.stop_price),
-        ("target_price", position.target_price),
-        ("high_water", position.high_water),
-    ):
+    for name, old in (("stop_price", position.stop_price), ("target_price", position.target_price)):
         if old is not None:
-            values[name] = _turned(old, outcome.numerator, outcome.denominator)
+            # Orders are sent at these: on the tick, or the broker refuses them.
+            turned = _turned(old, outcome.numerator, outcome.denominator)
+            values[name] = turned.quantize(CENT if turned >= 1 else _SUB_DOLLAR)
+    if position.high_water is not None:
+        values["high_water"] = _turned(position.high_water, outcome.numerator, outcome.denominator)
     if position.entry_underlying is not None:
         values["entry_underlying"] = _turned(position.entry_underlying, split.numerator, split.denominator)
     positions.update_position(connection, position.position_id, **values)
