@@ -9,14 +9,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from hypothesis.errors import Flaky
+
 from trading_assets_tests.chaos.judge import Verdict
+from trading_assets_tests.chaos.machine import drive
 from trading_assets_tests.chaos.play import play
 from trading_assets_tests.chaos.score import Scorecard
 from trading_assets_tests.chaos.shrink import shrink
@@ -25,6 +28,8 @@ from trading_assets_tests.chaos.template import Template, prepared
 
 #: Sequences that shrinking one failing sequence may play: some minutes.
 _SHRINKING_TRIES = 80
+#: Size of the stateful machine's run by one seed.
+_EXAMPLES, _STEPS = 5, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ def main() -> int:
     parser.add_argument("--sequences", type=int, help="stop after so many, whatever the time")
     parser.add_argument("--workers", type=int, default=2, help="sequences at once (default 2)")
     parser.add_argument("--replay", type=Path, help="play the steps kept in this JSON file instead, and judge them")
+    parser.add_argument("--machine", action="store_true", help="drive the stateful machine, 5 x 20 steps a seed")
     parser.add_argument("--folder", type=Path, default=Path("build"), help="where the scorecard goes (default build/)")
     parser.add_argument("--json", action="store_true", help="print the scorecard as JSON")
     arguments = parser.parse_args()
@@ -77,16 +83,21 @@ def _run(template: Template, arguments: argparse.Namespace) -> Scorecard:
     left = arguments.sequences
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
-        working: set[Future[Result]] = set()
+        working: set[Future[Result | Scorecard]] = set()
+        play_one: Callable[[Template, int], Result | Scorecard] = driven if arguments.machine else one
         while True:
             while len(working) < arguments.workers and _goes_on(began, arguments.minutes, left):
-                working.add(pool.submit(one, template, next(seeds)))
+                working.add(pool.submit(play_one, template, next(seeds)))
                 left = None if left is None else left - 1
             if not working:
                 break
             done, working = wait(working, return_when=FIRST_COMPLETED)
             for future in done:
-                _count(card, future.result(), arguments.folder)
+                result = future.result()
+                if isinstance(result, Scorecard):
+                    _merge(card, result)
+                else:
+                    _count(card, result, arguments.folder)
             card.seconds = round(time.monotonic() - began, 1)
             print(f"\r{_line(card)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
@@ -113,6 +124,24 @@ def one(template: Template, seed: int) -> Result:
     # What does not fail again is told as it is: a race that was met once.
     minimal = shrink(steps, fails, tries=_SHRINKING_TRIES) if fails(steps) else None
     return Result(seed, verdict, kinds, minimal)
+
+
+def driven(template: Template, seed: int) -> Scorecard:
+    """Drive the stateful machine by ``seed``; a failure is told in its smallest form."""
+    card = Scorecard(seed)
+    try:
+        drive(template, examples=_EXAMPLES, steps=_STEPS, number=seed, card=card)
+    except (AssertionError, Flaky) as error:
+        # Flaky: what the model found did not come a second time.
+        again = f"make chaos ARGS='--machine --seed {seed} --sequences 1'"
+        card.failures.append({"seed": seed, "broken": str(error), "again": again})
+    return card
+
+
+def _merge(card: Scorecard, found: Scorecard) -> None:
+    card.merge(found)
+    for failure in found.failures:
+        print(f"\nseed {failure['seed']} failed: {failure['broken']}\n  again: {failure['again']}", file=sys.stderr)
 
 
 def _count(card: Scorecard, result: Result, folder: Path) -> None:

@@ -35,6 +35,7 @@ from trading_assets.simulation import market, paths
 from trading_assets.world.paths import World, WorldKind
 from trading_assets.world.practice import PracticeExchange, read_config, read_keys
 from trading_assets.world.runtime import Runtime
+from trading_assets_tests.chaos.deeds import Deed, do
 
 #: Time-outs so short that a lost answer costs little of the wall's time.
 QUICK = {"connect_timeout_seconds": 2.0, "read_timeout_seconds": 0.4}
@@ -59,7 +60,7 @@ class Task:
     world: str
     ledger: str
     start_id: str
-    jobs: tuple[str, ...]
+    jobs: tuple[str | Deed, ...]
     account: str
     run_id: str
     result: Path
@@ -123,8 +124,7 @@ def work(task: Task) -> None:
     status, reports, trouble = 0, [], ""
     try:
         for name in task.jobs:
-            job: Any = {"dispatch": dispatch_account, "manage": manage_account}[name]
-            reports.append(job(desk, task.account, task.run_id, log).as_json())
+            reports.append(_do(name, desk, task, log))
     except TradingAssetsError as error:
         status, trouble = FAILED, f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001
@@ -133,6 +133,14 @@ def work(task: Task) -> None:
     task.result.write_text(json.dumps({"reports": reports, "said": said, "trouble": trouble}, default=str))
     sys.stdout.flush()
     os._exit(status)
+
+
+def _do(job: str | Deed, desk: Desk, task: Task, log: logging.Logger) -> dict[str, Any]:
+    if isinstance(job, Deed):
+        return do(desk, task.account, task.run_id, log, job).as_json()
+    run: Any = {"dispatch": dispatch_account, "manage": manage_account}[job]
+    report: dict[str, Any] = run(desk, task.account, task.run_id, log).as_json()
+    return report
 
 
 def serve_exchange(directory: Path, log: Path) -> None:

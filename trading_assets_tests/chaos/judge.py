@@ -44,6 +44,9 @@ LOUD = frozenset(
     }
 )
 
+#: Faults that no request of ours brings about.
+OF_ITSELF = frozenset({"liquidate"})
+
 
 @dataclass(slots=True)
 class Verdict:
@@ -67,18 +70,13 @@ def judge(ring: Ring) -> Verdict:
     verdict = Verdict(
         kinds=[fault["kind"] for fault in ring.fired], killed=sum(1 for act in ring.acts if act.status < 0)
     )
-    for act in ring.acts:
-        # A run whose database went away ends in that error and is seen as failed.
-        unforeseen = act.status > FAILED and not (act.severed and "OperationalError" in act.trouble)
-        if unforeseen or act.trouble == STUCK:
-            verdict.broken["I5"].append(f"{_named(act)} ended in an unforeseen way: {act.trouble[-1500:]}")
+    verdict.broken["I5"] += unseen(ring)
     for account in ACCOUNTS:
         _orders(ring, account, verdict)
         _doubles(ring, account, verdict)
         _limits(ring, account, verdict)
         found = compare(ring.desk.ledger, ring.desk.broker(account), account)
         verdict.broken["I3"] += [f"{account}: {difference}" for difference in found.differences]
-    _visible(ring, verdict)
     verdict.broken = {name: said for name, said in verdict.broken.items() if said}
     return verdict
 
@@ -174,16 +172,25 @@ def _limits(ring: Ring, account: str, verdict: Verdict) -> None:
         said.append(f"{account}: {len(started)} entries, {strategy.gates.trades_per_day} are the most")
 
 
-def _visible(ring: Ring, verdict: Verdict) -> None:
-    """I5: whoever met a fault said so."""
+def unseen(ring: Ring) -> list[str]:
+    """I5: whoever met a fault said so, and no process ended in an error that nobody foresaw."""
+    said = []
+    for act in ring.acts:
+        # A run whose database went away ends in that error and is seen as failed.
+        unforeseen = act.status > FAILED and not (act.severed and "OperationalError" in act.trouble)
+        if unforeseen or act.trouble == STUCK:
+            said.append(f"{_named(act)} ended in an unforeseen way: {act.trouble[-1500:]}")
     for fault in ring.fired:
         if fault["kind"] not in LOUD:
             continue
         at = datetime.fromisoformat(fault["wall_at"]).timestamp()
-        met = [act for act in ring.acts if act.began <= at <= act.ended]
+        # What the broker did of itself may be seen by the next one who looks.
+        after = at if fault["kind"] not in OF_ITSELF else float("inf")
+        met = [act for act in ring.acts if act.ended >= at and act.began <= after]
         if met and not any(_told(act) for act in met):
             jobs = ", ".join(_named(act) for act in met)
-            verdict.broken["I5"].append(f"fault {fault['kind']} on {fault.get('path')} passed without a word in {jobs}")
+            said.append(f"fault {fault['kind']} on {fault.get('path')} passed without a word in {jobs}")
+    return said
 
 
 def _named(act: Act) -> str:

@@ -30,13 +30,13 @@ def play(template: Template, steps: Sequence[Step], name: str) -> Verdict:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def settle(opened: Ring) -> None:
-    """Take every fault and switch back and let the jobs make things good."""
+def settle(opened: Ring, accounts: Sequence[str] = ACCOUNTS) -> None:
+    """Take every fault and switch back and let the jobs of ``accounts`` make things good."""
     opened.disarm()
-    for account in ACCOUNTS:
+    for account in accounts:
         opened.kill_switch(account, "off")
     for seconds in _SETTLING:
         opened.advance(seconds)
-        for account in ACCOUNTS:
+        for account in accounts:
             opened.run(("dispatch", "manage"), account=account)
     opened.note_fired()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -13,8 +13,10 @@ from typing import Any
 
 import httpx
 
+from trading_assets.broker.ladder import Entry
 from trading_assets.domain.identities import signal_id
-from trading_assets.domain.values import KillMode, Strategy
+from trading_assets.domain.values import KillMode, Signal, Strategy
+from trading_assets.exchange.faults.plan import KINDS
 from trading_assets.ledger import accounts, dispatch, positions
 from trading_assets.market.sessions import MINUTE
 from trading_assets.resources.desk import Desk
@@ -22,6 +24,7 @@ from trading_assets.world.clocks import TOKEN_HEADER
 from trading_assets.world.paths import World
 from trading_assets.world.practice import read_config, read_keys
 from trading_assets_tests.chaos import actor
+from trading_assets_tests.chaos.deeds import DEEDS, Deed
 from trading_assets_tests.chaos.nursery import Born
 from trading_assets_tests.chaos.steps import ACCOUNTS, Step
 from trading_assets_tests.chaos.template import WORLD, Template, copy_ledger, copy_world, drop_ledger, nursery
@@ -30,6 +33,7 @@ from trading_assets_tests.chaos.template import WORLD, Template, copy_ledger, co
 STUCK_SECONDS = 90.0
 STUCK = "the job did not end"
 _STARTED_SECONDS = 30.0
+_FAULT_FIELDS = ("kind", "scope", "count", "after", "probability", "seed", "duration_s", "clock", "parameters")
 
 
 @dataclass(slots=True)
@@ -60,6 +64,8 @@ class Ring:
         self.ledger = copy_ledger(template, name)
         self.acts: list[Act] = []
         self.fired: list[dict[str, Any]] = []
+        #: How much each signal was to buy at most, by account and signal, where no decision says so.
+        self.asked: dict[tuple[str, str], int] = {}
         self._offers = 0
         self._exchange: Born | None = None
         config = read_config(self.world.exchange)
@@ -115,7 +121,7 @@ class Ring:
 
     # --- acting -----------------------------------------------------------------------------------------------------
 
-    def run(self, *processes: tuple[str, ...], account: str, crash: dict[str, Any] | None = None) -> list[Act]:
+    def run(self, *processes: tuple[str | Deed, ...], account: str, crash: dict[str, Any] | None = None) -> list[Act]:
         """Start the processes at once, each with its jobs for one account, and wait for their ends.
 
         ``crash`` concerns the first.
@@ -147,7 +153,8 @@ class Ring:
             process.kill()
         found = json.loads(task.result.read_text()) if task.result.exists() else {}
         status = process.exitcode or 0
-        act = Act(task.jobs, task.account, task.run_id, status, began, time.time(), **found)
+        jobs = tuple(job if isinstance(job, str) else job.kind for job in task.jobs)
+        act = Act(jobs, task.account, task.run_id, status, began, time.time(), **found)
         act.severed = task.what == "sever"
         if stuck:
             act.trouble = STUCK
@@ -160,13 +167,30 @@ class Ring:
 
     def offer(self, number: int, strategy: str) -> None:
         """Publish a signal as decided now, to both accounts."""
+        self._publish(number, Strategy(strategy), ACCOUNTS)
+
+    def ask(
+        self, account: str, number: int, quantity: int, *, adds_to: str | None = None, stock: bool = False
+    ) -> Entry:
+        """What buys so many of a name for a signal of its own, which is offered to nobody."""
+        strategy = Strategy.STOCK if stock else Strategy.SWING_TRADE
+        signal = self._publish(number, strategy, ())
+        base = self.template.entries[number % len(self.template.entries)]
+        self.asked[account, signal.signal_id] = quantity
+        identity, name = signal.signal_id, base.underlying
+        if stock:
+            return Entry(account, identity, name, name, strategy, base.direction, quantity, 1)
+        return replace(base, account=account, signal_id=identity, quantity=quantity, adds_to=adds_to)
+
+    def _publish(self, number: int, strategy: Strategy, to: Sequence[str]) -> Signal:
         base = self.template.names[number % len(self.template.names)]
         now = self.desk.clock.now()
         self._offers += 1
-        identity = signal_id(f"offer {self._offers}", base.ticker, now, base.action, Strategy(strategy))
-        fresh = replace(base, signal_id=identity, strategy=Strategy(strategy), known_at=now, bar_start=now - MINUTE)
+        identity = signal_id(f"offer {self._offers}", base.ticker, now, base.action, strategy)
+        fresh = replace(base, signal_id=identity, strategy=strategy, known_at=now, bar_start=now - MINUTE)
         with self.desk.ledger.begin() as connection:
-            dispatch.publish(connection, [fresh], ACCOUNTS, "chaos", now)
+            dispatch.publish(connection, [fresh], to, "chaos", now)
+        return fresh
 
     def advance(self, seconds: float) -> None:
         """Let the exchange's time pass, never beyond the day's last minutes."""
@@ -183,6 +207,22 @@ class Ring:
         """Take every fault back."""
         self.note_fired()
         self.control("DELETE", "faults")
+
+    @contextmanager
+    def calm(self) -> Iterator[None]:
+        """Without faults for a while: who only looks must meet none, and use none up."""
+        armed = self.control("GET", "faults")["armed"]
+        self.control("DELETE", "faults")
+        try:
+            yield
+        finally:
+            for one in armed:
+                fault = {name: one[name] for name in _FAULT_FIELDS}
+                fault["after"] = max(0, one["after"] - one["seen"])
+                if one["count"] is not None or not KINDS[one["kind"]].lasting:
+                    fault["count"] = (one["count"] or 1) - one["hits"]
+                if fault["count"] is None or fault["count"] > 0:
+                    self.control("POST", "faults", fault)
 
     def note_fired(self) -> None:
         """Keep what the switchboard recorded since the last look."""
@@ -229,8 +269,36 @@ def perform(ring: Ring, step: Step) -> None:
             ring.kill_switch(given["account"], given["mode"])
         case "hand_sale" | "hand_buy" | "liquidation":
             _by_hand(ring, step.kind, given["account"])
+        case kind if kind in DEEDS:
+            if (deed := _deed(ring, step)) is not None:
+                ring.run((deed,), account=given["account"], crash=given["crash"])
         case _:
             raise ValueError(f"no step is called {step.kind!r}")
+
+
+def _deed(ring: Ring, step: Step) -> Deed | None:
+    """The deed of a step; None if nothing is held that it could be done with."""
+    kind, given = step.kind, step.given
+    account, quantity, price = given["account"], given.get("quantity", 0), given.get("price", "ask")
+    if kind == "reconcile":
+        return Deed(kind)
+    if kind in ("buy", "bracket"):
+        return Deed(kind, ring.ask(account, given["name"], quantity, stock=kind == "bracket"), price=price)
+    with ring.desk.ledger.connect() as connection:
+        held = [each for each in positions.live_positions(connection, account) if each.quantity]
+    if kind == "add":
+        held = [each for each in held if each.contract_right is not None]
+    elif kind == "protect":
+        held = [each for each in held if each.stop_price is not None]
+    if not held:
+        return None
+    position = held[given["name"] % len(held)]
+    if kind != "add":
+        return Deed(kind, symbol=position.symbol, quantity=quantity or position.quantity, price=price)
+    numbers = [n for n, entry in enumerate(ring.template.entries) if entry.symbol == position.symbol]
+    if not numbers:
+        return None
+    return Deed(kind, ring.ask(account, numbers[0], quantity, adds_to=position.position_id), price=price)
 
 
 def _by_hand(ring: Ring, kind: str, account: str) -> None:

@@ -13,6 +13,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from trading_assets.broker.ladder import Entry
 from trading_assets.domain.values import Action, Direction, Signal, Strategy
 from trading_assets.jobs.recovery import reconcile_all
 from trading_assets.jobs.weighing import weigh
@@ -48,6 +49,8 @@ class Template:
     home: Path
     start_id: str
     names: tuple[Signal, ...]
+    #: What each of the names would be bought by.
+    entries: tuple[Entry, ...]
 
     @property
     def world(self) -> World:
@@ -76,7 +79,9 @@ def prepare(home: Path) -> Template:
         said = reconcile_all(opened.desk, "preparation")
         if said:
             raise AssertionError(f"the prepared world is not clean: {said}")
-        template = Template(home, opened.desk.start_id, _names(opened))
+        names = _names(opened)
+        entries = tuple(entry for _, entry in names)
+        template = Template(home, opened.desk.start_id, tuple(signal for signal, _ in names), entries)
     # No sequence kills the database, so it may trade durability for speed.
     template.server.start()
     return template
@@ -125,8 +130,8 @@ def _administer(template: Template, statement: sql.Composed) -> None:
         connection.execute(statement)
 
 
-def _names(opened: Playground) -> tuple[Signal, ...]:
-    """A confident bullish signal in each name that somebody would buy now, the cheapest names first."""
+def _names(opened: Playground) -> tuple[tuple[Signal, Entry], ...]:
+    """A confident bullish signal in each name that somebody would buy now, with what, the cheapest names first."""
     rows = opened.desk.frames.read("features", [opened.session.key]).filter(pl.col("as_of") == pl.col("as_of").max())
     known = rows.drop_nulls(["daily_atr_pct_median60", "rv_rank"]).sort("close").select(pl.exclude("ts", "as_of"))
     now = opened.desk.clock.now()
@@ -149,12 +154,17 @@ def _names(opened: Playground) -> tuple[Signal, ...]:
         )
         for row in known.to_dicts()
     ]
-    bought = [each for each in offered if any(_buys(opened, account, each) for account in ACCOUNTS)]
+    bought = [(each, entry) for each in offered if (entry := _entry(opened, each)) is not None]
     return tuple(bought[:_NAMES])
 
 
-def _buys(opened: Playground, account: str, offered: Signal) -> bool:
-    return weigh(opened.desk, account, offered, opened.session).entry is not None
+def _entry(opened: Playground, offered: Signal) -> Entry | None:
+    """What the first account that would buy now would buy."""
+    for account in ACCOUNTS:
+        entry = weigh(opened.desk, account, offered, opened.session).entry
+        if entry is not None:
+            return entry
+    return None
 
 
 __all__ = ["ACCOUNTS", "WORLD", "Template", "copy_ledger", "copy_world", "drop_ledger", "prepare"]

@@ -11,16 +11,9 @@ from trading_assets_tests.chaos.judge import judge
 from trading_assets_tests.chaos.play import play, settle
 from trading_assets_tests.chaos.ring import Ring, perform, ring
 from trading_assets_tests.chaos.steps import Step, draw
-from trading_assets_tests.chaos.template import Template, prepared
+from trading_assets_tests.chaos.template import Template
 
 pytestmark = pytest.mark.patient
-
-
-@pytest.fixture(scope="module")
-def template(module_world_home: Path) -> Iterator[Template]:
-    """One prepared world for all tests of this file."""
-    with prepared(module_world_home) as made:
-        yield made
 
 
 @pytest.fixture
