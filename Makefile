@@ -27,8 +27,12 @@ test: full ## Install everything, then run the test suite. ARGS="-k name" is han
 .PHONY: test-faults
 test-faults: full ## Inject every failure through real parts, kill processes, wait for minutes; build/faults.html says what came of it
 	@rm -f build/faults.json
-	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "(faults or patient) and not seeds" --ignore trading_assets_tests/faults --ignore trading_assets_tests/browser --scorecard=build $(ARGS)
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "(faults or patient) and not seeds and not matrix" --ignore trading_assets_tests/faults --ignore trading_assets_tests/browser --scorecard=build $(ARGS)
 	@$(PYTHON) -m pytest -n $(WORKERS) trading_assets_tests/faults --scorecard=build $(ARGS)
+
+.PHONY: test-matrix
+test-matrix: full ## Kill a process at every crash point under every fault of the broker; test-faults runs a covering part
+	@$(PYTHON) -m pytest -n $(WORKERS) trading_assets_tests/chaos/test_matrix.py --scorecard=build $(ARGS)
 
 .PHONY: test-browser
 test-browser: full chromium ## Read and use the Dagster UI of a finished day through a real browser
