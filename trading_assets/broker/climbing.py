@@ -6,10 +6,8 @@ What belongs here: the sequence of orders of one entry or one exit. What does no
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -18,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from trading_assets.broker import booking, protection, submission, working
 from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.errors import NO_ANSWER, NothingHeld, SymbolBlocked
+from trading_assets.broker.errors import NothingHeld, SymbolBlocked
 from trading_assets.broker.values import OrderRequest
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.identities import client_order_id
@@ -26,8 +24,6 @@ from trading_assets.domain.values import OrderState, Purpose, Side
 from trading_assets.ledger import executions, orders, positions
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,19 +205,7 @@ class Climb:
             raise SymbolBlocked(
                 "a live order or position forbids this order", where=f"{intent.account} {intent.symbol}"
             ) from error
-        return self._work(intent, rung.seconds)
-
-    def _work(self, intent: OrderIntent, seconds: float) -> OrderIntent:
-        """Wait for fills until the rung's time is over, then end the order."""
-        deadline = self.clock.now() + timedelta(seconds=seconds)
-        while intent.is_live and intent.state is not OrderState.UNKNOWN and self.clock.now() < deadline:
-            step = timedelta(seconds=self.broker.config.poll_seconds)
-            self.clock.wait_until(min(self.clock.now() + step, deadline))
-            try:
-                intent = working.look(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
-            except NO_ANSWER as error:
-                log.warning("%s: look failed: %s", intent.names, error)
-        return working.end(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
+        return working.work(self.engine, self.broker, self.clock, intent, rung.seconds, run_id=self.run_id)
 
     def _result(self, quantity: int, done: list[OrderIntent]) -> LadderResult:
         filled = sum(intent.filled_quantity for intent in done)

@@ -8,9 +8,7 @@ held as it was. The caller holds the account's lock.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 
 from sqlalchemy import Connection, Engine
@@ -21,15 +19,13 @@ from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.booking import whole
 from trading_assets.broker.climbing import LadderState, Rung
 from trading_assets.broker.combos import ComboLeg, ComboRequest
-from trading_assets.broker.errors import BrokerUnavailable, NothingHeld, SymbolBlocked
+from trading_assets.broker.errors import NothingHeld, SymbolBlocked
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.identities import client_order_id, leg_name, rolled_position_id
 from trading_assets.domain.values import KillMode, OptionContract, OrderState, PositionState, Purpose, Side
 from trading_assets.ledger import accounts, executions, orders, positions
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +208,7 @@ class _Rolling:
             raise SymbolBlocked(
                 "a live order or position forbids this roll", where=f"{old.account} {old.symbol}"
             ) from error
-        return self._work(intent, rung.seconds)
+        return working.work(self.engine, self.broker, self.clock, intent, rung.seconds, run_id=self.run_id)
 
     def _leg(
         self, connection: Connection, of: OrderIntent, place: int, position: Position, side: Side, price: Decimal
@@ -273,18 +269,6 @@ class _Rolling:
         positions.update_position(connection, old.position_id, state=PositionState.CLOSING.value)
         positions.update_position(connection, new.position_id, state=PositionState.OPENING.value)
         self.started = True
-
-    def _work(self, intent: OrderIntent, seconds: float) -> OrderIntent:
-        """Wait for fills until the rung's time is over, then end the order."""
-        deadline = self.clock.now() + timedelta(seconds=seconds)
-        while intent.is_live and intent.state is not OrderState.UNKNOWN and self.clock.now() < deadline:
-            step = timedelta(seconds=self.broker.config.poll_seconds)
-            self.clock.wait_until(min(self.clock.now() + step, deadline))
-            try:
-                intent = working.look(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
-            except BrokerUnavailable as error:
-                log.warning("%s: look failed: %s", intent.names, error)
-        return working.end(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
 
     def _settle(self) -> None:
         """What is known so far decides the state of both positions, also where a rung may not start any more."""

@@ -1,7 +1,7 @@
 """Working orders: look at one and book what happened to it, or end it.
 
-What belongs here: the two motions that ladder, exits and reconciliation share. A fill may always win the race against a
-cancel, so an order is over only when the broker says so and every fill it reports is booked.
+What belongs here: the motions that ladder, rolls, exits and reconciliation share. A fill may always win the race
+against a cancel, so an order is over only when the broker says so and every fill it reports is booked.
 """
 
 from __future__ import annotations
@@ -48,6 +48,20 @@ def look(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent
     for leg in legs.known(engine, stored, order.legs, at=clock.now(), run_id=run_id):
         booking.book_order(engine, legs.name_of(leg), leg, fills, at=clock.now(), run_id=run_id)
     return stored
+
+
+def work(
+    engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent, seconds: float, *, run_id: str
+) -> OrderIntent:
+    """Look for fills until the order is over or ``seconds`` have passed, then end it: ``end`` says what comes back."""
+    deadline = clock.now() + timedelta(seconds=seconds)
+    while intent.is_live and intent.state is not OrderState.UNKNOWN and clock.now() < deadline:
+        clock.wait_until(min(clock.now() + timedelta(seconds=broker.config.poll_seconds), deadline))
+        try:
+            intent = look(engine, broker, clock, intent, run_id=run_id)
+        except NO_ANSWER as error:
+            log.warning("%s: look failed: %s", intent.names, error)
+    return end(engine, broker, clock, intent, run_id=run_id)
 
 
 def end(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent, *, run_id: str) -> OrderIntent:

@@ -178,6 +178,21 @@ def test_F09_an_unknown_word_about_a_leg_costs_that_word_and_not_the_roll(bench:
     rolled_or_not(bench, True)
 
 
+def test_F28_a_look_that_is_refused_for_a_moment_leaves_no_roll_working_without_its_end(
+    bench: RollBench, scorecard: Figures
+) -> None:
+    old = bench.buy(2)
+    refusal = b'{"code":40110000,"message":"request is not authorized"}'
+    with proxied(bench.url) as proxy:
+        proxy.faults.append(Fault("GET", "/v2/orders/", "answer", status=401, body=refusal, times=2))
+        broker = bracket_desk.connect(proxy.url, bench.key)
+        result = bench.roll(old, broker=broker)
+        broker.close()
+        scorecard.add(faults_injected=proxy.taken)
+    assert result.state is LadderState.FILLED, result
+    rolled_or_not(bench, True)
+
+
 def test_F01_F07_a_roll_of_unknown_fate_blocks_both_symbols_until_it_is_found(
     bench: RollBench, scorecard: Figures
 ) -> None:
