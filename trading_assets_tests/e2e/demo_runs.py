@@ -20,7 +20,7 @@ import pytest
 from trading_assets.cli import main
 
 #: Arguments of a day with entries, exits, denials by several gates, and holds.
-EVENTFUL = ("--seed", "5", "--step", "10")
+EVENTFUL = ("--seed", "5", "--step", "15")
 
 
 @dataclass

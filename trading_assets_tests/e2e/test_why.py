@@ -268,17 +268,17 @@ def test_an_exit_order_is_marked_on_the_page_of_its_signal(look: Look) -> None:
 
 
 def test_a_time_between_two_decisions_gets_the_newest_before_it_and_says_so(look: Look) -> None:
-    page = look.why("INTC", "10:42")
-    assert page.moment is not None and in_new_york({"as_of": page.moment.as_of}) == "10:40"
-    assert page.note == "nothing was decided in the minute 10:42; the newest decision before is that of 10:40"
-    assert look.why("INTC", "10:40").note is None
-    same = look.why("INTC", "2026-03-11T14:40:00Z")
-    assert same.moment == look.why("INTC", "10:40", session=DAY).moment
+    page = look.why("INTC", "10:47")
+    assert page.moment is not None and in_new_york({"as_of": page.moment.as_of}) == "10:45"
+    assert page.note == "nothing was decided in the minute 10:47; the newest decision before is that of 10:45"
+    assert look.why("INTC", "10:45").note is None
+    same = look.why("INTC", "2026-03-11T14:45:00Z")
+    assert same.moment == look.why("INTC", "10:45", session=DAY).moment
 
 
 def test_numbers_of_other_rules_are_said_to_be_not_stored_and_never_guessed(look: Look) -> None:
     other = replace(look, rules=replace(look.rules, config_hash="f" * 64))
-    for target, time in ((look.signals()[0], None), ("INTC", "10:40")):
+    for target, time in ((look.signals()[0], None), ("INTC", "10:45")):
         page = other.why(target, time)
         moment = page.moment
         assert moment is not None and moment.rules_in_force is False
@@ -297,14 +297,14 @@ def test_numbers_of_other_rules_are_said_to_be_not_stored_and_never_guessed(look
 @pytest.mark.parametrize(
     ("question", "says"),
     [
-        (Question("ZZZZ", "10:40"), ["nothing is stored about 'ZZZZ' on 2026-03-11", "AAPL, AMD"]),
-        (Question("[red]X\x1b[31m", "10:40"), ["nothing is stored about '[red]X[31m'"]),
+        (Question("ZZZZ", "10:45"), ["nothing is stored about 'ZZZZ' on 2026-03-11", "AAPL, AMD"]),
+        (Question("[red]X\x1b[31m", "10:45"), ["nothing is stored about '[red]X[31m'"]),
         (Question("INTC"), ["a ticker needs a time", "why INTC 10:42"]),
         (Question("INTC", "25:61"), ["'25:61' is no time"]),
-        (Question("INTC", "2026-03-11T14:40:00"), ["is no time", "with its zone"]),
+        (Question("INTC", "2026-03-11T14:45:00"), ["is no time", "with its zone"]),
         (Question("INTC", "08:00"), ["nothing was decided by 08:00", "The first decisions were made at "]),
-        (Question("INTC", "10:40", date(2026, 3, 9)), ["the session 2026-03-09 has no decisions", "2026-03-11"]),
-        (Question("INTC", "2026-03-11T14:40Z", date(2026, 3, 9)), ["lies on 2026-03-11 in New York"]),
+        (Question("INTC", "10:45", date(2026, 3, 9)), ["the session 2026-03-09 has no decisions", "2026-03-11"]),
+        (Question("INTC", "2026-03-11T14:45Z", date(2026, 3, 9)), ["lies on 2026-03-11 in New York"]),
         (Question("0000000000000000"), ["there is no signal '0000000000000000'", "data signals"]),
         (Question("ta-large-en-nothing-0-0"), ["there is no signal, order or position 'ta-large-en-nothing-0-0'"]),
         (Question("%"), ["there is no signal, order or position '%'"]),
@@ -333,7 +333,7 @@ def test_accounts_and_sessions_that_do_not_fit_are_refused(look: Look) -> None:
 
 
 def test_on_the_command_line_a_refusal_is_one_line_and_exit_code_2(look: Look) -> None:
-    result = look.world.tool("why", "ZZZZ", "10:40", *WORLD)
+    result = look.world.tool("why", "ZZZZ", "10:45", *WORLD)
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.startswith("trading-assets: nothing is stored about 'ZZZZ'")
     assert len(result.stderr.strip().splitlines()) == 1
