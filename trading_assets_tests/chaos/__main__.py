@@ -8,38 +8,17 @@ import multiprocessing
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from hypothesis.errors import Flaky
-
-from trading_assets_tests.chaos.judge import Verdict
-from trading_assets_tests.chaos.machine import drive
 from trading_assets_tests.chaos.play import play
 from trading_assets_tests.chaos.score import Scorecard
-from trading_assets_tests.chaos.shrink import shrink
-from trading_assets_tests.chaos.steps import Step, draw, read_steps
+from trading_assets_tests.chaos.steps import draw, read_steps
 from trading_assets_tests.chaos.template import Template, prepared
-
-#: Sequences that shrinking one failing sequence may play: some minutes.
-_SHRINKING_TRIES = 80
-#: Size of the stateful machine's run by one seed.
-_EXAMPLES, _STEPS = 5, 20
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One sequence as it went; ``minimal`` is what is left of a failing one, None if it did not fail again."""
-
-    seed: int
-    verdict: Verdict
-    kinds: Counter[str]
-    minimal: tuple[Step, ...] | None
+from trading_assets_tests.chaos.work import Result, driven, one
 
 
 def main() -> int:
@@ -106,36 +85,6 @@ def _run(template: Template, arguments: argparse.Namespace) -> Scorecard:
 
 def _goes_on(began: float, minutes: float, left: int | None) -> bool:
     return time.monotonic() - began < minutes * 60 and (left is None or left > 0)
-
-
-def one(template: Template, seed: int) -> Result:
-    """Play the sequence of ``seed``; shrink it if it fails."""
-    steps = draw(seed)
-    verdict = play(template, steps, f"s{seed}")
-    kinds = Counter(verdict.kinds)
-    if verdict.sound:
-        return Result(seed, verdict, kinds, None)
-    numbers = count()
-
-    def fails(candidate: Sequence[Step]) -> bool:
-        again = play(template, candidate, f"s{seed}_{next(numbers)}")
-        return bool(again.broken.keys() & verdict.broken.keys())
-
-    # What does not fail again is told as it is: a race that was met once.
-    minimal = shrink(steps, fails, tries=_SHRINKING_TRIES) if fails(steps) else None
-    return Result(seed, verdict, kinds, minimal)
-
-
-def driven(template: Template, seed: int) -> Scorecard:
-    """Drive the stateful machine by ``seed``; a failure is told in its smallest form."""
-    card = Scorecard(seed)
-    try:
-        drive(template, examples=_EXAMPLES, steps=_STEPS, number=seed, card=card)
-    except (AssertionError, Flaky) as error:
-        # Flaky: what the model found did not come a second time.
-        again = f"make chaos ARGS='--machine --seed {seed} --sequences 1'"
-        card.failures.append({"seed": seed, "broken": str(error), "again": again})
-    return card
 
 
 def _merge(card: Scorecard, found: Scorecard) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +38,18 @@ def test_drawn_sequences_break_no_invariant(template: Template) -> None:
     assert sum(verdict.orders for verdict in verdicts.values()) > 8
     assert sum(len(verdict.kinds) for verdict in verdicts.values()) > 8
     assert sum(verdict.killed for verdict in verdicts.values()) > 0
+
+
+@pytest.mark.parametrize("more", [("3",), ("1", "--machine")], ids=["sequences", "machine"])
+def test_the_command_plays_and_writes_the_scorecard(more: tuple[str, ...], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "trading_assets_tests.chaos", "--folder", str(tmp_path), "--sequences", *more]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=800, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert " an hour)" in done.stdout and "lost 0, doubled 0" in done.stdout
+    found = json.loads((tmp_path / "chaos.json").read_text())
+    assert found["sequences"] >= 3 and found["orders"] > 0 and found["failures"] == []
+    assert (tmp_path / "chaos.html").exists()
 
 
 def test_an_order_that_the_ledger_does_not_know_is_lost(bought: Ring) -> None:
