@@ -25,10 +25,13 @@ test: full ## Install everything, then run the test suite. ARGS="-k name" is han
 ##@ More tests
 
 .PHONY: test-faults
-test-faults: full ## Inject every failure through real parts, kill processes, wait for minutes; build/faults.html says what came of it
+test-faults: full ## Inject every failure through real parts and kill processes; build/faults.html says what came of it
 	@rm -f build/faults.json
-	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "(faults or patient) and not seeds and not matrix" --ignore trading_assets_tests/faults --ignore trading_assets_tests/browser --scorecard=build $(ARGS)
-	@$(PYTHON) -m pytest -n $(WORKERS) trading_assets_tests/faults --scorecard=build $(ARGS)
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "faults and not seeds and not matrix" --ignore trading_assets_tests/browser --scorecard=build $(ARGS)
+
+.PHONY: test-patient
+test-patient: full ## The tests that take long: whole days again, recorded ones, worlds that are left open
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "patient and not faults and not seeds" --ignore trading_assets_tests/browser $(ARGS)
 
 .PHONY: test-matrix
 test-matrix: full ## Kill a process at every crash point under every fault of the broker; test-faults runs a covering part

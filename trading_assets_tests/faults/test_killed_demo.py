@@ -17,7 +17,7 @@ POINTS = tuple(point for point in crashpoints.POINTS if not point.startswith(("p
 
 
 def test_F11_killed_at_twelve_seeded_instants_the_day_ends_consistent(world_home: Path) -> None:
-    world = DemoWorld(world_home, ["--seed", BUSY, "--step", "10"])
+    world = DemoWorld(world_home, ["--seed", BUSY, "--step", "15"])
     draw = random.Random(20260311)
     killed = sum(world.killed_after(draw.uniform(2.0, 14.0)) for _ in range(12))
     summary = world.finish()
@@ -31,7 +31,7 @@ def test_F11_killed_at_twelve_seeded_instants_the_day_ends_consistent(world_home
 def test_F11_killed_at_every_named_point_in_turn_the_day_ends_consistent(
     world_home: Path, half: tuple[str, ...]
 ) -> None:
-    world = DemoWorld(world_home, ["--seed", BUSY, "--step", "10"])
+    world = DemoWorld(world_home, ["--seed", BUSY, "--step", "15"])
     reached = [point for point in half if world.killed_at(point)]
     summary = world.finish()
     assert summary["consistent"], summary
