@@ -45,7 +45,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An order as the ledger means it."""
+    """An order as the ledger means it. ``is_combo``: its fills are those of its legs, each ``is_leg``."""
 
     client_order_id: str
     purpose: str
@@ -57,6 +57,8 @@ class Intent:
     order_id: str | None
     quantity: int
     filled: int
+    is_combo: bool
+    is_leg: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ class Book:
 
 def read(ring: Ring, account: str) -> Book:
     """The book of ``account``. The ledger is read last: what it knows, the exchange must have told before."""
-    orders = ring.broker(account, "GET", "/v2/orders?status=all&limit=500&nested=false")
+    whole = ring.broker(account, "GET", "/v2/orders?status=all&limit=500&nested=true")
+    orders = {row["id"]: row for one in whole for row in (one, *(one["legs"] or ()))}
     held = {row["symbol"]: int(Decimal(row["qty"])) for row in ring.broker(account, "GET", "/v2/positions")}
     fills = tuple(_fill(row) for row in _activities(ring, account))
     with ring.desk.ledger.connect() as connection:
@@ -110,7 +113,7 @@ def read(ring: Ring, account: str) -> Book:
             asked[row["signal_id"]] = max(asked.get(row["signal_id"], 0), int(row["sizing"]["quantity"]))
     return Book(
         account,
-        tuple(_order(row) for row in orders),
+        tuple(_order(row) for row in orders.values()),
         fills,
         held,
         tuple(_intent(row) for row in mine["order_intents"]),
@@ -162,6 +165,8 @@ def _intent(row: Any) -> Intent:
         row["broker_order_id"],
         row["quantity"],
         row["filled_quantity"],
+        row["order_class"] == "mleg",
+        row["order_class"] == "mleg_leg",
     )
 
 

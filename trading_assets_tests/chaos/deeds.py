@@ -8,22 +8,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from decimal import ROUND_UP, Decimal
 from typing import Any
 
-from trading_assets.broker import ladder, protection
+from trading_assets.broker import ladder, protection, rolling
 from trading_assets.broker.climbing import LadderPlan, LadderResult, LadderState, Rung
 from trading_assets.broker.errors import NothingHeld, SymbolBlocked
 from trading_assets.broker.ladder import Entry, Exit
 from trading_assets.broker.reconciliation import ReconciliationReport, reconcile
+from trading_assets.broker.rolling import Roll
 from trading_assets.domain.money import CENT, option_tick, round_to_tick
 from trading_assets.domain.values import OrderState, Quote
 from trading_assets.jobs.managing import certain
 from trading_assets.ledger import positions
 from trading_assets.ledger.account_lock import AccountBusy, account_lock
+from trading_assets.ledger.positions import Position
 from trading_assets.resources.desk import Desk
 
-DEEDS = ("buy", "add", "bracket", "sell", "protect", "reconcile")
+DEEDS = ("buy", "add", "bracket", "sell", "roll", "protect", "reconcile")
 #: What a purchase and a sale may be priced at: an order that fills, one that does not, and the one after the other.
 BUYING, SELLING = ("ask", "below", "ladder"), ("bid", "market", "far", "ladder")
 _BUSY_WAIT_SECONDS, _RUNG_SECONDS = 5.0, 10.0
@@ -33,7 +36,7 @@ _FAR = Decimal("0.2")
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What is to be done: ``entry`` is what a purchase buys, ``symbol`` what is sold or protected."""
+    """What is to be done: ``entry`` is what a purchase buys, ``symbol`` what is sold, rolled or protected."""
 
     kind: str
     entry: Entry | None = None
@@ -89,6 +92,15 @@ def _do(desk: Desk, account: str, run_id: str, deed: Deed, seen: ReconciliationR
             plan = _sale(_quote(desk, account, deed.symbol), position.underlying, deed)
             order = Exit(position.position_id, min(deed.quantity, position.quantity), "stop_loss")
             _told(ladder.leave(*parts, order, plan, run_id=run_id), deed.symbol, report)
+    elif deed.kind == "roll":
+        with desk.ledger.connect() as connection:
+            old = positions.live_in_symbol(connection, account, deed.symbol)
+        if old is not None and old.quantity:
+            planned, rungs = _roll(desk, account, old)
+            rolled = rolling.roll(*parts, planned, rungs, run_id=run_id)
+            report.filled += rolled.filled_quantity
+            if rolled.state in (LadderState.REJECTED, LadderState.UNKNOWN):
+                report.failed[deed.symbol] = f"{rolled.state.value}: {rolled.error}"
     elif deed.kind == "protect":
         with desk.ledger.connect() as connection:
             stored = positions.live_in_symbol(connection, account, deed.symbol)
@@ -101,6 +113,31 @@ def _do(desk: Desk, account: str, run_id: str, deed: Deed, seen: ReconciliationR
         placed = protection.place(*parts, stored, stored.quantity, run_id=run_id)
         if placed.state in (OrderState.REJECTED, OrderState.UNKNOWN):
             report.failed[deed.symbol] = f"{placed.state.value}: {placed.error}"
+
+
+def _roll(desk: Desk, account: str, old: Position) -> tuple[Roll, tuple[Rung, ...]]:
+    """All of a position into the next expiry's contract of the nearest strike: first at a net price that does not fill,
+    then at one that does."""
+    assert old.expiry is not None and old.strike is not None
+    low, high = old.strike * Decimal("0.95"), old.strike * Decimal("1.05")
+    chain = desk.broker(account).option_chain(
+        old.underlying,
+        old.expiry + timedelta(days=1),
+        old.expiry + timedelta(days=60),
+        low_strike=low,
+        high_strike=high,
+        right=old.contract_right,
+    )
+    rows = [row for row in chain if row.quote.is_two_sided]
+    if not rows:
+        raise SymbolBlocked("there is no contract to roll into", where=f"{account} {old.symbol}")
+    strike = old.strike
+    new = min(rows, key=lambda row: (row.contract.expiry, abs(row.contract.strike - strike), row.contract.symbol))
+    bid, ask = _quote(desk, account, old.symbol).bid, new.quote.ask
+    assert bid is not None and ask is not None
+    net = (ask - bid).quantize(CENT)
+    rungs = tuple(Rung(net + more, _RUNG_SECONDS) for more in (Decimal("-0.50"), Decimal("0.50")))
+    return Roll(old.position_id, new.contract, old.quantity, bid, ask, None, new.delta), rungs
 
 
 def _told(result: LadderResult, symbol: str, report: DeedReport) -> None:

@@ -50,12 +50,12 @@ def _crashes(*prefixes: str) -> st.SearchStrategy[dict[str, Any]]:
     dies = st.fixed_dictionaries(
         {
             "at": st.sampled_from(points),
-            "passage": st.sampled_from([1, 1, 2]),
-            "what": st.sampled_from(["die", "sever"]),
+            "passage": st.sampled_from([1, 1, 1, 2]),
+            "what": st.sampled_from(["die", "die", "sever"]),
         }
     )
     nowhere: dict[str, Any] = {}
-    return st.one_of(st.just(nowhere), dies)
+    return st.one_of(st.just(nowhere), dies, dies)
 
 
 _often = {"count": st.integers(1, 3), "after": st.integers(0, 1)}
@@ -85,6 +85,10 @@ class Machine(RuleBasedStateMachine):
     def something_is_held(self, account: str) -> None:
         self.do("buy", account=account, name=0, quantity=2, price="ask", crash={})
 
+    @initialize(account=_accounts, at=st.sampled_from([p for p in crashpoints.POINTS if p.startswith("submission.")]))
+    def a_run_has_died(self, account: str, at: str) -> None:
+        self.do("buy", account=account, name=1, quantity=1, price="ask", crash={"at": at})
+
     # --- orders -----------------------------------------------------------------------------------------------------
 
     @rule(account=_accounts, name=_names, quantity=st.integers(1, 3), price=st.sampled_from(BUYING),
@@ -105,6 +109,10 @@ class Machine(RuleBasedStateMachine):
           crash=_crashes("exit"))  # fmt: skip
     def sell(self, account: str, name: int, quantity: int, price: str, crash: dict[str, Any]) -> None:
         self.do("sell", account=account, name=name, quantity=quantity, price=price, crash=crash)
+
+    @rule(account=_accounts, name=_names, crash=_crashes("rolling"))
+    def roll(self, account: str, name: int, crash: dict[str, Any]) -> None:
+        self.do("roll", account=account, name=name, crash=crash)
 
     @rule(account=_accounts, name=_names, crash=_crashes("protection"))
     def protect(self, account: str, name: int, crash: dict[str, Any]) -> None:

@@ -71,7 +71,7 @@ class Cell:
 
     @property
     def step(self) -> str:
-        """What passes the point: submission, booking, exit, reconciliation or protection."""
+        """What passes the point: submission, booking, exit, reconciliation, protection or rolling."""
         return self.point.partition(".")[0]
 
 
@@ -192,6 +192,8 @@ def _die(ring: Ring, cell: Cell) -> bool:
             step = Step("sell", {**given, "quantity": 0, "price": "bid"})
         case "protection":
             step = Step("protect", given)
+        case "rolling":
+            step = Step("roll", given)
         case "reconciliation":
             step = Step("reconcile", given)
         case _:

@@ -286,7 +286,7 @@ def _deed(ring: Ring, step: Step) -> Deed | None:
         return Deed(kind, ring.ask(account, given["name"], quantity, stock=kind == "bracket"), price=price)
     with ring.desk.ledger.connect() as connection:
         held = [each for each in positions.live_positions(connection, account) if each.quantity]
-    if kind == "add":
+    if kind in ("add", "roll"):
         held = [each for each in held if each.contract_right is not None]
     elif kind == "protect":
         held = [each for each in held if each.stop_price is not None]

@@ -32,8 +32,8 @@ WORLD = "play"
 _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 _ACCOUNTS_YAML = """
 accounts:
-  large: {limits: {strategies: [swing_trade, day_trade]}, practice_cash: 121000}
-  small: {limits: {strategies: [swing_trade, day_trade]}, practice_cash: 24000}
+  large: {limits: {strategies: [swing_trade, day_trade]}, practice_cash: 121000, practice_options_level: 3}
+  small: {limits: {strategies: [swing_trade, day_trade]}, practice_cash: 24000, practice_options_level: 3}
 """
 #: How far into the session a sequence begins.
 _BEGIN = timedelta(minutes=120)

@@ -42,7 +42,7 @@ def test_F11_F24_any_order_of_deeds_faults_kills_and_restarts_breaks_no_invarian
 ) -> None:
     card = Scorecard(0)
     drive(template, examples=8, steps=10, card=card)
-    assert card.orders > 8 and card.fills > 4 and card.processes_killed > 0 and sum(card.faults.values()) > 2
+    assert card.orders > 8 and card.fills > 4 and card.processes_killed >= 8 and sum(card.faults.values()) > 2
     scorecard.add(faults_injected=sum(card.faults.values()), orders_placed=card.orders, lost=0, doubled=0)
     scorecard.add(limits_broken=0)
 
