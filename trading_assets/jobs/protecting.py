@@ -41,8 +41,7 @@ def protect(
         bracketed = positions.protective_prices(connection, account)
         mode = accounts.kill_mode(connection, account)
     for position in held:
-        if position.position_id in bracketed and position.entry_price is not None:
-            # Without a known entry (a split that is not booked yet) the prices of its bracket mean other shares.
+        if position.position_id in bracketed:
             tell(position, _protect_one(desk, position, markets.get(position.position_id), mode, run_id))
 
 
@@ -58,6 +57,7 @@ def _protect_one(
         return []
     resting = tuple(intent for intent in every if intent.purpose is Purpose.PROTECT and intent.is_live)
     if position.entry_price is None:
+        # A split that is not booked yet, for instance: the prices of its bracket mean other shares.
         return _keep_below(desk, position, stored.quantity, resting, run_id)
     if protection.covers(resting, stored.quantity):
         return []
