@@ -10,12 +10,12 @@ import polars as pl
 
 from trading_assets.assets.frame_asset import Finding, Observed, Product, coverage, frame_asset, lag
 from trading_assets.assets.groups import ANALYSIS
-from trading_assets.assets.history import MINUTE, instants, minute_bars, window
+from trading_assets.assets.history import MINUTE, instants, known_splits, minute_bars, window
 from trading_assets.assets.scope import Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS
 from trading_assets.market.features import compute_features
-from trading_assets.market.sessions import require_session, shift
+from trading_assets.market.sessions import require_session
 from trading_assets.market.splits import known_too_late
 from trading_assets.resources.desk import Desk
 
@@ -34,7 +34,7 @@ def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Obs
 
 def _compute(desk: Desk, scope: Scope, as_ofs: Sequence[datetime]) -> pl.DataFrame:
     sessions = window(desk, scope.day)
-    splits = desk.frames.read("splits", [shift(scope.day, -1).key, scope.key])
+    splits = known_splits(desk, scope.day)
     rows = compute_features(
         minute_bars(desk, sessions),
         desk.frames.read("daily_bars", [scope.key]),

@@ -53,12 +53,14 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Observed:
     """What a run found: its rows (perhaps none), the instant as of which they are known, how many rows it had to leave
-    out for which reason, and what it looked at, in words."""
+    out for which reason, and what it looked at, in words. ``unread``: the source gave no answer, so that nothing is
+    known, not even that there is nothing."""
 
     rows: pl.DataFrame
     as_of: datetime
     left_out: Mapping[str, int] = field(default_factory=dict)
     came_in: str = ""
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,8 @@ def _run(product: Product, desk: Desk, scope: Scope, log: Log) -> _Done:
             log.info(f"{told}: {note}")
             return _Done(found.rows, note, 0, sum(found.left_out.values()))
         # A decision product records its instant even when it decided nothing: those after it ask for it.
-        if found.rows.height or product.as_of_column or not store.exists(name, scope.key):
+        first = not store.exists(name, scope.key) and not found.unread
+        if found.rows.height or product.as_of_column or first:
             store.append(name, scope.key, found.rows, found.as_of)
         note = f"{found.rows.height} new rows as of {instant}{_omitted(found)}"
         log.info(f"{told}: {note}")

@@ -33,9 +33,10 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
     try:
         fetched = _fetch(desk, scope, now)
     except (BrokerUnavailable, Rejected) as error:
-        # Prices go on without it as they did before: what jumps in them is held by the rules' own bounds.
+        # It is asked for again: each minute until it was read once, for without it and the session before's nothing is
+        # decided.
         _log.error("session %s: the list of splits cannot be read: %s", scope.key, error)
-        return Observed(empty(SPLITS), now, came_in=f"the list of splits, which cannot be read: {error}")
+        return Observed(empty(SPLITS), now, came_in=f"the list of splits, which cannot be read: {error}", unread=True)
     # A row that was seen before is not seen again; the session before keeps what it saw of this one.
     new = fetched.join(stored, on=["ticker", "ex_session", "numerator", "denominator"], how="anti")
     return Observed(new, now, came_in=f"{fetched.height} splits of followed names")
@@ -61,6 +62,13 @@ def _fetch(desk: Desk, scope: Scope, now: datetime | None) -> pl.DataFrame:
 
 def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
     session = require_session(scope.day)
+    read = desk.frames.exists("splits", scope.key)
+    yield Finding(
+        "splits_read",
+        read,
+        "the list was read in this session" if read else "the list of splits has not been read in this session yet",
+        warning=True,
+    )
     stored = desk.frames.read("splits", [shift(scope.day, -1).key, scope.key])
     today = stored.filter(pl.col("ex_session") == scope.day)
     late = sorted(
@@ -90,8 +98,17 @@ splits = frame_asset(
         tick=MINUTE_TICK,
         observe=_observe,
         rebuild=_rebuild,
-        checks={"splits_known_before_their_day": "No split is first seen after the open of its day."},
+        checks={
+            "splits_read": (
+                "The list was read in this session. What the session before saw of it still counts; where that is "
+                "missing, too, no feature is computed and nothing is decided."
+            ),
+            "splits_known_before_their_day": "No split is first seen after the open of its day.",
+        },
         check=_check,
-        missing="a name without a row was not split in these sessions",
+        missing=(
+            "a name without a row was not split in these sessions; a partition that was never written was not read, "
+            "and without it and the one before nothing is decided"
+        ),
     )
 )

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from trading_assets.assets.history import known_splits
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.errors import Rejected
 from trading_assets.domain.errors import TradingAssetsError
@@ -86,15 +87,14 @@ def _calendar(earnings: Mapping[str, tuple[date, ...]] | None, ticker: str) -> M
 
 
 def _returns(desk: Desk, account: str, session: Session, tickers: Iterable[str]) -> Returns | None:
-    """Daily log returns of the sessions before this one; None if the daily bars cannot be read."""
+    """Daily log returns of the sessions before this one; None if the daily bars or their splits cannot be read."""
     count = desk.strategy(account).gates.correlation_sessions
     days = [shift(session.day, -back).day for back in range(count + 1, 0, -1)]
     try:
         bars = desk.frames.read("daily_bars", [session.key])
-        splits = desk.frames.read("splits", [shift(session.day, -1).key, session.key])
-        bars = adjusted(bars, splits, session.day)
+        bars = adjusted(bars, known_splits(desk, session.day), session.day)
     except TradingAssetsError as error:
-        _log.error("session %s: daily bars cannot be read: %s", session.key, error)
+        _log.error("session %s: daily returns cannot be computed: %s", session.key, error)
         return None
     rows = bars.filter(pl.col("ticker").is_in(sorted(set(tickers))) & (pl.col("session") >= days[0]))
     closes: dict[str, dict[date, float | None]] = {}

@@ -37,7 +37,7 @@ def strategy() -> Any:
 def seen(desk: Desk, day: Session) -> dict[str, Any]:
     """One minute's look, kept as a live run keeps it; when each name's split was first seen."""
     found = splits._observe(desk, Scope(day.key, Kind.LIVE, desk.clock.now()))
-    if found.rows.height or not desk.frames.exists("splits", day.key):
+    if found.rows.height or not (found.unread or desk.frames.exists("splits", day.key)):
         desk.frames.append("splits", day.key, found.rows, found.as_of)
     rows = desk.frames.read("splits", [shift(day.day, -1).key, day.key])
     return dict(rows.sort("known_at").select("ticker", "known_at").iter_rows())
@@ -76,20 +76,20 @@ def test_splits_are_known_from_their_announcement_on_and_told_where_it_came_too_
         assert seen(desk, friday) == {"NVDA": asked, "BAC": require_session(shift(friday.day, -29).day).close}
         clock.wait_until(MONDAY.open + MINUTE)
         assert set(seen(desk, MONDAY)) == {"NVDA", "BAC"}
-        (check,) = splits._check(desk, Scope(MONDAY.key, Kind.LIVE, clock.now()), pl.DataFrame(schema=SPLITS))
+        _, check = splits._check(desk, Scope(MONDAY.key, Kind.LIVE, clock.now()), pl.DataFrame(schema=SPLITS))
         assert check.passed
         clock.wait_until(MONDAY.open + 14 * MINUTE)
         assert set(seen(desk, MONDAY)) == {"NVDA", "BAC"}
         clock.wait_until(MONDAY.open + 15 * MINUTE)
         known = seen(desk, MONDAY)
         assert known["KO"] == MONDAY.open + 15 * MINUTE and known["NVDA"] == asked
-        (check,) = splits._check(desk, Scope(MONDAY.key, Kind.LIVE, clock.now()), pl.DataFrame(schema=SPLITS))
+        _, check = splits._check(desk, Scope(MONDAY.key, Kind.LIVE, clock.now()), pl.DataFrame(schema=SPLITS))
         assert not check.passed and check.warning and "KO" in check.description and "NVDA" not in check.description
         clock.wait_until(MONDAY.open + 30 * MINUTE)
         fault = {"kind": "server_error", "scope": {"path": "/v1/corporate-actions"}, "count": 99}
         assert exchange.control.post(f"{url}/practice/v1/faults", json=fault).status_code == 201
         found = splits._observe(desk, Scope(MONDAY.key, Kind.LIVE, clock.now()))
-        assert found.rows.is_empty() and "cannot be read" in found.came_in
+        assert found.rows.is_empty() and found.unread and "cannot be read" in found.came_in
     finally:
         broker.close()
         exchange.stop()

@@ -124,7 +124,7 @@ def test_F13_a_backfill_of_twenty_past_sessions_is_one_run_and_leaves_the_ledger
     ledger = waiting.ledger_counts()
     runs = waiting.instance.get_runs_count()
     first, last = shift(SESSION, -20), shift(SESSION, -1)
-    names = ("daily_bars", "bars", "features", "market_context", "watchlist", "signals")
+    names = ("daily_bars", "splits", "bars", "features", "market_context", "watchlist", "signals")
     run_id = run_range(waiting.definitions, waiting.instance, [AssetKey(name) for name in names], first.key, last.key)
     assert waiting.instance.get_runs_count() == runs + 1
     run = waiting.instance.get_run_by_id(run_id)
