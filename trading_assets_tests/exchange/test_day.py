@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from alpaca.data.requests import OptionChainRequest
 
 from trading_assets_tests.exchange.conftest import Starter
@@ -114,6 +115,7 @@ def play(exchange: Exchange, step: timedelta) -> tuple[dict[str, Any], list[str]
     return exchange.picture(), [exchange.status()["now"]]
 
 
+@pytest.mark.patient
 def test_a_day_is_the_same_however_its_passing_is_cut_into_calls(start_exchange: Starter) -> None:
     start = OPEN + 60 * MINUTE
     at_once = play(start_exchange(start), 5 * MINUTE)

@@ -131,6 +131,7 @@ def test_a_killed_venue_continues_in_the_session_it_was_in(tmp_path: Path) -> No
     assert again.market.quote(symbol, again.world.now) == venue.market.quote(symbol, venue.world.now)
 
 
+@pytest.mark.patient
 def test_the_way_the_clock_is_moved_changes_nothing(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("one", "other")]
     for folder in folders:

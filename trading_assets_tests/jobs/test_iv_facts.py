@@ -15,6 +15,8 @@ from trading_assets.market.sessions import MINUTE, shift
 from trading_assets.strategy.signals import to_signal
 from trading_assets_tests.e2e.playground import ONE_ACCOUNT, Playground, playground
 
+pytestmark = pytest.mark.patient
+
 
 def _archive(world: Playground, back: int, iv: float) -> None:
     """The figure of every followed ticker for the session so many sessions ago (0 is the current one, as of now)."""

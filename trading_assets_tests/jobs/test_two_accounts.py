@@ -18,6 +18,8 @@ from trading_assets.ledger import dispatch
 from trading_assets.ledger.tables import order_intents
 from trading_assets_tests.e2e.playground import Playground, playground
 
+pytestmark = pytest.mark.patient
+
 BOTH_FOLLOW = """
 accounts:
   large: {limits: {strategies: [swing_trade, day_trade]}, practice_cash: 121000}

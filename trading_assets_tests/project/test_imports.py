@@ -35,6 +35,7 @@ def test_the_look_up_of_heavy_modules_would_find_one() -> None:
     assert _loaded_by("talib", HEAVY) >= {"talib"}
 
 
+@pytest.mark.patient
 def test_every_module_can_be_imported_by_itself() -> None:
     """Each in a process forked from a bare one, so that none leans on what another has imported."""
     modules = sorted(

@@ -47,6 +47,7 @@ def minutes_of(session: Session, count: int) -> list[datetime]:
     return [session.open + step * (number + 0.37) for number in range(count)]
 
 
+@pytest.mark.patient
 def test_fresh_processes_with_other_hash_seeds_and_other_orders_of_calls_see_the_same_market() -> None:
     prints = set()
     for hash_seed, order in (("1", "list"), ("271828", "reversed")):
@@ -178,6 +179,7 @@ def test_headlines_lie_within_the_day_and_carry_their_company_in_a_form_a_reader
             assert any(form in headline.title for form in (f": {symbol})", f"${symbol}", f"({symbol})"))
 
 
+@pytest.mark.patient
 def test_an_event_is_published_before_its_price_moves_and_brings_volume() -> None:
     found = 0
     for seed in range(1, 9):
