@@ -3,13 +3,9 @@ invariants of a stock that is bought with its stop and its take profit."""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,10 +32,10 @@ from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
 from trading_assets_tests.broker import desk
 from trading_assets_tests.broker.desk import ACCOUNT, SECRET, SteppedClock
+from trading_assets_tests.exchange.venue_process import TOKEN, served
 
 SESSION, NEXT = date(2026, 3, 10), date(2026, 3, 11)
 BEGIN = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
-TOKEN = "control-token-of-the-test"
 TICKER = "MSFT"
 #: A stop and a take profit so far away that no minute of the test reaches them.
 FAR = Decimal("0.2")
@@ -51,46 +47,21 @@ def running(
     directory: Path, accounts: int, *, last: date | None = None, options_level: int = 2, faults: bool = False
 ) -> Iterator[str]:
     """The exchange as a process of its own with so many accounts; yields its address."""
-    directory.mkdir(parents=True, exist_ok=True)
-    config = {
-        "seed": 7,
+    names = ("TEST", *map(str, range(accounts)))
+    config: dict[str, object] = {
         "session": SESSION.isoformat(),
-        "scenario": "normal",
-        "start_at": BEGIN.isoformat(),
-        "speed": 0,
-        "control_token": TOKEN,
         "rules": {"requests_per_minute": 100_000},
         "accounts": [
-            {
-                "name": f"a{key}".lower(),
-                "key": f"PK{key}",
-                "secret": SECRET,
-                "cash": "9000000",
-                "options_level": options_level,
-            }
-            for key in ("TEST", *map(str, range(accounts)))
+            {"name": f"a{key}".lower(), "key": f"PK{key}", "secret": SECRET, "cash": "9000000"}
+            | {"options_level": options_level}
+            for key in names
         ],
         "faults": faults,
     }
     if last is not None:
         config["last_session"] = last.isoformat()
-    (directory / "config.json").write_text(json.dumps(config))
-    command = [sys.executable, "-m", "trading_assets.exchange", "--directory", str(directory)]
-    log = (directory / "log.txt").open("wb")
-    child = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        address = directory / "exchange.json"
-        for _ in range(3600):
-            if address.exists() or child.poll() is not None:
-                break
-            time.sleep(0.05)
-        assert child.poll() is None and address.exists(), (directory / "log.txt").read_text()
-        found = json.loads(address.read_text())
-        yield f"http://{found['host']}:{found['port']}"
-    finally:
-        child.terminate()
-        child.wait(30)
-        log.close()
+    with served(directory, BEGIN, **config) as url:
+        yield url
 
 
 def connect(url: str, key: str) -> AlpacaBroker:

@@ -30,8 +30,8 @@ from trading_assets.ledger.engine import open_ledger
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
 from trading_assets_tests.broker import bracket_desk, desk
-from trading_assets_tests.broker.bracket_desk import TOKEN
 from trading_assets_tests.broker.desk import ACCOUNT, SteppedClock
+from trading_assets_tests.exchange.venue_process import TOKEN
 
 TICKER = "NVDA"
 #: The expiries that are held and rolled into.

@@ -21,14 +21,8 @@ from trading_assets.ledger import orders, positions
 from trading_assets.market.sessions import open_session, require_session, shift
 from trading_assets_tests.broker import desk
 from trading_assets_tests.broker.desk import ACCOUNT, SteppedClock, plan
-from trading_assets_tests.broker.test_practice_exchange import (
-    TOKEN,
-    Practice,
-    calls,
-    connect,
-    near_the_money,
-    running,
-)
+from trading_assets_tests.broker.test_practice_exchange import Practice, calls, connect, near_the_money, running
+from trading_assets_tests.exchange.venue_process import TOKEN
 
 # Each starts exchanges of its own.
 pytestmark = pytest.mark.patient

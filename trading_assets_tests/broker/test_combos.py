@@ -21,9 +21,10 @@ from trading_assets.domain.money import CENT
 from trading_assets.domain.values import ContractSnapshot, OrderState, Purpose, Right, Side
 from trading_assets.ledger.orders import COMBO, COMBO_LEG, OrderIntent
 from trading_assets_tests.broker import bracket_desk, roll_desk
-from trading_assets_tests.broker.bracket_desk import BEGIN, TOKEN
+from trading_assets_tests.broker.bracket_desk import BEGIN
 from trading_assets_tests.broker.desk import SteppedClock
 from trading_assets_tests.broker.roll_desk import NEXT, TICKER
+from trading_assets_tests.exchange.venue_process import TOKEN
 
 _numbers = count()
 

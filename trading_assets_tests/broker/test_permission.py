@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,36 +16,18 @@ from trading_assets.broker.climbing import LadderResult, LadderState
 from trading_assets.broker.errors import NoLongerAllowed
 from trading_assets.broker.ladder import Exit
 from trading_assets.broker.rate_budget import RateBudget, Share, Word
-from trading_assets.domain import crashpoints
 from trading_assets.domain.connections import BrokerConnection
 from trading_assets.domain.values import KillMode, OrderState, PositionState
 from trading_assets.ledger import accounts, orders, positions
 from trading_assets.ledger.account_lock import AccountBusy, AccountLock, AccountLockLost, account_lock
 from trading_assets.ledger.engine import ledger_url
 from trading_assets_tests.broker import desk
+from trading_assets_tests.broker.crash_hooks import at
 from trading_assets_tests.broker.desk import ACCOUNT, SteppedClock, assert_nothing_lost_or_doubled, entry, plan
 from trading_assets_tests.broker.fault_proxy import Fault, FaultProxy
 from trading_assets_tests.broker.scripted_exchange import ScriptedExchange, never
 
 ORDERS = "/v2/orders"
-
-
-@contextmanager
-def at(point: str, happens: Callable[[], None]) -> Iterator[None]:
-    """The first time that ``point`` is passed, this happens; it must be passed."""
-    happened: list[str] = []
-
-    def hook(name: str) -> None:
-        if name == point and not happened:
-            happened.append(name)
-            happens()
-
-    crashpoints.install(hook)
-    try:
-        yield
-    finally:
-        crashpoints.install(None)
-    assert happened, f"{point} was not passed"
 
 
 def switch(engine: Engine, clock: SteppedClock, mode: KillMode) -> Callable[[], None]:

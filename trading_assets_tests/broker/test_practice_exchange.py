@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,10 +34,10 @@ from trading_assets.ledger import positions
 from trading_assets_tests.broker import desk
 from trading_assets_tests.broker.desk import ACCOUNT, SECRET, SteppedClock, plan
 from trading_assets_tests.broker.fault_proxy import Fault, proxied
+from trading_assets_tests.exchange.venue_process import TOKEN, served
 
 SESSION = date(2026, 3, 10)
 BEGIN = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
-TOKEN = "control-token-of-the-test"
 CASH = Decimal(100_000)
 
 
@@ -62,32 +58,9 @@ def connect(url: str, clock: SteppedClock, key: str = "PKTEST") -> AlpacaBroker:
 def running(directory: Path, session: date = SESSION, begin: datetime = BEGIN) -> Iterator[str]:
     """The exchange as a process of its own; yields its address."""
     account = {"name": ACCOUNT, "key": "PKTEST", "secret": SECRET, "cash": str(CASH), "options_level": 2}
-    config = {
-        "seed": 7,
-        "session": session.isoformat(),
-        "scenario": "normal",
-        "start_at": begin.isoformat(),
-        "speed": 0,
-        "control_token": TOKEN,
-        "accounts": [account, {**account, "name": "other", "key": "PKOTHER"}],
-    }
-    (directory / "config.json").write_text(json.dumps(config))
-    command = [sys.executable, "-m", "trading_assets.exchange", "--directory", str(directory)]
-    log = (directory / "log.txt").open("wb")
-    child = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        address = directory / "exchange.json"
-        for _ in range(1200):
-            if address.exists() or child.poll() is not None:
-                break
-            time.sleep(0.05)
-        assert child.poll() is None and address.exists(), (directory / "log.txt").read_text()
-        found = json.loads(address.read_text())
-        yield f"http://{found['host']}:{found['port']}"
-    finally:
-        child.terminate()
-        child.wait(30)
-        log.close()
+    accounts = [account, {**account, "name": "other", "key": "PKOTHER"}]
+    with served(directory, begin, session=session.isoformat(), accounts=accounts) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -25,13 +25,13 @@ from trading_assets.domain.connections import BrokerConnection
 from trading_assets.domain.values import KillMode, OrderState, PositionState, Side
 from trading_assets.ledger import accounts, executions, orders, positions
 from trading_assets_tests.broker import bracket_desk, roll_desk
-from trading_assets_tests.broker.bracket_desk import TOKEN
+from trading_assets_tests.broker.crash_hooks import at
 from trading_assets_tests.broker.desk import ACCOUNT, SECRET
 from trading_assets_tests.broker.fault_proxy import HTML, Fault, proxied
 from trading_assets_tests.broker.roll_desk import RollBench, opened, roll_and_die
 from trading_assets_tests.broker.stream_desk import following, until
-from trading_assets_tests.broker.test_permission import at
 from trading_assets_tests.exchange.faults.switchboard_client import SwitchboardClient
+from trading_assets_tests.exchange.venue_process import TOKEN
 from trading_assets_tests.fault_suite import Figures
 
 KILLED = -signal.SIGKILL

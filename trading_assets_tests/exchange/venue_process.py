@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -149,3 +150,13 @@ def prepare(directory: Path, start: datetime, **changes: Any) -> Exchange:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.json").write_text(json.dumps(configuration(start, **changes)))
     return Exchange(directory)
+
+
+@contextmanager
+def served(directory: Path, start: datetime, **changes: Any) -> Iterator[str]:
+    """A running exchange for as long as the block lasts; yields its address."""
+    exchange = prepare(directory, start, **changes)
+    try:
+        yield exchange.start().url
+    finally:
+        exchange.stop()
