@@ -96,10 +96,13 @@ def explain(
         _ask(engine, broker, live, now, today, found)
     with engine.connect() as connection:
         known = splits.known(connection, (position.underlying for position in live))
-    for position in live:
-        for split in known:
-            if split.ticker == position.underlying and split.ex_session <= today:
-                _work(engine, position.position_id, split, held, found, now=now, run_id=run_id)
+    due = [(one.position_id, split) for one in live for split in known if split.ticker == one.underlying]
+    due = [(position_id, split) for position_id, split in due if split.ex_session <= today]
+    before = len(due) + 1
+    while len(due) < before:
+        # A contract may become another that is held, too: it follows once that one has moved on.
+        before = len(due)
+        due = [pair for pair in due if not _work(engine, *pair, held, found, now=now, run_id=run_id)]
     found.uncertain = uncertain(engine, broker, account, held, now, waiting=found.waiting, unread=bool(found.troubles))
     return found
 
@@ -139,23 +142,30 @@ def _work(
     *,
     now: datetime,
     run_id: str,
-) -> None:
-    """One position and one split, under the row's lock: decided and applied in one transaction."""
+) -> bool:
+    """One position and one split, under the row's lock: decided and applied in one transaction.
+
+    False if the place that the split gives it is taken by another live position.
+    """
     with engine.begin() as connection:
         position = positions.get_position(connection, position_id, lock=True)
         if position is None or not position.is_live or not position.quantity:
-            return
+            return True
         done = splits.of_position(connection, position_id)
         before = effective_at(split)
         rows = executions.of_position(connection, position_id)
         # One and the same split may be listed again under another id.
         if any(row.effective_at == before for row in done) or not any(row.executed_at < before for row in rows):
-            return
+            return True
         outcome = _outcome(position, split, held, rows, done)
         theirs = held.get(position.symbol)
         actual = None if outcome is None else held.get(outcome.symbol)
-        if outcome is not None and (actual.quantity if actual is not None else 0) == outcome.quantity:
+        there = None if outcome is None else positions.live_in_symbol(connection, position.account, outcome.symbol)
+        taken = there is not None and there.position_id != position_id
+        fits = outcome is not None and (actual.quantity if actual is not None else 0) == outcome.quantity
+        if outcome is not None and fits and not taken:
             _apply(connection, position, split, outcome, now=now, run_id=run_id)
+            found.waiting.pop(position.symbol, None)
             found.applied.append(
                 f"{position.symbol}: a split of {split.words} on {split.ex_session} made of {position.quantity} "
                 f"at {_plain(position.entry_price)} {outcome.quantity} of {outcome.symbol} "
@@ -166,6 +176,7 @@ def _work(
                 f"{position.symbol}: a split of {split.words} is due since {split.ex_session}, and the broker still "
                 f"holds {theirs.quantity} (position {position_id}, corporate action {split.action_id})"
             )
+        return not (fits and taken)
 
 
 def _outcome(

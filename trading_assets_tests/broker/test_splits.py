@@ -313,3 +313,46 @@ def test_F29_a_crash_after_the_split_was_booked_books_it_once(
     report = compared(engine, broker, clock)
     assert report.clean and not report.splits
     assert (the_position(engine).quantity, the_position(engine).entry_price) == (4, Decimal("1.25"))
+
+
+def test_F29_a_split_listed_after_what_it_made_was_adopted_stops_no_comparison(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange, held: Position
+) -> None:
+    exchange.holdings = {HALVED: (4, Decimal("1.25"))}
+    assert compared(engine, broker, clock).adopted == [HALVED]
+    exchange.splits = [listed(2, 1)]
+    for _ in range(3):
+        exchange.now += timedelta(minutes=1)
+        report = compared(engine, broker, clock)
+        assert not report.splits and not report.adopted
+    assert report.clean
+    after = the_position(engine)
+    assert (after.symbol, after.quantity, after.origin) == (HALVED, 4, "adopted")
+    with engine.connect() as connection:
+        old = positions.get_position(connection, held.position_id)
+    assert old is not None and (old.state, old.exit_reason) == (PositionState.CLOSED, positions.PHANTOM)
+
+
+def test_F29_contracts_of_which_one_becomes_the_other_all_follow_a_split(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange
+) -> None:
+    quartered, eighth = "NVDA260320C00045000", "NVDA260320C00022500"
+    for symbol in (SYMBOL, HALVED, quartered):
+        # The oldest is the first to be looked at, and its place is taken.
+        exchange.trade_by_hand(symbol, "buy", 2, "2.50")
+        assert compared(engine, broker, clock).clean
+        exchange.now += timedelta(minutes=1)
+    exchange.now += NEXT_DAY
+    exchange.splits = [listed(2, 1)]
+    report = compared(engine, broker, clock)
+    assert sorted(report.blocked) == sorted((SYMBOL, HALVED, quartered)) and not report.splits
+    exchange.holdings = {symbol: (4, Decimal("1.25")) for symbol in (HALVED, quartered, eighth)}
+    report = compared(engine, broker, clock)
+    assert report.clean and len(report.splits) == 3
+    with engine.connect() as connection:
+        live = positions.live_positions(connection, ACCOUNT)
+    assert [(one.symbol, one.quantity, one.strike) for one in live] == [
+        (HALVED, 4, Decimal(90)),
+        (quartered, 4, Decimal(45)),
+        (eighth, 4, Decimal("22.5")),
+    ]
