@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from trading_assets.broker.adoption import is_not_standard
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.domain.values import ContractSnapshot, OpenPosition, Regime
 from trading_assets.market.sessions import Session
@@ -27,9 +28,12 @@ def regime_at(desk: Desk, session: Session) -> Regime | None:
 def contract_row(broker: AlpacaBroker, position: OpenPosition) -> ContractSnapshot | None:
     """The chain's row of the option that ``position`` holds; None for a stock or a contract that the chain lacks.
 
-    Raises what the broker's chain raises.
+    None also for one with an adjusted root: what it delivers is not known here, and neither is what its volatility
+    would make of its strike and a share's price. Raises what the broker's chain raises.
     """
     if position.right is None or position.expiry is None or position.strike is None:
+        return None
+    if is_not_standard(position.symbol):
         return None
     chain = broker.option_chain(
         position.underlying,

@@ -13,13 +13,14 @@ import pytest
 
 from trading_assets.broker.errors import BrokerUnavailable, Rejected
 from trading_assets.domain.errors import NotAuthorized
-from trading_assets.domain.values import OpenPosition, Quote, Strategy
+from trading_assets.domain.values import KillMode, OpenPosition, Priority, Quote, Strategy
 from trading_assets.jobs import marking
 from trading_assets.jobs.marking import Marking
 from trading_assets.market.sessions import require_session
-from trading_assets.strategy.exit_values import ExitMarket
+from trading_assets.strategy.exit_values import AccountFacts, ExitMarket
+from trading_assets.strategy.exits import evaluate_exit
 from trading_assets.strategy_config import StrategyConfig
-from trading_assets_tests.strategy.trading_builders import position
+from trading_assets_tests.strategy.trading_builders import position, snapshot
 
 NOW = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
 
@@ -133,3 +134,34 @@ def test_earnings_count_from_after_today_to_the_next_session() -> None:
         assert marking.earnings_next_session({"KO": [date(2026, 3, day)]}, "KO", friday) is expected
     assert marking.earnings_next_session({"KO": [date(2026, 3, 16)]}, "PEP", friday) is False
     assert marking.earnings_next_session(None, "KO", friday) is None
+
+
+def test_F29_a_contract_with_another_deliverable_is_not_sold_by_a_model_of_a_standard_one() -> None:
+    # Three for two: 150 shares at 180 for 100 at 180, while a share fell from 190 to 126.67 by the split alone.
+    name, expiry = "NVDA1260327C00180000", date(2026, 3, 27)
+    held = position(
+        Strategy.SWING_TRADE,
+        position_id=name,
+        symbol=name,
+        strike=Decimal(180),
+        expiry=expiry,
+        entry_price=Decimal("12.00"),
+        entry_underlying=Decimal("126.67"),
+        opened_at=NOW - timedelta(days=1),
+    )
+    row = snapshot("180", bid=None, ask=None, symbol=name, root="NVDA1", expiry=expiry)
+    row = replace(row, iv=0.45, delta=None, gamma=None, theta=None, vega=None)
+    old = Quote(name, Decimal("12.20"), Decimal("12.60"), NOW - timedelta(minutes=5))
+    market = ExitMarket(old, Decimal("126.67"), NOW)
+    found = marked(SimpleNamespace(option_chain=lambda *_, **__: [row])).with_contract_facts([held], {name: market})
+    outcome = evaluate_exit(
+        held,
+        found[name],
+        session=require_session(NOW.date()),
+        as_of=NOW,
+        account=AccountFacts(KillMode.OFF, False),
+        config=StrategyConfig().exits,
+    )
+    assert outcome.decision is None
+    assert found[name] == market, "nothing here knows what it delivers"
+    assert any(alert.rule == "quote" and alert.priority is Priority.HIGH for alert in outcome.alerts)
