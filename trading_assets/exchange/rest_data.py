@@ -7,7 +7,7 @@ asked for alone, what they have now is not found.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -15,7 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trading_assets.domain.clock import NEW_YORK
-from trading_assets.exchange import http, ticks
+from trading_assets.exchange import adjustments, http, ticks
+from trading_assets.exchange.actions import ordered
 from trading_assets.exchange.bars import Bar, BarBook, day_so_far, midnight
 from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.market_port import MarketPort
@@ -80,13 +81,15 @@ class DataRoutes:
         given = request.query_params.get("timeframe", "1Min")
         if given not in _TIMEFRAMES:
             raise http.bad("timeframe", given)
+        kinds = adjustments.asked(request)
         start, end, descending = self._range(request)
         points: list[tuple[str, Bar]] = []
         for symbol in sorted(self._stocks(request)):
             market = self._venue.market
             daily = _TIMEFRAMES[given] == "day"
             found = self._bars.daily(market, symbol, self._now) if daily else self._minute(symbol, start, end)
-            within = [(symbol, bar) for bar in found if start <= bar["t"] <= end]
+            told = adjustments.adjusted(found, self._changes(symbol, kinds)) if kinds else found
+            within = [(symbol, bar) for bar in told if start <= bar["t"] <= end]
             points += within[::-1] if descending else within
         limit = http.whole(request, "limit", 1000, 1, MOST_POINTS)
         chosen, token = http.page(
@@ -96,6 +99,16 @@ class DataRoutes:
         for symbol, bar in chosen:
             grouped.setdefault(symbol, []).append(bar)
         return _history_answer(request, "bars", grouped, token)
+
+    def _changes(self, symbol: str, kinds: frozenset[str]) -> list[adjustments.Step]:
+        """What adjusts the bars of ``symbol`` by the actions that are in force in the session that is played."""
+
+        def close_before(day: date) -> float | None:
+            days = self._bars.daily(self._venue.market, symbol, self._now)
+            return max(((bar["t"], bar["c"]) for bar in days if bar["t"] < midnight(day)), default=(None, None))[1]
+
+        actions = [action for action in ordered(self._venue.config.actions) if action.symbol == symbol]
+        return adjustments.steps(kinds, actions, self._venue.world.session, close_before)
 
     def _minute(self, symbol: str, start: datetime, end: datetime) -> Iterator[Bar]:
         """Finished minute bars of the sessions that touch the range."""

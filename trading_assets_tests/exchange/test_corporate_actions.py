@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alpaca.data.enums import Adjustment
 from alpaca.data.historical.corporate_actions import CorporateActionsClient
-from alpaca.data.requests import CorporateActionsRequest
+from alpaca.data.requests import CorporateActionsRequest, StockBarsRequest
+from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 
 from trading_assets.market.sessions import shift
 from trading_assets_tests.exchange.openapi import Document
@@ -122,6 +124,36 @@ def test_F29_bars_are_told_raw_and_jump_at_the_split(exchange: Exchange) -> None
     assert min(strikes) < spot < max(strikes) and max(strikes) < 1.6 * spot
     days = exchange.get("/v2/stocks/bars", symbols="NVDA", timeframe="1Day", start="2026-03-12").json()["bars"]["NVDA"]
     assert [day["c"] for day in days][-1] == friday[-1]["c"]
+
+
+def test_bars_are_adjusted_where_the_request_asks_for_it_and_for_nothing_that_is_to_come(exchange: Exchange) -> None:
+    def read(symbol: str, timeframe: str, adjustment: Adjustment | None) -> list[Any]:
+        asked = {"symbol_or_symbols": symbol, "start": shift(SESSION, -1).open, "adjustment": adjustment}
+        unit = TimeFrameUnit.Day if timeframe == "Day" else TimeFrameUnit.Minute
+        request = StockBarsRequest(**asked, timeframe=TimeFrame(1, unit))
+        found: list[Any] = exchange.stocks().get_stock_bars(request).data[symbol]
+        return found
+
+    exchange.advance(CLOSE)
+    for symbol in ("NVDA", "PFE"):
+        assert read(symbol, "Day", Adjustment.ALL) == read(symbol, "Day", None), "nothing has changed yet"
+    exchange.advance(MONDAY.open + 3 * MINUTE)
+    for timeframe in ("Minute", "Day"):
+        raw, split = (read("NVDA", timeframe, kind) for kind in (Adjustment.RAW, Adjustment.SPLIT))
+        assert read("NVDA", timeframe, Adjustment.DIVIDEND) == raw == read("NVDA", timeframe, None)
+        for before, after in zip(raw, split, strict=True):
+            factor = 2 if before.timestamp < CLOSE else 1
+            assert after.volume == before.volume * factor and after.timestamp == before.timestamp
+            for name in ("open", "high", "low", "close"):
+                assert getattr(after, name) * factor == pytest.approx(getattr(before, name), abs=1e-3)
+        assert read("NVDA", timeframe, Adjustment.ALL) == split
+    raw, paid = (read("PFE", "Minute", kind) for kind in (Adjustment.SPLIT, Adjustment.DIVIDEND))
+    friday = [bar for bar in raw if bar.timestamp < CLOSE]
+    share = 1 - 2.5 / read("PFE", "Day", None)[-1].close
+    assert [bar.close for bar in paid[: len(friday)]] == [round(bar.close * share, 4) for bar in friday]
+    assert paid[len(friday) :] == raw[len(friday) :] and [bar.volume for bar in paid] == [bar.volume for bar in raw]
+    both = exchange.get("/v2/stocks/bars", symbols="PFE", timeframe="1Min", adjustment="split,dividend", limit=1).json()
+    assert both["bars"] and exchange.get("/v2/stocks/KO/bars", adjustment="splits").status_code == 400
 
 
 def test_F29_a_reverse_split_pays_out_the_part_of_a_share_that_is_left(exchange: Exchange) -> None:
