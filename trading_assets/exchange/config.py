@@ -71,7 +71,9 @@ class StreamRules(BaseModel):
     symbols: int | None = Field(None, ge=1, description="stock trades and quotes of one socket; null: any number")
     option_symbols: int = Field(1000, ge=1, description="option trades and quotes of one socket")
     connections: int = Field(1, ge=1, le=1000, description="sockets one account may have open at one feed")
-    feeds: tuple[StreamFeed, ...] = Field(get_args(StreamFeed), description="feeds that the accounts are subscribed to")
+    feeds: tuple[StreamFeed, ...] = Field(
+        get_args(StreamFeed), description="feeds that accounts are subscribed to, also in REST"
+    )
     authentication_seconds: float = Field(10, gt=0, le=600, description="wall time in which a client says who it is")
     slow_seconds: float = Field(5, gt=0, le=600, description="wall time in which a client takes a frame, or is cut off")
 

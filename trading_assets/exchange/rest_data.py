@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trading_assets.domain.clock import NEW_YORK
-from trading_assets.exchange import adjustments, http, ticks
+from trading_assets.exchange import adjustments, data_feeds, http, ticks
 from trading_assets.exchange.actions import ordered
 from trading_assets.exchange.bars import Bar, BarBook, day_so_far, midnight
 from trading_assets.exchange.http import Door, answer
@@ -31,8 +31,8 @@ _TIMEFRAMES = {"1Min": "minute", "1T": "minute", "1Day": "day", "1D": "day"}
 _TURN = 200
 _INSTANT = timedelta(microseconds=1)
 Handler = Callable[[Request, Account], Awaitable[Response]]
-#: What a symbol has now, or None.
-Latest = Callable[[str], dict[str, Any] | None]
+#: What a symbol has at an instant, or None.
+Latest = Callable[[str, datetime], dict[str, Any] | None]
 TickAt = Callable[[MarketPort, str, datetime], ticks.Tick | None]
 
 
@@ -62,6 +62,10 @@ class DataRoutes:
     def _now(self) -> datetime:
         return self._venue.world.now
 
+    @property
+    def _feeds(self) -> tuple[str, ...]:
+        return self._venue.config.streams.feeds
+
     def _stocks(self, request: Request) -> list[str]:
         one = request.path_params.get("symbol")
         symbols = http.listed(request, "symbols") if one is None else [one]
@@ -71,8 +75,9 @@ class DataRoutes:
         """Start, end and whether the newest come first; without them today until now."""
         today = self._now.astimezone(NEW_YORK).date()
         start = http.moment(request, "start") or midnight(today)
-        end = http.moment(request, "end", end_of_day=True) or self._now
-        return start, min(end, self._now), request.query_params.get("sort", "asc") == "desc"
+        given = http.moment(request, "end", end_of_day=True)
+        end = data_feeds.history_end(request, self._feeds, given, self._now)
+        return start, end, request.query_params.get("sort", "asc") == "desc"
 
     # --- history ----------------------------------------------------------------------------------------------------
 
@@ -148,7 +153,8 @@ class DataRoutes:
         """What each symbol has now."""
 
         async def route(request: Request, account: Account) -> Response:
-            found = {symbol: latest(symbol) for symbol in self._stocks(request)}
+            at = data_feeds.instant(request, self._feeds, self._now)
+            found = {symbol: latest(symbol, at) for symbol in self._stocks(request)}
             known = {symbol: value for symbol, value in found.items() if value is not None}
             one = request.path_params.get("symbol")
             if one is None:
@@ -159,41 +165,43 @@ class DataRoutes:
 
         return route
 
-    def _last_minute(self, symbol: str) -> Bar | None:
-        return self._bars.last_minute(self._venue.market, symbol, self._now)
+    def _last_minute(self, symbol: str, at: datetime) -> Bar | None:
+        return self._bars.last_minute(self._venue.market, symbol, at)
 
-    def _quote(self, symbol: str) -> ticks.Tick | None:
-        """The quote now; outside the session the last one, with its own time."""
-        quote = self._venue.market.quote(symbol, self._now)
+    def _quote(self, symbol: str, at: datetime) -> ticks.Tick | None:
+        """The quote of that instant; outside the session the last one, with its own time."""
+        quote = self._venue.market.quote(symbol, at)
         return None if quote is None else ticks.stock_quote(quote)
 
-    def _trade(self, symbol: str) -> ticks.Tick | None:
-        quote = self._venue.market.quote(symbol, self._now)
+    def _trade(self, symbol: str, at: datetime) -> ticks.Tick | None:
+        quote = self._venue.market.quote(symbol, at)
         if quote is None:
             return None
-        at = quote.at if quote.at is not None else self._now
-        return ticks.stock_trade(self._venue.market.price_at(symbol, self._now), at)
+        traded_at = quote.at if quote.at is not None else at
+        return ticks.stock_trade(self._venue.market.price_at(symbol, at), traded_at)
 
     async def snapshots(self, request: Request, account: Account) -> Response:
         """Trade, quote, minute bar and the two daily bars of each stock."""
-        return answer({symbol: self._snapshot(symbol) for symbol in self._stocks(request)})
+        at = data_feeds.instant(request, self._feeds, self._now)
+        return answer({symbol: self._snapshot(symbol, at) for symbol in self._stocks(request)})
 
     async def snapshot(self, request: Request, account: Account) -> Response:
         """The same of one stock."""
+        at = data_feeds.instant(request, self._feeds, self._now)
         for symbol in self._stocks(request):
-            return answer({"symbol": symbol, **self._snapshot(symbol)})
+            return answer({"symbol": symbol, **self._snapshot(symbol, at)})
         raise not_found(f"no snapshot found for {request.path_params['symbol']}")
 
-    def _snapshot(self, symbol: str) -> dict[str, Any]:
+    def _snapshot(self, symbol: str, at: datetime) -> dict[str, Any]:
         market, day = self._venue.market, self._venue.world.session
-        days = list(self._bars.daily(market, symbol, self._now))
-        if self._now < require_session(day).close:
-            ended = self._bars.finished(market, symbol, day, self._now)
+        days = list(self._bars.daily(market, symbol, at))
+        if at < require_session(day).close:
+            ended = self._bars.finished(market, symbol, day, at)
             days += [day_so_far(ended, day)] if ended else []
         return {
-            "latestTrade": self._trade(symbol),
-            "latestQuote": self._quote(symbol),
-            "minuteBar": self._last_minute(symbol),
+            "latestTrade": self._trade(symbol, at),
+            "latestQuote": self._quote(symbol, at),
+            "minuteBar": self._last_minute(symbol, at),
             "dailyBar": days[-1] if days else None,
             "prevDailyBar": days[-2] if len(days) > 1 else None,
         }

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trading_assets.domain.clock import NEW_YORK
-from trading_assets.exchange import http, ticks
+from trading_assets.exchange import data_feeds, http, ticks
 from trading_assets.exchange.bars import MINUTE, midnight
 from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.listing import Listing
@@ -63,6 +63,7 @@ class OptionDataRoutes:
 
     async def chain(self, request: Request, account: Account) -> Response:
         """The chain of one underlying with quotes, Greeks, implied volatility and today's volume."""
+        data_feeds.check_options(request, self._venue.config.streams.feeds)
         underlying = request.path_params["underlying"]
         exact = http.day(request, "expiration_date")
         first = exact or http.day(request, "expiration_date_gte")
@@ -90,11 +91,13 @@ class OptionDataRoutes:
 
     async def snapshots(self, request: Request, account: Account) -> Response:
         """Snapshots of up to a hundred named contracts."""
+        data_feeds.check_options(request, self._venue.config.streams.feeds)
         found = {line.contract.symbol: self._snapshot(line) for line in self._lines(request)}
         return answer({"snapshots": found, "next_page_token": None})
 
     async def latest_quotes(self, request: Request, account: Account) -> Response:
         """The quote of each named contract now."""
+        data_feeds.check_options(request, self._venue.config.streams.feeds)
         quotes: dict[str, Any] = {}
         for symbol in self._named(request):
             quote = self._venue.market.quote(symbol, self._now)
@@ -104,6 +107,7 @@ class OptionDataRoutes:
 
     async def latest_trades(self, request: Request, account: Account) -> Response:
         """The last trade of each named contract; absent where nothing was traded in this session."""
+        data_feeds.check_options(request, self._venue.config.streams.feeds)
         found = {line.contract.symbol: self._trade(line) for line in self._lines(request)}
         return answer({"trades": {symbol: trade for symbol, trade in found.items() if trade is not None}})
 
