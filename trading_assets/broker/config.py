@@ -73,7 +73,7 @@ class BrokerConfig(BaseModel):
     max_pages: int = Field(
         default=1000, ge=1, le=100_000, description="pages of one answer before it is held to be endless"
     )
-    symbols_per_request: int = Field(default=100, ge=1, le=200, description="symbols named in one quote request")
+    symbols_per_request: int = Field(default=100, ge=1, le=100, description="symbols named in one quote request")
     lookup_seconds: tuple[float, ...] = Field(
         default=(1.0, 2.0, 4.0, 8.0),
         min_length=2,

@@ -178,6 +178,34 @@ def listed(request: Request, name: str) -> list[str]:
     return list(dict.fromkeys(item.strip() for item in given.split(",") if item.strip()))
 
 
+def required(request: Request, name: str, most: int | None = None) -> list[str]:
+    """The same, which must be there and have no more than ``most`` items; raises ``Refusal`` (400)."""
+    found = listed(request, name)
+    if not found:
+        raise Refusal(400, MALFORMED, f"{name} is required")
+    if most is not None and len(found) > most:
+        raise Refusal(400, MALFORMED, f"too many {name}: {len(found)}, at most {most}")
+    return found
+
+
+def word(request: Request, name: str, default: str, *others: str) -> str:
+    """One of some words: ``default`` where none is given; raises ``Refusal`` (400) for any that is not among them."""
+    given = request.query_params.get(name, default)
+    if given not in (default, *others):
+        raise bad(name, given)
+    return given
+
+
+def truth(request: Request, name: str) -> bool | None:
+    """A Boolean parameter, or None; clients send ``True`` and ``true``."""
+    given = request.query_params.get(name)
+    if given is None:
+        return None
+    if given.lower() not in ("true", "false"):
+        raise bad(name, given)
+    return given.lower() == "true"
+
+
 def page(
     rows: Sequence[Row], token: str | None, limit: int, key: Callable[[Row], str]
 ) -> tuple[Sequence[Row], str | None]:

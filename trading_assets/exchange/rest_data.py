@@ -68,7 +68,7 @@ class DataRoutes:
 
     def _stocks(self, request: Request) -> list[str]:
         one = request.path_params.get("symbol")
-        symbols = http.listed(request, "symbols") if one is None else [one]
+        symbols = http.required(request, "symbols") if one is None else [one]
         return [symbol for symbol in symbols if symbol in self._venue.engine.listing.assets]
 
     def _range(self, request: Request) -> tuple[datetime, datetime, bool]:
@@ -77,7 +77,7 @@ class DataRoutes:
         start = http.moment(request, "start") or midnight(today)
         given = http.moment(request, "end", end_of_day=True)
         end = data_feeds.history_end(request, self._feeds, given, self._now)
-        return start, end, request.query_params.get("sort", "asc") == "desc"
+        return start, end, http.word(request, "sort", "asc", "desc") == "desc"
 
     # --- history ----------------------------------------------------------------------------------------------------
 

@@ -50,11 +50,13 @@ class NewsRoutes:
             and (not symbols or symbols & set(headline.symbols))
         ]
         rows.sort(key=lambda headline: (headline.published_at, headline.id))
-        if request.query_params.get("sort", "desc") != "asc":
+        if http.truth(request, "exclude_contentless"):
+            rows = [headline for headline in rows if headline.summary]
+        if http.word(request, "sort", "desc", "asc") == "desc":
             rows.reverse()
         limit = http.whole(request, "limit", 10, 1, _MOST_ARTICLES)
         chosen, token = http.page(rows, request.query_params.get("page_token"), limit, lambda row: row.id)
-        with_content = request.query_params.get("include_content", "false").lower() == "true"
+        with_content = http.truth(request, "include_content") is True
         return answer({"news": [_article(row, with_content) for row in chosen], "next_page_token": token})
 
     async def corporate_actions(self, request: Request, account: Account) -> Response:
@@ -79,7 +81,7 @@ class NewsRoutes:
             and (not symbols or action.symbol in symbols)
             and (not cusips or not action.cusips.isdisjoint(cusips))
         ]
-        if request.query_params.get("sort", "asc") == "desc":
+        if http.word(request, "sort", "asc", "desc") == "desc":
             rows.reverse()
         limit = http.whole(request, "limit", 100, 1, 1000)
         chosen, token = http.page(rows, request.query_params.get("page_token"), limit, lambda action: action.id)

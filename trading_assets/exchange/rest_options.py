@@ -69,7 +69,7 @@ class OptionDataRoutes:
         first = exact or http.day(request, "expiration_date_gte")
         last = exact or http.day(request, "expiration_date_lte")
         low, high = http.number(request, "strike_price_gte"), http.number(request, "strike_price_lte")
-        kind, root = request.query_params.get("type"), request.query_params.get("root_symbol")
+        kind, root = http.word(request, "type", "", "call", "put"), request.query_params.get("root_symbol")
         lines = self._venue.market.chain(underlying, self._now) if underlying in self._listing.assets else []
         rows = [
             line
@@ -78,9 +78,21 @@ class OptionDataRoutes:
             and (last is None or line.contract.expiry <= last)
             and (low is None or line.contract.strike >= low)
             and (high is None or line.contract.strike <= high)
-            and (kind is None or line.contract.right.value == kind)
+            and (not kind or line.contract.right.value == kind)
             and (root is None or line.contract.root == root)
         ]
+        return self._snapshots(request, rows)
+
+    async def snapshots(self, request: Request, account: Account) -> Response:
+        """Snapshots of up to a hundred named contracts."""
+        data_feeds.check_options(request, self._venue.config.streams.feeds)
+        return self._snapshots(request, self._lines(request))
+
+    def _snapshots(self, request: Request, rows: list[OptionMarket]) -> Response:
+        """One page of ``rows``, of those that are new enough for the request."""
+        since = http.moment(request, "updated_since")
+        if since is not None:
+            rows = [line for line in rows if self._at(line) >= since]
         limit = http.whole(request, "limit", 100, 1, _MOST_SNAPSHOTS)
         chosen, token = http.page(
             rows, request.query_params.get("page_token"), limit, lambda line: line.contract.symbol
@@ -88,12 +100,6 @@ class OptionDataRoutes:
         return answer(
             {"snapshots": {line.contract.symbol: self._snapshot(line) for line in chosen}, "next_page_token": token}
         )
-
-    async def snapshots(self, request: Request, account: Account) -> Response:
-        """Snapshots of up to a hundred named contracts."""
-        data_feeds.check_options(request, self._venue.config.streams.feeds)
-        found = {line.contract.symbol: self._snapshot(line) for line in self._lines(request)}
-        return answer({"snapshots": found, "next_page_token": None})
 
     async def latest_quotes(self, request: Request, account: Account) -> Response:
         """The quote of each named contract now."""
@@ -147,7 +153,7 @@ class OptionDataRoutes:
         if start < midnight(day):
             raise unprocessable(f"option trades and bars are known here for the session of {day} alone: start later")
         end = http.moment(request, "end", end_of_day=True) or self._now
-        return start, min(end, self._now), request.query_params.get("sort", "asc") == "desc"
+        return start, min(end, self._now), http.word(request, "sort", "asc", "desc") == "desc"
 
     def _book(self) -> OptionTrades:
         if self._today is None or self._today.engine is not self._venue.engine:
@@ -158,7 +164,7 @@ class OptionDataRoutes:
 
     def _named(self, request: Request) -> list[str]:
         """The listed contracts that are asked for."""
-        symbols = http.listed(request, "symbols")[:_MOST_SYMBOLS]
+        symbols = http.required(request, "symbols", _MOST_SYMBOLS)
         return [symbol for symbol in symbols if self._listing.contract(symbol) is not None]
 
     def _lines(self, request: Request) -> list[OptionMarket]:

@@ -132,7 +132,7 @@ class TradingRoutes:
             and (kind is None or any(one.terms.asset_class == kind for one in _parts(account, order)))
         ]
         ascending = request.query_params.get("direction", "desc") == "asc"
-        nested = _truth(request, "nested")
+        nested = http.truth(request, "nested") is True
         if nested:
             # A leg whose order is not among them stands for itself: what works must not be hidden.
             shown = {order.terms.group for order in rows if not _is_leg(order)}
@@ -146,7 +146,7 @@ class TradingRoutes:
         order = account.orders.get(request.path_params["order_id"])
         if order is None:
             raise not_found("order not found")
-        return answer(self._order(order, account, nested=_truth(request, "nested")))
+        return answer(self._order(order, account, nested=http.truth(request, "nested") is True))
 
     async def order_by_client_id(self, request: Request, account: Account) -> Response:
         """One order by client order id."""
@@ -210,7 +210,7 @@ class TradingRoutes:
 
     async def close_all(self, request: Request, account: Account) -> Response:
         """Close everything at the market, after canceling the open orders if asked to; one line for each position."""
-        if _truth(request, "cancel_orders"):
+        if http.truth(request, "cancel_orders"):
             await self._venue.cancel_all(account)
         lines = []
         # What is short first: it may be what the rest covers.
@@ -301,14 +301,6 @@ class TradingRoutes:
             )
             for contract in contracts
         ]
-
-
-def _truth(request: Request, name: str) -> bool:
-    """A Boolean parameter; clients send ``True`` and ``true``."""
-    given = request.query_params.get(name, "false")
-    if given.lower() not in ("true", "false"):
-        raise http.bad(name, given)
-    return given.lower() == "true"
 
 
 def _is_leg(order: Order) -> bool:
