@@ -18,6 +18,7 @@ from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.listing import Listing
 from trading_assets.exchange.market_port import Asset
 from trading_assets.exchange.marks import last_price
+from trading_assets.exchange.order_filters import OrderFilter
 from trading_assets.exchange.refusal import Refusal, invalid, not_found, unprocessable
 from trading_assets.exchange.state import STOP_LOSS, TAKE_PROFIT, Account, Order, Position
 from trading_assets.exchange.venue import Venue
@@ -109,29 +110,11 @@ class TradingRoutes:
         return answer(self._order(order, account, nested=True))
 
     async def orders(self, request: Request, account: Account) -> Response:
-        """Orders by status, time, symbol and side."""
-        status = request.query_params.get("status", "open")
-        if status not in ("open", "closed", "all"):
-            raise http.bad("status", status)
-        for name in ("before_order_id", "after_order_id"):
-            if name in request.query_params:
-                raise unprocessable(f"{name} is not offered by this exchange")
-        after, until = http.moment(request, "after"), http.moment(request, "until")
-        kind = request.query_params.get("asset_class")
-        symbols, side = set(http.listed(request, "symbols")), request.query_params.get("side")
-        rows = [
-            order
-            for order in account.orders.values()
-            if (status == "all" or (order.terms.id in account.open_orders) == (status == "open"))
-            and (after is None or order.submitted_at > after)
-            and (until is None or order.submitted_at < until)
-            # A leg of a multi-leg order is shown in the whole, which is found by what its legs are.
-            and not order.is_combo_leg
-            and (not symbols or any(one.terms.symbol in symbols for one in _parts(account, order)))
-            and (side is None or order.terms.side == side)
-            and (kind is None or any(one.terms.asset_class == kind for one in _parts(account, order)))
-        ]
-        ascending = request.query_params.get("direction", "desc") == "asc"
+        """Orders by status, time, place, symbol, side and class."""
+        wanted = OrderFilter.read(request, account)
+        # A leg of a multi-leg order is shown in the whole.
+        rows = [order for order in account.orders.values() if not order.is_combo_leg and wanted.shows(account, order)]
+        ascending = http.word(request, "direction", "desc", "asc") == "asc"
         nested = http.truth(request, "nested") is True
         if nested:
             # A leg whose order is not among them stands for itself: what works must not be hidden.
@@ -307,11 +290,6 @@ def _is_leg(order: Order) -> bool:
     """Whether the order is shown inside another one. The take profit of an OCO is the order that was asked for."""
     role, pair = order.terms.role, order.terms.order_class == "oco"
     return order.is_combo_leg or role == STOP_LOSS or (role == TAKE_PROFIT and not pair)
-
-
-def _parts(account: Account, order: Order) -> list[Order]:
-    """The orders that say what an order trades: its legs, or the order itself."""
-    return account.legs(order) or [order]
 
 
 def _part(request: Request, held: int) -> int:

@@ -176,6 +176,40 @@ def test_orders_are_filtered_by_status_time_side_and_symbol_in_either_direction(
     client.cancel_orders()
 
 
+def test_orders_are_listed_from_one_on_and_up_to_one_also_of_the_same_instant(exchange: Exchange) -> None:
+    ids = [exchange.post(limit("XOM", "buy", 1, price)).json()["id"] for price in (1, 2, 3, 4)]
+
+    def listed(**asked: Any) -> list[str]:
+        return [order["id"] for order in exchange.get("/v2/orders", symbols="XOM", direction="asc", **asked).json()]
+
+    assert listed(after_order_id=ids[1]) == ids[2:] and listed(before_order_id=ids[1]) == ids[:1]
+    assert listed(after_order_id=ids[0], limit=2) == ids[1:3], "a page of the list"
+    for wrong in (
+        {"after_order_id": ids[0], "before_order_id": ids[1]},
+        {"after_order_id": ids[0], "until": exchange.now().isoformat()},
+        {"before_order_id": str(uuid.uuid4())},
+    ):
+        assert exchange.get("/v2/orders", **wrong).status_code == 422
+    exchange.trading().cancel_orders()
+
+
+def test_orders_are_found_by_several_classes_and_options_by_their_stock(exchange: Exchange) -> None:
+    contract, _ = call_near_the_money(exchange)
+    option = exchange.post(limit(contract, "buy", 1, 0.05)).json()["id"]
+    stock = exchange.post(limit("NVDA", "buy", 1, 1)).json()["id"]
+
+    def listed(**asked: Any) -> set[str]:
+        return {order["id"] for order in exchange.get("/v2/orders", **asked).json()}
+
+    assert listed(asset_class="us_equity,us_option") == {option, stock} == listed()
+    assert listed(asset_class="us_option") == listed(asset_class="us_option", symbols="NVDA") == {option}
+    assert listed(asset_class="us_equity", symbols="NVDA") == listed(symbols="NVDA") == {stock}
+    assert listed(asset_class="us_option", symbols="KO") == set()
+    for wrong in ({"asset_class": "stocks"}, {"side": "BUY"}, {"direction": "up"}, {"nested": "1"}):
+        assert exchange.get("/v2/orders", **wrong).status_code == 400, wrong
+    exchange.trading().cancel_orders()
+
+
 def test_a_client_order_id_is_accepted_once_per_account_even_if_the_repetition_could_not_be_paid(
     exchange: Exchange,
 ) -> None:
