@@ -38,7 +38,7 @@ _PAGE_OF_ORDERS = 500
 _PAGE_OF_ACTIVITIES = 100
 _NOT_FOUND = 404
 #: What an activity of type FILL may be instead of a fill: it names no fill that it changes, and must not be booked as
-#: one. The stream tells which; without it the difference in quantity blocks the symbol.
+#: one. The stream tells which, or the list by what it leaves out (``reconciling.changed_fills``).
 _FILL_CHANGES = frozenset({"trade_bust", "trade_correct"})
 #: Contracts that end without a fill: expiry, exercise, assignment.
 CONTRACT_EVENTS = ("OPEXP", "OPEXC", "OPASN")

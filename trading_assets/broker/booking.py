@@ -323,6 +323,9 @@ def _insert(
         booked_at=at,
         run_id=run_id,
     )
+    if _stands_otherwise(connection, execution):
+        log.warning("%s: fill %s counts what is booked already as another fill", fill.symbol, fill.activity_id)
+        return False
     new = executions.insert_execution(connection, execution)
     if not new and _is_another(connection, execution):
         free = executions.highest_cumulative(connection, fill.order_id) + quantity
@@ -338,6 +341,24 @@ def _insert(
         }
         positions.add_event(connection, position.position_id, at, "fill", run_id, details)
     return new
+
+
+def _stands_otherwise(connection: Connection, execution: Execution) -> bool:
+    """Whether a part of what the order was filled by with ``execution`` is booked as a fill of another name.
+
+    Fills of one order follow each other. One that counts again what another one counted has come in its place: a
+    correction that nobody heard. It is not a further fill (``reconciling.changed_fills`` finds out what it is).
+    """
+    if execution_changes.of_order(connection, execution.account, execution.broker_order_id):
+        # After a change that was heard the broker counts from less.
+        return False
+    begin, end = execution.cumulative_quantity - execution.quantity, execution.cumulative_quantity
+    return any(
+        executions.fill_id(row.execution_id) != executions.fill_id(execution.execution_id)
+        and row.cumulative_quantity - row.quantity < end
+        and begin < row.cumulative_quantity
+        for row in executions.of_broker_order(connection, execution.broker_order_id)
+    )
 
 
 def _is_another(connection: Connection, execution: Execution) -> bool:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized
+from trading_assets.broker.reconciling.changed_fills import ChangedFills
 from trading_assets.broker.reconciling.holdings import Holdings
 from trading_assets.broker.reconciling.missing_fills import MissingFills
 from trading_assets.broker.reconciling.sent_orders import SentOrders
@@ -54,8 +55,10 @@ def reconcile(
     sent.resolve()
     sent.look_at_orders(end_orders=end_orders)
     sent.end_strays({order.client_order_id for order in working})
-    holdings = Holdings(*common, caught_up=MissingFills(*common).catch_up(record))
+    caught_up = MissingFills(*common).catch_up(record)
+    holdings = Holdings(*common, caught_up=caught_up)
     holdings.settle()
+    holdings.uncertain.update(ChangedFills(*common).book(record, caught_up))
     holdings.end_orphans(record)
     holdings.compare_and_store(_read(engine, account), start_id)
     for alert in report.alerts:

@@ -6,6 +6,8 @@ What belongs here: writing and reading ``execution_changes``. What does not: wha
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from decimal import Decimal
@@ -67,6 +69,15 @@ def of_order(connection: Connection, account: str, broker_order_id: str) -> bool
     change = execution_changes.c
     query = select(change.change_number).where(change.account == account, change.broker_order_id == broker_order_id)
     return connection.execute(query.limit(1)).one_or_none() is not None
+
+
+def renamed(connection: Connection, account: str) -> Mapping[str, frozenset[str]]:
+    """The further identities of each fill of the account that a correction gave one; none for any other fill."""
+    change, found = execution_changes.c, defaultdict[str, frozenset[str]](frozenset)
+    query = select(change.fill_id, change.new_fill_id).where(change.account == account, change.new_fill_id.is_not(None))
+    for fill, name in connection.execute(query):
+        found[fill] |= {name}
+    return found
 
 
 def changed_ids(connection: Connection, account: str) -> frozenset[str]:

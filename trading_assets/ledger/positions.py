@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, insert, select, update
 
 from trading_assets.domain.values import LIVE_STATES, Direction, OpenPosition, PositionState, Right, Strategy
-from trading_assets.ledger.tables import active_positions, order_intents, position_events
+from trading_assets.ledger.tables import active_positions, dispatch_executions, order_intents, position_events
 
 LIVE_POSITION_STATES = (PositionState.OPENING, PositionState.OPEN, PositionState.CLOSING)
 _LIVE = tuple(state.value for state in LIVE_POSITION_STATES)
@@ -114,6 +114,19 @@ def root_signal(connection: Connection, position_id: str) -> str | None:
     while position is not None and position.rolled_from is not None:
         position = get_position(connection, position.rolled_from)
     return None if position is None else position.signal_id
+
+
+def last_traded(connection: Connection, account: str, symbol: str) -> Position | None:
+    """The live position in the symbol, else the one of its latest fill; None if it was never traded."""
+    row, fill = active_positions.c, dispatch_executions.c
+    query = (
+        select(active_positions)
+        .join(dispatch_executions, fill.position_id == row.position_id)
+        .where(row.account == account, row.symbol == symbol)
+        .order_by(row.state.in_(_LIVE).desc(), fill.executed_at.desc(), row.position_id)
+        .limit(1)
+    )
+    return _one(connection, query, lock=False)
 
 
 def last_phantom(connection: Connection, account: str, symbol: str) -> Position | None:

@@ -38,6 +38,12 @@ class ReconciliationRecord:
         return result
 
     @property
+    def not_listed(self) -> Mapping[str, str]:
+        """Fills that the broker's lists left out at the last comparison, with the first sighting."""
+        result: Mapping[str, str] = self.report.get("not_listed", {})
+        return result
+
+    @property
     def all_read_until(self) -> datetime:
         """Until when the broker's fills are read without a gap; before the first comparison when the ledger begins."""
         until = self.report.get(ALL_READ_UNTIL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,11 +28,12 @@ class Unbooked:
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
     """What the broker holds by symbol, the ledger's fills by symbol just before it was asked for that, and the fills
-    that found no place."""
+    that found no place. ``unplaced``: symbols of listed fills that are none beside those booked of their order."""
 
     held: dict[str, BrokerPosition]
     fills_before: Mapping[str, tuple[int, int]]
     unbooked: list[Unbooked]
+    unplaced: frozenset[str] = frozenset()
 
 
 class MissingFills(Work):
@@ -43,11 +44,11 @@ class MissingFills(Work):
         caught_up = CaughtUp({}, {}, [])
         for _ in range(2):
             self.report.all_read_until = self.clock.now()
-            unbooked = self._book_fills(record)
+            unbooked, unplaced = self._book_fills(record)
             with self.engine.connect() as connection:
                 fills_before = executions.standing(connection, self.account)
             held = {position.symbol: position for position in self.broker.positions()}
-            caught_up = CaughtUp(held, fills_before, unbooked)
+            caught_up = CaughtUp(held, fills_before, unbooked, unplaced)
             with self.engine.connect() as connection:
                 ledger = {
                     p.symbol: p.quantity for p in positions.live_positions(connection, self.account) if p.quantity
@@ -59,7 +60,7 @@ class MissingFills(Work):
             self.report.alerts.append(found.reason)
         return caught_up
 
-    def _book_fills(self, record: ReconciliationRecord) -> list[Unbooked]:
+    def _book_fills(self, record: ReconciliationRecord) -> tuple[list[Unbooked], frozenset[str]]:
         fills = self.broker.fills(unread.since(self.engine, self.account, self.broker.config))
         with self.engine.connect() as connection:
             booked = executions.booked_ids(connection, self.account, (fill.activity_id for fill in fills))
@@ -76,7 +77,17 @@ class MissingFills(Work):
                 reason = self._book_in_the_way(group)
             if reason is not None:
                 unbooked.append(Unbooked(group[0].symbol, group[0].at, reason))
-        return unbooked
+        return unbooked, self._unplaced(fill for group in by_order.values() for fill in group)
+
+    def _unplaced(self, fills: Iterable[BrokerFill]) -> frozenset[str]:
+        """Symbols of those of ``fills`` that are not booked although other fills of their order are."""
+        with self.engine.connect() as connection:
+            return frozenset(
+                fill.symbol
+                for fill in fills
+                if not executions.booked_ids(connection, self.account, (fill.activity_id,))
+                and executions.of_broker_order(connection, fill.order_id)
+            )
 
     def _book_group(self, record: ReconciliationRecord, order_id: str, group: list[BrokerFill]) -> str | None:
         now = self.clock.now()

@@ -22,7 +22,8 @@ class ReconciliationReport:
     broker's, with an order under way only where that is less; ``alerts`` are sentences for a person. Every fill before
     ``all_read_until`` is booked or explains no difference any more: the next comparison reads from there. ``splits``
     are sentences about positions that a corporate action explains, ``splits_due`` by symbol those that the broker has
-    yet to carry out, and ``splits_asked_on`` is the New York day of the last list.
+    yet to carry out, and ``splits_asked_on`` is the New York day of the last list. ``not_listed`` maps fills that are
+    booked and that the broker's lists leave out to the instant of the first sighting.
     """
 
     account: str
@@ -42,6 +43,7 @@ class ReconciliationReport:
     splits: list[str] = field(default_factory=list)
     splits_due: dict[str, str] = field(default_factory=dict)
     splits_asked_on: str | None = None
+    not_listed: dict[str, str] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
