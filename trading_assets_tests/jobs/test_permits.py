@@ -16,7 +16,6 @@ from sqlalchemy import select, text
 from trading_assets.automation.names import DISPATCHER_TICK
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.errors import NoLongerAllowed
-from trading_assets.domain import crashpoints
 from trading_assets.domain.values import OrderState, SignalStatus
 from trading_assets.jobs.permits import LEASE, Permit
 from trading_assets.jobs.publishing import publish_fresh
@@ -25,6 +24,7 @@ from trading_assets.ledger.account_lock import AccountLockLost, account_lock
 from trading_assets.ledger.dispatch import ClaimLost
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.tables import dispatch_status
+from trading_assets_tests.broker.crash_hooks import at
 from trading_assets_tests.broker.fault_proxy import Fault, FaultProxy, proxied
 from trading_assets_tests.e2e.playground import ONE_ACCOUNT, Playground, playground
 
@@ -55,20 +55,6 @@ def orders_meet(world: Playground, fault: Fault) -> Iterator[FaultProxy]:
             yield proxy
         finally:
             desk._brokers[ACCOUNT] = own
-
-
-@contextmanager
-def after_the_first_try(happens: Callable[[], None]) -> Iterator[None]:
-    def hook(name: str) -> None:
-        if name == "submission.after_post":
-            crashpoints.install(None)
-            happens()
-
-    crashpoints.install(hook)
-    try:
-        yield
-    finally:
-        crashpoints.install(None)
 
 
 def working(world: Playground) -> OrderIntent:
@@ -147,7 +133,7 @@ def test_F02_F47_F48_an_order_that_did_not_arrive_is_not_sent_once_more_when(
     with orders_meet(world, LOST) as proxy:
         for _ in range(12):
             world.until_a_signal()
-            with after_the_first_try(trouble):
+            with at("submission.after_post", trouble):
                 (outcome,) = world.ticker.sensor(DISPATCHER_TICK)
             if seen:
                 break
