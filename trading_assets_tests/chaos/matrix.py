@@ -220,6 +220,9 @@ def _fault(ring: Ring, cell: Cell) -> dict[str, Any]:
     scope: dict[str, Any] = {"account": ACCOUNT}
     if one.hook == "request" and one.path is None:
         scope["method"], scope["path"] = _CALLS[cell.point.rpartition(".")[2]]
+    elif one.hook == "answer" and one.path is not None:
+        # Not the list alone: where nothing was under way, each order is asked for by itself.
+        scope["method"], scope["path"] = one.method, f"{one.path}*"
     elif _is_of_anothers(cell):
         scope["symbol"] = ring.template.entries[_BYSTANDER].symbol
         if cell.kind == "hand_trade":
