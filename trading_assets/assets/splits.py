@@ -21,6 +21,8 @@ from trading_assets.resources.desk import Desk
 _log = logging.getLogger(__name__)
 #: Minutes between two looks at the list while a session goes by.
 _EVERY_MINUTES = 15
+#: What makes two rows the same split.
+_SPLIT = ["ticker", "ex_session", "numerator", "denominator"]
 #: Sessions ahead: a split that is known the day before is in force from the first decision of its day.
 _AHEAD = 5
 
@@ -29,7 +31,7 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
     now = desk.clock.now()
     if desk.frames.exists("splits", scope.key) and now.minute % _EVERY_MINUTES:
         return Observed(empty(SPLITS), now)
-    stored = desk.frames.read("splits", [shift(scope.day, -1).key, scope.key])
+    stored = desk.frames.read("splits", [scope.key])
     try:
         fetched = _fetch(desk, scope, now)
     except (BrokerUnavailable, Rejected) as error:
@@ -37,8 +39,12 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
         # decided.
         _log.error("session %s: the list of splits cannot be read: %s", scope.key, error)
         return Observed(empty(SPLITS), now, came_in=f"the list of splits, which cannot be read: {error}", unread=True)
-    # A row that was seen before is not seen again; the session before keeps what it saw of this one.
-    new = fetched.join(stored, on=["ticker", "ex_session", "numerator", "denominator"], how="anti")
+    # Each session keeps the list whole, for the next one to find it there; what was seen before keeps its instant.
+    earlier = desk.frames.read("splits", [shift(scope.day, -1).key]).group_by(_SPLIT).agg(pl.col("known_at").min())
+    whole = fetched.join(earlier, on=_SPLIT, how="left", maintain_order="left", suffix="_before").select(
+        *_SPLIT, pl.min_horizontal("known_at", "known_at_before").alias("known_at")
+    )
+    new = whole.join(stored, on=_SPLIT, how="anti", maintain_order="left").select(list(SPLITS))
     return Observed(new, now, came_in=f"{fetched.height} splits of followed names")
 
 

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from trading_assets.assets import features, splits
+from trading_assets.assets.history import known_splits
 from trading_assets.assets.scope import Kind, Scope
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.shared_data import SharedMarketData
@@ -18,7 +19,7 @@ from trading_assets.domain.connections import BrokerConnection
 from trading_assets.market.config import FeatureConfig
 from trading_assets.market.frames import BARS, DAILY_BARS, conform
 from trading_assets.market.sessions import MINUTE, Session, require_session, shift
-from trading_assets.market.splits import SPLITS
+from trading_assets.market.splits import SPLITS, known_too_late
 from trading_assets.resources.desk import Desk
 from trading_assets.world.frames import FrameStore
 from trading_assets_tests.broker.bracket_desk import QUICK
@@ -90,6 +91,56 @@ def test_splits_are_known_from_their_announcement_on_and_told_where_it_came_too_
         assert exchange.control.post(f"{url}/practice/v1/faults", json=fault).status_code == 201
         found = splits._observe(desk, Scope(MONDAY.key, Kind.LIVE, clock.now()))
         assert found.rows.is_empty() and found.unread and "cannot be read" in found.came_in
+    finally:
+        broker.close()
+        exchange.stop()
+
+
+def test_F29_what_was_seen_two_sessions_before_is_known_at_the_open_though_the_list_fails(tmp_path: Path) -> None:
+    friday, thursday = require_session(SESSION), shift(SESSION, -1)
+    actions = [
+        {"type": "split", "symbol": "NVDA", "ex_session": MONDAY.key, "new": 2, "old": 1},
+        {"type": "split", "symbol": "BAC", "ex_session": "2026-02-02", "new": 1, "old": 2},
+    ]
+    account = {"name": "one", "key": "PKTEST", "secret": SECRET, "cash": "90000", "options_level": 2}
+    exchange = prepare(
+        tmp_path / "exchange",
+        thursday.close - 14 * MINUTE,
+        session=thursday.key,
+        last_session=MONDAY.key,
+        accounts=[account],
+        actions=actions,
+        faults=True,
+    )
+    url = exchange.start().url
+    clock = SteppedClock(url, TOKEN)
+    broker = AlpacaBroker(BrokerConnection("PRACTICE", url, url, "PKTEST", SECRET), clock, QUICK)
+    parts = SimpleNamespace(
+        clock=clock,
+        frames=FrameStore(tmp_path / "frames"),
+        data=SharedMarketData([("one", lambda: broker)]),
+        universe=("BAC", "NVDA"),
+        settings=strategy(),
+    )
+    desk = cast("Desk", parts)
+    try:
+        asked = clock.now()
+        first = seen(desk, thursday)
+        assert first["NVDA"] == asked
+        for minutes in (1, 15, 30):
+            clock.wait_until(friday.open + minutes * MINUTE)
+            assert seen(desk, friday) == first
+        clock.wait_until(MONDAY.open + MINUTE)
+        fault = {"kind": "server_error", "scope": {"path": "/v1/corporate-actions"}, "count": 99}
+        assert exchange.control.post(f"{url}/practice/v1/faults", json=fault).status_code == 201
+        assert seen(desk, MONDAY) == first
+        known = known_splits(desk, MONDAY.day)
+        assert set(known["ticker"]) == {"BAC", "NVDA"} and known_too_late(known, MONDAY).is_empty()
+        assert exchange.control.delete(f"{url}/practice/v1/faults").is_success
+        clock.wait_until(MONDAY.open + 15 * MINUTE)
+        assert seen(desk, MONDAY) == first
+        for day in (thursday, friday, MONDAY):
+            assert desk.frames.count("splits", day.key) == 2, "each session has the list whole, and once"
     finally:
         broker.close()
         exchange.stop()
