@@ -49,14 +49,16 @@ class Explained:
     """What splits explain.
 
     ``applied`` are sentences; ``waiting`` maps symbols of the ledger to a sentence about a split that the broker has
-    yet to carry out, ``uncertain`` symbols of either side to one about why they must stay as they are; ``troubles`` say
-    what could not be read; ``asked_on`` is the New York day of the last list that was.
+    yet to carry out, ``uncertain`` symbols of either side to one about why they must stay as they are; ``withdrawn``
+    tell of splits that the list names no more, ``troubles`` of what could not be read; ``asked_on`` is the New York day
+    of the last list that was.
     """
 
     asked_on: date | None
     applied: list[str] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
     uncertain: dict[str, str] = field(default_factory=dict)
+    withdrawn: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
 
 
@@ -117,14 +119,12 @@ def _ask(
     except (BrokerUnavailable, Rejected) as error:
         found.troubles.append(f"the list of splits of {', '.join(sorted(tickers))} cannot be read: {error}")
         return
+    listed = [ShareSplit(one.action_id, one.symbol, one.ex_date, one.numerator, one.denominator, now) for one in told]
     with engine.begin() as connection:
-        splits.remember(
-            connection,
-            (
-                ShareSplit(split.action_id, split.symbol, split.ex_date, split.numerator, split.denominator, now)
-                for split in told
-            ),
-        )
+        gone = splits.take_over(connection, listed, tickers, since, today)
+    for split in gone:
+        sentence = f"a split of {split.words} on {split.ex_session} is not listed any more, and counts no longer"
+        found.withdrawn.append(f"{split.ticker}: {sentence} (corporate action {split.action_id})")
     found.asked_on = today
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from trading_assets.ledger.executions import Execution
@@ -68,10 +68,33 @@ class Units:
     amount: Decimal
 
 
-def remember(connection: Connection, splits: Iterable[ShareSplit]) -> None:
-    """Store what is not known yet; what is known keeps the instant at which it was first seen."""
-    for split in splits:
-        connection.execute(upsert(share_splits).values(**asdict(split)).on_conflict_do_nothing())
+def take_over(
+    connection: Connection, listed: Iterable[ShareSplit], tickers: Iterable[str], since: date, today: date
+) -> tuple[ShareSplit, ...]:
+    """Follow the list of the splits of these names from ``since`` to ``today``; returns what it does not name any more.
+
+    What is new is stored. What no position went through yet follows the list in ratio and day, keeps the instant at
+    which it was first seen, and is forgotten once its day is over and the list is without it: it was moved or taken
+    back. What a position went through stays as it was.
+    """
+    rows, done, named = share_splits.c, select(position_splits.c.action_id), []
+    for split in listed:
+        values = asdict(split)
+        follows = {name: values[name] for name in ("ex_session", "numerator", "denominator")}
+        statement = upsert(share_splits).values(**values)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["action_id"], set_=follows, where=rows.action_id.not_in(done)
+            )
+        )
+        named.append(split.action_id)
+    gone = connection.execute(
+        delete(share_splits)
+        .where(rows.ticker.in_(sorted(set(tickers))), rows.ex_session >= since, rows.ex_session < today)
+        .where(rows.action_id.not_in(named), rows.action_id.not_in(done))
+        .returning(share_splits)
+    ).mappings()
+    return tuple(ShareSplit(**row) for row in gone)
 
 
 def known(connection: Connection, tickers: Iterable[str]) -> tuple[ShareSplit, ...]:

@@ -356,3 +356,62 @@ def test_F29_contracts_of_which_one_becomes_the_other_all_follow_a_split(
         (quartered, 4, Decimal(45)),
         (eighth, 4, Decimal("22.5")),
     ]
+
+
+@pytest.fixture
+def shares_held(engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange) -> Position:
+    """Ten shares bought by hand the day before."""
+    exchange.trade_by_hand("F", "buy", 10, "12.00")
+    assert compared(engine, broker, clock).clean
+    exchange.now += NEXT_DAY
+    return the_position(engine)
+
+
+def test_F29_a_ratio_that_the_list_corrects_is_the_one_that_counts(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange, shares_held: Position
+) -> None:
+    exchange.splits = [listed(2, 1, ticker="F")]
+    exchange.holdings = {"F": (30, Decimal("4.00"))}
+    assert compared(engine, broker, clock).unexplained == {"F": "30"}
+    exchange.splits = [listed(3, 1, ticker="F")]
+    report = compared(engine, broker, clock)
+    assert report.clean and len(report.splits) == 1
+    assert (the_position(engine).quantity, the_position(engine).entry_price) == (30, Decimal("4.00"))
+    # What a position went through stays as it was booked, whatever is listed later.
+    exchange.splits = [listed(2, 1, ticker="F")]
+    exchange.now += NEXT_DAY
+    assert compared(engine, broker, clock).clean and the_position(engine).quantity == 30
+
+
+def test_F29_a_split_that_is_listed_for_another_day_instead_is_gone_through_once(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange, shares_held: Position
+) -> None:
+    exchange.splits = [listed(2, 1, ticker="F")]
+    assert compared(engine, broker, clock).splits_due.keys() == {"F"}
+    exchange.now += NEXT_DAY
+    exchange.splits = [listed(2, 1, ticker="F", day="2026-03-12")]
+    exchange.holdings = {"F": (20, Decimal("6.00"))}
+    for days in range(2):
+        report = compared(engine, broker, clock)
+        assert report.clean and len(report.splits) == (0 if days else 1) and not report.splits_due
+        (sellable,) = certain([positions.as_open_position(the_position(engine))], report)
+        assert (sellable.quantity, sellable.entry_price) == (20, Decimal("6.00"))
+        exchange.now += NEXT_DAY
+
+
+def test_F29_a_split_that_neither_list_nor_broker_knows_the_day_after_holds_nothing_back(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange, shares_held: Position
+) -> None:
+    exchange.splits = [listed(2, 1, ticker="F")]
+    assert compared(engine, broker, clock).splits_due.keys() == {"F"}
+    exchange.splits = []
+    exchange.now += timedelta(hours=2)
+    assert compared(engine, broker, clock).splits_due.keys() == {"F"}, "on its day one odd answer is not enough"
+    exchange.now += NEXT_DAY
+    report = compared(engine, broker, clock)
+    assert report.clean and not report.splits and the_position(engine) == shares_held
+    (alert,) = report.alerts
+    assert "a split of 2 for 1 on 2026-03-11 is not listed any more" in alert
+    exchange.splits = [listed(2, 1, ticker="F", day="2026-03-12")]
+    exchange.holdings = {"F": (20, Decimal("6.00"))}
+    assert compared(engine, broker, clock).clean and the_position(engine).quantity == 20

@@ -284,4 +284,4 @@ class Holdings(Work):
         self.report.splits = found.applied
         self.report.splits_due = found.waiting
         self.uncertain.update(found.uncertain)
-        self.report.alerts += [*found.applied, *found.troubles]
+        self.report.alerts += [*found.applied, *found.withdrawn, *found.troubles]
