@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from trading_assets.broker import working
 from trading_assets.broker.alpaca import AlpacaBroker
@@ -39,6 +39,7 @@ from trading_assets_tests.broker.stream_desk import (
     until,
 )
 from trading_assets_tests.broker.stream_proxy import StreamProxy, proxying
+from trading_assets_tests.fault_suite import Figures
 
 
 @pytest.fixture
@@ -322,3 +323,39 @@ def test_an_account_whose_thread_ends_by_itself_ends_the_service_and_is_named() 
             return
 
     assert follow_all({"one": Broken()}, threading.Event()) == ["one"]  # type: ignore[dict-item]
+
+
+def test_F23_F47_a_bust_that_is_told_while_the_ledger_fails_is_booked_once_it_answers(
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: SteppedClock,
+    exchange: ScriptedExchange,
+    proxy_stream: StreamProxy,
+    scorecard: Figures,
+) -> None:
+    intent = bought(engine, broker, clock, exchange, 2, 3)
+    [order] = exchange.by_client_id(intent.client_order_id)
+    working.look(engine, broker, clock, intent, run_id="poll")
+    first, second = exchange.fills
+    with following(engine, at(proxy_stream), clock, config=BY_FRAMES):
+        with engine.connect() as other:
+            other.execute(text("LOCK TABLE execution_changes IN ACCESS EXCLUSIVE MODE"))
+            proxy_stream.say(told(order, first, event="trade_bust"))
+            until(lambda: cut_off_who_waits_for(other, "execution_changes"))
+        scorecard.add(faults_injected=1)
+        until(lambda: position(engine).quantity == 3)
+        proxy_stream.say(told(order, second, event="trade_correct", price="2.05"))
+        until(lambda: position(engine).entry_price == Decimal("2.05"))
+    assert health(engine).odd_frames == 0 and health(engine).connections >= 2
+
+
+def cut_off_who_waits_for(connection: Connection, table: str) -> bool:
+    """End the sessions that wait for a lock of the table, as a server that is restarted does; False if none does."""
+    ended = connection.execute(
+        text(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_locks "
+            "WHERE NOT granted AND relation = CAST(:table AS regclass)"
+        ),
+        {"table": table},
+    )
+    return bool(ended.scalar_one())

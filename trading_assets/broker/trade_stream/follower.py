@@ -42,6 +42,8 @@ _MOST_TOLD = 50_000
 _OFTEN = 3
 #: A change of a fill that is not booked is tried so often before it is written without.
 _TRIES = 5
+#: What the ledger raises while it does not answer.
+_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 
 class StreamMute(StreamLost):
@@ -56,7 +58,7 @@ class Place:
     clock: Clock
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Change:
     frame: str
     update: TradeUpdate
@@ -197,7 +199,7 @@ class _Connection:
             self._diary.note(frames=self._diary.row.frames + 1, frame_at=wall_now())
             self._apply(_Change(frame, update))
             self._remember(update)
-        except (StreamLost, OperationalError, InterfaceError, PoolTimeout):
+        except (StreamLost, *_AWAY):
             raise
         except Unreadable as error:
             self._odd(frame, error.what)
@@ -209,12 +211,26 @@ class _Connection:
             self._odd(frame, f"it could not be handled ({type(error).__name__})")
 
     def _apply(self, heard: _Change, *, ahead: bool = False) -> None:
-        lists = self._lists
-        outcome = apply(lists.engine, self._account, heard.update, at=lists.clock.now(), run_id=RUN_ID, ahead=ahead)
+        lists, waits = self._lists, False
+        try:
+            outcome = apply(lists.engine, self._account, heard.update, at=lists.clock.now(), run_id=RUN_ID, ahead=ahead)
+            waits = outcome is Outcome.OWED and not ahead
+        except _AWAY:
+            # The broker tells it once: it waits for the ledger, over as many connections as that takes.
+            waits = True
+            raise
+        finally:
+            if heard.update.change is not None:
+                self._keep(heard, waits)
         if outcome is Outcome.OWED:
-            if heard.update.change is not None and not ahead:
-                self._follower._changes.append(heard)
             self._owe()
+
+    def _keep(self, heard: _Change, waits: bool) -> None:
+        changes = self._follower._changes
+        if waits and heard not in changes:
+            changes.append(heard)
+        elif not waits and heard in changes:
+            changes.remove(heard)
 
     def _remember(self, update: TradeUpdate) -> None:
         fill = () if update.fill is None else (fill_id(update.fill.activity_id),)
@@ -264,8 +280,7 @@ class _Connection:
         self._owed_wait = min(self._owed_wait * 2, self._stream.compare_seconds)
 
     def _retry_changes(self) -> None:
-        waiting, self._follower._changes = self._follower._changes, []
-        for heard in waiting:
+        for heard in tuple(self._follower._changes):
             heard.tries += 1
             last = heard.tries >= _TRIES
             try:
