@@ -15,6 +15,7 @@ from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.values import OptionContract
 from trading_assets.exchange import http, wire
 from trading_assets.exchange.http import Door, answer
+from trading_assets.exchange.intraday import todays_cost
 from trading_assets.exchange.listing import Listing
 from trading_assets.exchange.market_port import Asset
 from trading_assets.exchange.marks import last_price
@@ -215,9 +216,9 @@ class TradingRoutes:
         if stock:
             previous = shift(self._venue.world.session, -1)
             lastday = self._venue.market.price_at(position.symbol, previous.close)
-        return wire.position_json(
-            position, exchange, self._mark(position), account.held_for_orders(position.symbol), lastday
-        )
+        held, opened = account.held_for_orders(position.symbol), self._venue.engine.session.open
+        cost = todays_cost(position, account.lines_of(position.symbol), opened, lastday)
+        return wire.position_json(position, exchange, self._mark(position), held, lastday, cost)
 
     def _mark(self, position: Position) -> Decimal | None:
         return last_price(self._venue.market, position, self._venue.world.now)

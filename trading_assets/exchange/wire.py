@@ -95,23 +95,31 @@ def order_json(order: Order, now: datetime, legs: Sequence[Order] | None = None)
 
 
 def position_json(
-    position: Position, exchange: str, price: Decimal | None, held: int, lastday: Decimal | None
+    position: Position,
+    exchange: str,
+    price: Decimal | None,
+    held: int,
+    lastday: Decimal | None,
+    todays_cost: Decimal | None,
 ) -> dict[str, Any]:
     """A position at ``price`` per share (no values if there is no price); ``lastday`` the previous close.
 
-    Of a short position quantities, market value and cost are negative.
+    What it gained today is measured from ``todays_cost``. Of a short position quantities, market value and cost are
+    negative.
     """
     side = 1 if position.quantity > 0 else -1
     market = None if price is None else price * position.quantity * position.multiplier
     gain = None if market is None else market - position.cost
     share = None if gain is None or not position.cost else gain / abs(position.cost)
+    today = None if market is None or todays_cost is None else market - todays_cost
+    today_share = None if today is None or not todays_cost else today / abs(todays_cost)
     change = None if price is None or not lastday else price / lastday - 1
     optional = {
         "market_value": market,
         "unrealized_pl": gain,
         "unrealized_plpc": share,
-        "unrealized_intraday_pl": gain,
-        "unrealized_intraday_plpc": share,
+        "unrealized_intraday_pl": today,
+        "unrealized_intraday_plpc": today_share,
         "current_price": price,
         "lastday_price": lastday,
         "change_today": change,
