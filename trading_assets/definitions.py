@@ -18,7 +18,7 @@ from dagster import (
 
 from trading_assets.assets.bars import bars
 from trading_assets.assets.daily_bars import daily_bars
-from trading_assets.assets.external import executions, orders, positions
+from trading_assets.assets.external import executions, orders, positions, reconciliation
 from trading_assets.assets.features import features
 from trading_assets.assets.iv_history import iv_history
 from trading_assets.assets.market_context import market_context
@@ -36,6 +36,7 @@ from trading_assets.automation.schedules import minute_schedules
 from trading_assets.automation.sensors import acting_sensors
 from trading_assets.jobs.dispatcher import dispatcher
 from trading_assets.jobs.end_of_session import end_of_session
+from trading_assets.jobs.kill_switch import kill_switch
 from trading_assets.jobs.position_manager import position_manager
 from trading_assets.resources.desk import Desk
 
@@ -58,9 +59,9 @@ def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:
         executor_def=in_process_executor,
     )
     return Definitions(
-        assets=[*NEWS_ASSETS, *SESSION_ASSETS, orders, executions, positions],
+        assets=[*NEWS_ASSETS, *SESSION_ASSETS, orders, executions, reconciliation, positions],
         asset_checks=[*standing_checks, trade_stream_flows],
-        jobs=[news_minute, session_minute, dispatcher, position_manager, end_of_session],
+        jobs=[news_minute, session_minute, dispatcher, position_manager, end_of_session, kill_switch],
         schedules=list(minute_schedules(DefaultScheduleStatus.RUNNING if ticking else DefaultScheduleStatus.STOPPED)),
         sensors=[
             *acting_sensors(DefaultSensorStatus.RUNNING if ticking else DefaultSensorStatus.STOPPED),

@@ -248,6 +248,16 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "booked_at": "when the ledger learned of it",
         "run_id": "Dagster run that booked it",
     },
+    "reconciliation": {
+        "account": "account that is compared",
+        "mode": "PRACTICE, PAPER or LIVE",
+        "broker_account_id": "the broker's id of the account; null until it was first seen",
+        "opening_cash": "dollars at the first comparison; null before it",
+        "reconciled_at": "when it was last compared whole; null before the first time",
+        "reconciled_start": "the start of the system in which that was; null before the first time",
+        "reconciliation": "the report as JSON: what was booked, what differs, what is blocked; null before",
+        "created_at": "when the ledger first knew the account",
+    },
     "positions": {
         "position_id": "identity of the position",
         "account": "account that holds it",

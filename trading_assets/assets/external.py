@@ -1,4 +1,5 @@
-"""``orders``, ``executions`` and ``positions``: what the acting jobs did, as external assets of the lineage.
+"""``orders``, ``executions``, ``reconciliation`` and ``positions``: what the acting jobs did, as external assets.
+
 
 They have no code to run: the acting jobs record a materialization when something happened, and the end of the session
 adds its summary. So a person clicks from a position back to the fill, the order, the signal, the headline and the bar,
@@ -15,7 +16,7 @@ from trading_assets.assets.frame_asset import OWNER
 from trading_assets.assets.groups import TRADING
 from trading_assets.automation.partitions import SESSIONS
 from trading_assets.automation.tags import RECOMPUTABLE_TAG
-from trading_assets.ledger.tables import active_positions, dispatch_executions, order_intents
+from trading_assets.ledger.tables import accounts, active_positions, dispatch_executions, order_intents
 
 _NUMBERS = (
     "Numbers carry the account's name (`large/equity_usd`), so that each account has a plot of its own; one that is "
@@ -66,10 +67,20 @@ executions = _recorded(
     "a fill of an order that is not ours names no order of ours",
 )
 
+reconciliation = _recorded(
+    "reconciliation",
+    accounts,
+    ("executions",),
+    "The last comparison of each account with its broker: what it booked, adopted, ended, could not explain and "
+    "therefore blocks.",
+    "by `position_manager` at every look at an account, and after every comparison that an alert came of",
+    "an account that was never compared has no instant, and its gates deny",
+)
+
 positions = _recorded(
     "positions",
     active_positions,
-    ("executions",),
+    ("executions", "reconciliation"),
     "What the accounts hold and what became of it, with equity and result.",
     "by `position_manager` at every look at an account in the session",
     "a position that was adopted from the broker names no signal",

@@ -38,7 +38,7 @@ def evaluations(desk: Desk) -> Iterator[AssetCheckEvaluation]:
     with desk.ledger.connect() as connection:
         unknown, differing = unknown_orders(connection), disagreements(connection)
     yield _evaluation("orders", UNKNOWN_CHECK, unknown, "orders whose fate the broker could not say")
-    yield _evaluation("positions", AGREEMENT_CHECK, differing, "things about which ledger and broker disagree")
+    yield _evaluation("reconciliation", AGREEMENT_CHECK, differing, "things about which ledger and broker disagree")
 
 
 def waiting(desk: Desk) -> AssetCheckEvaluation:
@@ -78,7 +78,7 @@ def _every_fate_is_known(desk: ResourceParam[Desk]) -> AssetCheckResult:
 
 @asset_check(
     name=AGREEMENT_CHECK,
-    asset="positions",
+    asset="reconciliation",
     description="Fails while the last comparison of any account with its broker left something unexplained, and says "
     "what.",
 )

@@ -10,6 +10,7 @@ POSITION_MANAGER_JOB = "position_manager"
 POSITION_MANAGER_TICK = "position_manager_sensor"
 CLOSING_JOB = "end_of_session"
 CLOSING_TICK = "end_of_session_schedule"
+KILL_SWITCH_JOB = "kill_switch"
 FAILURE_TICK = "failed_run_sensor"
 #: Check of the asset `executions`.
 STREAM_CHECK = "trade_stream_flows"

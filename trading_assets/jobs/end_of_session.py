@@ -9,7 +9,7 @@ from trading_assets.automation.tags import tag_session
 from trading_assets.automation.tickets import SESSION_TAG
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.jobs.day_report import tell_session
-from trading_assets.jobs.recording import record_standing
+from trading_assets.jobs.recording import record_comparison, record_standing
 from trading_assets.market.frames import SCHEMAS
 from trading_assets.market.sessions import Session, open_session, require_session, session_of
 from trading_assets.resources.desk import Desk
@@ -48,6 +48,9 @@ def reconcile_accounts(context: OpExecutionContext, desk: ResourceParam[Desk]) -
         context.log.warning(sentence)
     if said:
         context.add_output_metadata({"alerts": MetadataValue.text("\n".join(said))})
+    session = _session(context, desk)
+    for account in desk.accounts:
+        record_comparison(context, desk, account.name, session.key)
     record_standing(context, desk)
 
 

@@ -51,6 +51,7 @@ class Permit:
             raise NoLongerAllowed(
                 f"the signal is {age:.0f} s old, more than {gates.max_signal_age_s:g} s", where=account
             )
-        _, last = entry_hours(self.session, signal.strategy, self.expiry, gates)
+        schedule = self.desk.account(account).limits.schedule
+        _, last = entry_hours(self.session, signal.strategy, self.expiry, gates, schedule)
         if now >= last:
             raise NoLongerAllowed(f"the time for entries ended at {last:%H:%M:%S} UTC", where=account)

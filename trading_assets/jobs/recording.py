@@ -25,6 +25,7 @@ from trading_assets.assets.standing_checks import WAITING_CHECK, evaluations, wa
 from trading_assets.assets.stream_check import evaluation, verdicts
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.values import SignalStatus
+from trading_assets.ledger import reconciliations
 from trading_assets.ledger.account_day import AccountDay, account_day, orders_of_run
 from trading_assets.market.sessions import Session, require_session
 from trading_assets.resources.desk import Desk
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
     from trading_assets.jobs.entering import DispatchReport
     from trading_assets.jobs.managing import ManagementReport
 
+#: Parts of a comparison's report that are counted, and told where there are any.
+_COUNTED = ("differences", "blocked", "adopted", "phantoms", "ended_orders", "missing", "unexplained", "splits")
 Numbers = Mapping[str, Mapping[str, float | int | None]]
 
 
 def record(context: OpExecutionContext, asset: str, session: str, metadata: Mapping[str, Any]) -> None:
-    """Log a materialization of ``orders``, ``executions`` or ``positions`` for the session."""
+    """Log a materialization of one of the external assets for the session."""
     context.log_event(AssetMaterialization(asset_key=asset, partition=session, metadata=dict(metadata)))
 
 
@@ -115,6 +118,7 @@ def record_management(context: OpExecutionContext, desk: Desk, report: Managemen
         f"account {report.account}: {agreed}; {report.positions} positions judged, {len(report.exits)} exits ordered, "
         f"{report.fills} fills booked; {equity}"
     )
+    record_comparison(context, desk, report.account, report.session)
     facts = {
         "reconciled": report.reconciled,
         **_said("exits", (f"{symbol}: {what}" for symbol, what in report.exits.items())),
@@ -124,6 +128,25 @@ def record_management(context: OpExecutionContext, desk: Desk, report: Managemen
     # A look after the close that found nothing must not stand in front of the day's summary.
     if report.equity is not None or report.fills or report.alerts:
         record(context, "positions", report.session, {"account": report.account, **facts, **found["positions"]})
+
+
+def record_comparison(context: OpExecutionContext, desk: Desk, account: str, session: str) -> None:
+    """Record the account's last comparison with its broker; nothing for one that was never compared."""
+    with desk.ledger.connect() as connection:
+        found = reconciliations.read_account(connection, account)
+    if found.reconciled_at is None:
+        return
+    report = found.report
+    counts = {name: len(report.get(name, ())) for name in _COUNTED} | {"fills_booked": report.get("fills_booked", 0)}
+    facts = {
+        "account": account,
+        "clean": bool(report.get("clean", False)),
+        "compared_at": MetadataValue.timestamp(found.reconciled_at),
+        **{f"{account}/{name}": count for name, count in counts.items()},
+    }
+    for name in _COUNTED:
+        facts |= _said(name, sorted(map(str, report.get(name, ()))))
+    record(context, "reconciliation", session, facts)
 
 
 def _record_work(

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from trading_assets.domain.values import Action, KillMode, OrderState, Regime, Strategy
 from trading_assets.market.sessions import Session
-from trading_assets.risk.config import AccountMode, GateConfig
+from trading_assets.risk.config import AccountMode, EntrySchedule, GateConfig
 from trading_assets.risk.exposure import (
     daily_loss_limit,
     day_result,
@@ -23,6 +23,7 @@ from trading_assets.risk.exposure import (
 from trading_assets.risk.gate import Gate, GateContext, Verdict, allow, at_most, deny
 
 ACTIVE = "ACTIVE"
+_MINUTE = timedelta(minutes=1)
 _IS_ADD = "it adds to a position that is held"
 _OPTIONS = frozenset({Action.BUY_CALL, Action.BUY_PUT})
 _ALLOWED = {
@@ -61,28 +62,36 @@ def _volatility_regime(context: GateContext) -> Verdict:
 
 
 def entry_hours(
-    session: Session, strategy: Strategy, expiry: date | None, config: GateConfig
+    session: Session, strategy: Strategy, expiry: date | None, config: GateConfig, schedule: EntrySchedule
 ) -> tuple[datetime, datetime]:
     """First instant at which ``strategy`` may enter, and the first at which it may not any more; ``expiry`` is that of
-    the contract, None for a stock."""
+    the contract, None for a stock. The account's ``schedule`` narrows them; on a day that it leaves out both are the
+    open."""
+    if not schedule.has(session.day):
+        return session.open, session.open
     minutes = config.day_cutoff_minutes if strategy is Strategy.DAY_TRADE else config.swing_cutoff_minutes
     if expiry is not None and expiry <= session.day:
         minutes = max(minutes, config.expiry_day_cutoff_minutes)
-    return session.open + timedelta(minutes=config.open_delay_minutes), session.close - timedelta(minutes=minutes)
+    delay = max(config.open_delay_minutes, schedule.minutes_after_open or 0)
+    minutes = max(minutes, schedule.minutes_before_close or 0)
+    return session.open + timedelta(minutes=delay), session.close - timedelta(minutes=minutes)
 
 
 def _trading_hours(context: GateContext) -> Verdict:
-    session, config = context.session, context.gates
+    session, schedule = context.session, context.limits.schedule
     if session is None:
         return deny(context.as_of, None, "no trading session")
     if context.as_of.tzinfo is None:
         return deny(context.as_of, None, "unknown instant: it has no time zone")
+    if not schedule.has(session.day):
+        days = ", ".join(day.value for day in schedule.weekdays)
+        return deny(context.as_of, schedule.weekdays, f"the account enters on {days} only")
     chosen = context.selection.chosen if context.selection is not None else None
     expiry = None if chosen is None else chosen.contract.expiry
-    first, last = entry_hours(session, context.signal.strategy, expiry, config)
+    first, last = entry_hours(session, context.signal.strategy, expiry, context.gates, schedule)
     hours = (first, last)
-    minutes = (session.close - last) // timedelta(minutes=1)
-    said = f"{config.open_delay_minutes} min after open to {minutes} min before close"
+    after, before = (first - session.open) // _MINUTE, (session.close - last) // _MINUTE
+    said = f"{after} min after open to {before} min before close"
     if first <= context.as_of < last:
         return allow(context.as_of, hours, f"within {said}")
     return deny(context.as_of, hours, f"outside {said}")

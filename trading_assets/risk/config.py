@@ -7,6 +7,7 @@ decimals (0.10 = 10 %).
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -235,6 +236,30 @@ class GateConfig(_Frozen):
         }[strategy]
 
 
+class Weekday(StrEnum):
+    """Days on which an exchange may open, as they are written in ``accounts.yaml``."""
+
+    MONDAY = "monday"
+    TUESDAY = "tuesday"
+    WEDNESDAY = "wednesday"
+    THURSDAY = "thursday"
+    FRIDAY = "friday"
+
+
+class EntrySchedule(_Frozen):
+    """When one account may enter. It only narrows the hours of the gates; exits know no schedule."""
+
+    weekdays: tuple[Weekday, ...] = Field(
+        default=tuple(Weekday), min_length=1, description="New York weekdays with entries"
+    )
+    minutes_after_open: int | None = Field(default=None, ge=0, le=390, description="no entry this long after the open")
+    minutes_before_close: int | None = Field(default=None, ge=5, le=390, description="no entry from here to the close")
+
+    def has(self, day: date) -> bool:
+        """Whether the account enters on that day at all."""
+        return day.strftime("%A").lower() in self.weekdays
+
+
 class AccountLimits(_Frozen):
     """What one account may do. Numbers only tighten those of its tier, they never loosen them."""
 
@@ -247,3 +272,4 @@ class AccountLimits(_Frozen):
     max_exposure: Decimal | None = Field(default=None, gt=0, description="cost of all positions, dollars")
     trades_per_day: int | None = Field(default=None, ge=1, description="entries per session")
     min_confidence: float | None = Field(default=None, ge=0, le=1, description="least confidence of a signal")
+    schedule: EntrySchedule = Field(default=EntrySchedule(), description="when it may enter")

@@ -19,10 +19,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from dagster import DagsterInvalidConfigError
 from sqlalchemy import select
 from typer.testing import CliRunner
 
-from trading_assets.automation.names import DISPATCHER_TICK, POSITION_MANAGER_TICK
+from trading_assets.automation.names import DISPATCHER_TICK, KILL_SWITCH_JOB, POSITION_MANAGER_TICK
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.cli import app
 from trading_assets.domain.clock import Clock
@@ -30,6 +31,7 @@ from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.identities import signal_id
 from trading_assets.domain.values import Action, Direction, KillMode, PositionState, Regime, Signal, Strategy
 from trading_assets.jobs import weighing
+from trading_assets.jobs.backfill import QUIET
 from trading_assets.jobs.entering import dispatch_account
 from trading_assets.ledger import accounts, dispatch, orders, positions
 from trading_assets.ledger.tables import decisions, dispatch_status, equity_marks, order_intents
@@ -364,6 +366,43 @@ def test_the_kill_switch_of_the_command_line_is_honoured_by_the_next_run(floor: 
         assert mode in denials(floor.offer(floor.held))["kill_switch"]
     floor.command("kill-switch", "off", *scope)
     assert floor.offer(floor.held)["kill_switch"]["passed"]
+
+
+def switched_in_the_ui(floor: Floor, config: dict[str, str], tags: dict[str, str] | None = None) -> Any:
+    """A run of the job as the launchpad starts it."""
+    return floor.world.definitions.resolve_job_def(KILL_SWITCH_JOB).execute_in_process(
+        instance=floor.world.instance,
+        run_config={**QUIET, "ops": {"set_switch": {"config": config}}},
+        tags=tags,
+        raise_on_error=False,
+    )
+
+
+@pytest.mark.parametrize("scope", [{}, {"account": ACCOUNT}], ids=["all accounts", "one account"])
+def test_the_kill_switch_of_the_ui_is_honoured_by_the_next_run_and_never_set_by_a_repeated_one(
+    floor: Floor, scope: dict[str, str]
+) -> None:
+    for mode in ("entries", "all", "flatten"):
+        done = switched_in_the_ui(floor, {"mode": mode, "reason": "a test says so", **scope})
+        assert done.success
+        assert mode in denials(floor.offer(floor.held))["kill_switch"]
+    shown = floor.command("kill-switch")
+    (switch,) = [row for row in shown["switches"] if row["scope"] == scope.get("account", "*")]
+    assert (switch["mode"], switch["reason"]) == ("flatten", "a test says so")
+    repeated = {"dagster/parent_run_id": done.run_id, "dagster/root_run_id": done.run_id}
+    assert not switched_in_the_ui(floor, {"mode": "off", "reason": "again", **scope}, repeated).success
+    assert floor.command("kill-switch") == shown
+    assert not switched_in_the_ui(floor, {"mode": "off", "reason": " ", **scope}).success
+    assert switched_in_the_ui(floor, {"mode": "off", "reason": "it is over", **scope}).success
+    assert floor.offer(floor.held)["kill_switch"]["passed"]
+
+
+def test_the_kill_switch_of_the_ui_refuses_an_account_that_nobody_knows_and_a_mode_that_is_none(floor: Floor) -> None:
+    assert not switched_in_the_ui(floor, {"mode": "all", "reason": "mistyped", "account": "lareg"}).success
+    with pytest.raises(DagsterInvalidConfigError):
+        switched_in_the_ui(floor, {"mode": "al", "reason": "mistyped"})
+    with floor.world.desk.ledger.connect() as connection:
+        assert accounts.kill_mode(connection, ACCOUNT) is KillMode.OFF
 
 
 def test_an_account_that_nobody_knows_is_refused_with_the_names_that_exist(floor: Floor) -> None:

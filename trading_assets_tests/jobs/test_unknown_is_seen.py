@@ -128,7 +128,7 @@ def test_F03_an_unknown_order_is_in_the_ui_the_command_line_and_the_log_with_all
         found = orders.get_intent(connection, intent.client_order_id)
     assert found is not None and found.state is not OrderState.UNKNOWN
     assert check_in_the_ui(world, "orders", UNKNOWN_CHECK).passed
-    assert check_in_the_ui(world, "positions", AGREEMENT_CHECK).passed
+    assert check_in_the_ui(world, "reconciliation", AGREEMENT_CHECK).passed
     assert "unknown_order" not in command(world, "alerts")
 
 
@@ -152,5 +152,10 @@ def test_F25_a_disagreement_that_is_over_after_the_close_is_no_red_check_overnig
         connection.execute(accounts.update().values(reconciliation={"differences": ["NVDA: the ledger holds 2"]}))
     world.desk.clock.wait_until(world.session.close + 6 * MINUTE)
     assert all(outcome.success for outcome in world.ticker.schedule(CLOSING_TICK, world.desk.wall.now()))
-    assert check_in_the_ui(world, "positions", AGREEMENT_CHECK).passed
+    assert check_in_the_ui(world, "reconciliation", AGREEMENT_CHECK).passed
     assert check_in_the_ui(world, "orders", UNKNOWN_CHECK).passed
+    event = world.instance.get_latest_materialization_event(AssetKey("reconciliation"))
+    assert event is not None and event.asset_materialization is not None
+    assert event.asset_materialization.partition == SESSION.isoformat()
+    told = event.asset_materialization.metadata
+    assert told["clean"].value is True and told[f"{ACCOUNT}/differences"].value == 0

@@ -11,7 +11,7 @@ from trading_assets.assets.columns import COLUMNS
 from trading_assets.assets.groups import GROUPS, group_title
 from trading_assets.automation.tags import RECOMPUTABLE_TAG
 from trading_assets.definitions import build_definitions
-from trading_assets.ledger.tables import active_positions, dispatch_executions, order_intents
+from trading_assets.ledger.tables import accounts, active_positions, dispatch_executions, order_intents
 from trading_assets.market.frames import SCHEMAS
 from trading_assets.resources.desk import Desk
 
@@ -23,7 +23,12 @@ def _never() -> object:
 DEFINITIONS = build_definitions(Desk(_never, _never))  # type: ignore[arg-type]
 GRAPH = DEFINITIONS.resolve_asset_graph()
 SPECS: dict[str, AssetSpec] = {spec.key.to_user_string(): spec for spec in DEFINITIONS.resolve_all_asset_specs()}
-RECORDED = {"orders": order_intents, "executions": dispatch_executions, "positions": active_positions}
+RECORDED = {
+    "orders": order_intents,
+    "executions": dispatch_executions,
+    "reconciliation": accounts,
+    "positions": active_positions,
+}
 
 
 def test_the_assets_are_the_frames_and_what_the_acting_jobs_record() -> None:

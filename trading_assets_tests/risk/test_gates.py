@@ -28,8 +28,9 @@ from trading_assets.domain.values import (
 )
 from trading_assets.market.correlation import Correlation
 from trading_assets.market.sessions import Session
+from trading_assets.risk.account_gates import entry_hours
 from trading_assets.risk.adding import AddDecision
-from trading_assets.risk.config import AccountLimits, AccountMode, SizingConfig
+from trading_assets.risk.config import AccountLimits, AccountMode, EntrySchedule, GateConfig, SizingConfig, Weekday
 from trading_assets.risk.exposure import daily_loss_reached, drawdown_reached, may_hold_overnight
 from trading_assets.risk.gates import DEFAULT_GATES, GateContext, describe_gates, evaluate
 from trading_assets_tests.risk.builders import (
@@ -75,6 +76,11 @@ LARGE_SWING = {
 STOCK = {"action": Action.BUY_STOCK, "strategy": Strategy.STOCK}
 STOCK_LIMITS = AccountLimits(mode=AccountMode.HYBRID, strategies=(Strategy.STOCK, Strategy.DAY_TRADE))
 
+
+def entering(**schedule: Any) -> AccountLimits:
+    return AccountLimits(schedule=EntrySchedule(**schedule))
+
+
 DENIALS: list[tuple[str, dict[str, Any], str]] = [
     ("kill_switch", {"account": account(kill_mode=KillMode.ENTRIES)}, "entries"),
     ("kill_switch", {"account": account(kill_mode=KillMode.ALL)}, "all"),
@@ -102,6 +108,17 @@ DENIALS: list[tuple[str, dict[str, Any], str]] = [
     ("trading_hours", {"as_of": SESSION.open + timedelta(minutes=14, seconds=59)}, "outside"),
     ("trading_hours", {"as_of": SESSION.close - timedelta(minutes=120)}, "outside"),
     ("trading_hours", {"as_of": NOW.replace(tzinfo=None)}, "unknown"),
+    (
+        "trading_hours",
+        {"as_of": SESSION.open + timedelta(minutes=59, seconds=59), "limits": entering(minutes_after_open=60)},
+        "outside 60 min after open",
+    ),
+    (
+        "trading_hours",
+        {"as_of": SESSION.close - timedelta(minutes=180), "limits": entering(minutes_before_close=180)},
+        "180 min before close",
+    ),
+    ("trading_hours", {"limits": entering(weekdays=(Weekday.TUESDAY,))}, "enters on tuesday only"),
     ("account_ready", {"account": account(trading_blocked=True)}, "blocked"),
     ("account_ready", {"account": account(trading_blocked=None)}, "unknown"),
     ("account_ready", {"account": account(broker_account_id="b-2")}, "is not b-1"),
@@ -659,3 +676,18 @@ def test_an_amount_that_is_no_number_denies_like_a_missing_one(field: str, junk:
 def test_defaults_of_the_gate_order_are_complete() -> None:
     assert len(DEFAULT_GATES) == len({gate.id for gate in DEFAULT_GATES}) == 27
     assert isinstance(SIZING, SizingConfig)
+
+
+@pytest.mark.parametrize("strategy", [Strategy.DAY_TRADE, Strategy.SWING_TRADE, Strategy.STOCK])
+def test_a_schedule_narrows_the_hours_of_an_account_and_never_widens_them(strategy: Strategy) -> None:
+    config = GateConfig()
+    usual = entry_hours(SESSION, strategy, None, config, EntrySchedule())
+    wide = EntrySchedule(minutes_after_open=0, minutes_before_close=5)
+    assert entry_hours(SESSION, strategy, None, config, wide) == usual
+    narrow = entry_hours(
+        SESSION, strategy, None, config, EntrySchedule(minutes_after_open=30, minutes_before_close=200)
+    )
+    assert narrow == (SESSION.open + timedelta(minutes=30), SESSION.close - timedelta(minutes=200))
+    first, last = entry_hours(SESSION, strategy, None, config, EntrySchedule(weekdays=(Weekday.FRIDAY,)))
+    assert first >= last, "4 February 2026 is a Wednesday: there is no instant to enter at"
+    assert EntrySchedule(weekdays=(Weekday.WEDNESDAY,)).has(SESSION.day)
