@@ -6,12 +6,15 @@ Only the owner of a world calls this, under the world's lock: then no run of an 
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 from dagster import DagsterInstance, RunsFilter
+from sqlalchemy.exc import SQLAlchemyError
 
 from trading_assets.automation.schedules import UNFINISHED
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.jobs.marking import ODD
 from trading_assets.ledger import dispatch, runs
 from trading_assets.ledger.account_lock import account_lock
 from trading_assets.resources.desk import Desk
@@ -22,10 +25,11 @@ _log = logging.getLogger(__name__)
 def recover(desk: Desk, instance: DagsterInstance) -> list[str]:
     """Fail orphan runs, let go of their claims and reconcile every account; the ids of the runs that were ended.
 
-    An account whose broker does not answer is left unreconciled: its gates deny until a later run has reconciled it.
+    An account whose broker does not answer at once is left unreconciled: its gates deny until a run of its own, which
+    asks more patiently, has reconciled it. The world opens for all accounts only after this.
     """
     ended = fail_orphans(desk, instance)
-    reconcile_all(desk, "recovery")
+    reconcile_all(desk, "recovery", patient=False)
     return ended
 
 
@@ -48,20 +52,34 @@ def fail_orphans(desk: Desk, instance: DagsterInstance) -> list[str]:
     return [run.run_id for run in orphans]
 
 
-def reconcile_all(desk: Desk, run_id: str) -> list[str]:
-    """Reconcile every account, each by itself; what is to be said about them.
+def reconcile_all(desk: Desk, run_id: str, *, patient: bool = True) -> list[str]:
+    """Reconcile every account, each by itself and all at once; what is to be said about them, in their order.
 
-    One that cannot be compared is left as it is, and its gates deny until a later run has reconciled it.
+    Unless ``patient``, a broker is asked once and not again.
+
+    One that cannot be compared, whatever the reason, is left as it is, and its gates deny until a later run has
+    reconciled it. None waits for another.
     """
-    said = []
-    for configured in desk.accounts:
-        try:
-            with account_lock(desk.runtime.ledger_url, configured.name):
-                report = reconcile(
-                    desk.ledger, desk.broker(configured.name), desk.clock, configured.name, desk.start_id, run_id=run_id
-                )
-            said += [f"account {configured.name}: {alert}" for alert in report.alerts]
-        except TradingAssetsError as error:
-            said.append(f"account {configured.name} could not be reconciled: {error}")
-            _log.error("%s", said[-1])
-    return said
+    if not desk.accounts:
+        return []
+    # Opened once, before the threads.
+    _ = desk.ledger, desk.clock, desk.start_id
+    with ThreadPoolExecutor(len(desk.accounts), thread_name_prefix="reconcile") as pool:
+        said = pool.map(lambda account: _reconcile_one(desk, account.name, run_id, patient=patient), desk.accounts)
+    return [sentence for sentences in said for sentence in sentences]
+
+
+def _reconcile_one(desk: Desk, account: str, run_id: str, *, patient: bool) -> list[str]:
+    try:
+        broker = desk.broker(account) if patient else desk.broker(account).impatient()
+        with account_lock(desk.runtime.ledger_url, account):
+            report = reconcile(desk.ledger, broker, desk.clock, account, desk.start_id, run_id=run_id)
+    except TradingAssetsError as error:
+        said = f"account {account} could not be reconciled: {error}"
+        _log.error("%s", said)
+        return [said]
+    except (SQLAlchemyError, *ODD) as error:
+        # What no ledger can hold, or a mistake of this code: the other accounts must not be kept from their exits.
+        _log.exception("account %s could not be reconciled", account)
+        return [f"account {account} could not be reconciled: {type(error).__name__}, see the log"]
+    return [f"account {account}: {alert}" for alert in report.alerts]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,13 @@ from trading_assets.automation.names import DISPATCHER_TICK, POSITION_MANAGER_TI
 from trading_assets.automation.tickets import ACCOUNT_TAG
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.domain.values import Side, SignalStatus
-from trading_assets.ledger import dispatch
+from trading_assets.jobs.recovery import reconcile_all, recover
+from trading_assets.ledger import accounts, dispatch
 from trading_assets.ledger.tables import order_intents
+from trading_assets_tests.broker.fault_proxy import Fault, FaultProxy, proxied
+from trading_assets_tests.broker.stream_desk import until
 from trading_assets_tests.e2e.playground import Playground, playground
+from trading_assets_tests.fault_suite import Figures
 
 pytestmark = pytest.mark.patient
 
@@ -102,3 +108,60 @@ def test_each_account_decides_for_itself_and_within_its_means(world: Playground)
         assert order.quantity <= 2
         if order.side is Side.BUY and order.filled_quantity and order.filled_avg_price is not None:
             assert order.filled_avg_price * order.filled_quantity * 100 <= 450, "a quarter of 1,800 dollars"
+
+
+@contextmanager
+def proxied_account(world: Playground, account: str) -> Iterator[FaultProxy]:
+    """Within the block ``account`` meets its broker through a proxy, and waits for its answers for as long as it holds
+    them back."""
+    desk, own = world.desk, world.desk.broker(account)
+    connection = desk.runtime.connection(desk.account(account))
+    patient = desk.settings.strategy.broker.model_copy(update={"read_timeout_seconds": 60.0})
+    with proxied(connection.trading_url) as proxy:
+        desk._brokers[account] = AlpacaBroker(replace(connection, trading_url=proxy.url), desk.clock, patient)
+        try:
+            yield proxy
+        finally:
+            desk._brokers[account] = own
+
+
+def compared_at(world: Playground, account: str) -> datetime | None:
+    with world.desk.ledger.connect() as connection:
+        return accounts.reconciled_at(connection, account, world.desk.start_id)
+
+
+@pytest.mark.parametrize("hanging", ["large", "tiny"])
+def test_F01_F24_an_account_that_hangs_at_a_start_keeps_no_other_from_being_compared(
+    world: Playground, hanging: str, scorecard: Figures
+) -> None:
+    other = {"large": "tiny", "tiny": "large"}[hanging]
+    world.desk.clock.wait_until(world.desk.clock.now() + timedelta(minutes=1))
+    before, ended = compared_at(world, other), list[str]()
+    with proxied_account(world, hanging) as proxy:
+        proxy.faults.append(Fault("GET", "/v2/account$", "lose_request", times=99))
+        start = threading.Thread(target=lambda: ended.extend(recover(world.desk, world.instance) or ["nothing"]))
+        start.start()
+        until(lambda: proxy.count("GET", "/v2/account$") > 0)
+        until(lambda: compared_at(world, other) != before)
+        assert start.is_alive() and not ended, "the one is still waited for while the other is compared"
+    scorecard.add(faults_injected=1)
+    start.join(60)
+    assert not start.is_alive() and ended and proxy.count("GET", "/v2/account$") == 1, "it is not asked again"
+
+
+@pytest.mark.parametrize("odd", ["large", "tiny"])
+def test_F09_F24_an_account_about_which_the_broker_says_what_no_ledger_holds_keeps_no_other_from_being_compared(
+    world: Playground, odd: str, caplog: pytest.LogCaptureFixture, scorecard: Figures
+) -> None:
+    other = {"large": "tiny", "tiny": "large"}[odd]
+    world.desk.clock.wait_until(world.desk.clock.now() + timedelta(minutes=1))
+    before = {name: compared_at(world, name) for name in (odd, other)}
+    monster = {"symbol": "KO", "qty": "1", "side": "long", "avg_entry_price": "1e20"}
+    with proxied_account(world, odd) as proxy:
+        proxy.faults.append(Fault("GET", "/v2/positions", "rewrite", times=99, rewrite=lambda held: [*held, monster]))
+        said = reconcile_all(world.desk, "recovery")
+        assert proxy.taken > 0
+    scorecard.add(faults_injected=1)
+    assert compared_at(world, other) != before[other] and compared_at(world, odd) == before[odd]
+    assert [sentence for sentence in said if odd in sentence and "could not be reconciled" in sentence]
+    assert [record for record in caplog.records if record.exc_info and odd in record.getMessage()]
