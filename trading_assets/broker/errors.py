@@ -18,6 +18,7 @@ __all__ = [
     "NoLongerAllowed",
     "NotAuthorized",
     "NothingHeld",
+    "OrderDenied",
     "RateLimited",
     "Rejected",
     "SymbolBlocked",
@@ -49,6 +50,10 @@ class RateLimited(BrokerUnavailable):
         until = "" if reset is None else f" until {reset.isoformat()}"
         whose = "the broker's rate limit is used up" if sent else "the account's requests are used up for others"
         super().__init__(f"{whose}{until}", where=where)
+
+
+class OrderDenied(BrokerUnavailable):
+    """The broker answers, and knows nothing of an order that it had accepted: what became of it is not known."""
 
 
 class SymbolBlocked(TradingAssetsError):

@@ -8,6 +8,7 @@ expire, and a stock that stays gets a new pair at the same prices. The caller ho
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from decimal import Decimal
 
 from sqlalchemy import Connection, Engine
@@ -15,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from trading_assets.broker import submission, working
 from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.errors import BrokerUnavailable, SymbolBlocked
+from trading_assets.broker.errors import NO_ANSWER, OrderDenied, SymbolBlocked
 from trading_assets.broker.values import OrderRequest
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.identities import client_order_id
@@ -27,16 +28,28 @@ from trading_assets.ledger.positions import Position
 log = logging.getLogger(__name__)
 
 
-def refresh(engine: Engine, broker: AlpacaBroker, clock: Clock, account: str, *, run_id: str) -> int:
+def refresh(
+    engine: Engine,
+    broker: AlpacaBroker,
+    clock: Clock,
+    account: str,
+    *,
+    run_id: str,
+    denied: Callable[[OrderIntent], None],
+) -> int:
     """Read every bracket and pair of which a leg may still fill, or is not known, and book what its legs sold.
 
-    Returns how many fills of protective orders are new. Raises ``BrokerUnavailable`` like any look at an order.
+    Returns how many fills of protective orders are new; what the broker ``denied`` is told and passed over. Raises
+    ``BrokerUnavailable`` like any look at an order.
     """
     with engine.connect() as connection:
         parents = orders.with_unread_legs(connection, account)
         before = _sold(connection, account)
     for parent in parents:
-        working.look(engine, broker, clock, parent, run_id=run_id)
+        try:
+            working.look(engine, broker, clock, parent, run_id=run_id)
+        except OrderDenied:
+            denied(parent)
     with engine.connect() as connection:
         return _sold(connection, account) - before if parents else 0
 
@@ -60,7 +73,7 @@ def end(
             # The end of the one is the end of the other; mostly that has been so by now.
             try:
                 intent = working.look(engine, broker, clock, intent, run_id=run_id)
-            except BrokerUnavailable as error:
+            except NO_ANSWER as error:
                 log.warning("order %s: look failed: %s", intent.client_order_id, error)
         working.end(engine, broker, clock, intent, run_id=run_id)
     return live(engine, position_id)

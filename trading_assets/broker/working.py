@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from trading_assets.broker import booking, combo_booking, legs
 from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.errors import NO_ANSWER, BrokerUnavailable
+from trading_assets.broker.errors import NO_ANSWER, OrderDenied
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.values import OrderState
 from trading_assets.ledger import orders
@@ -26,7 +26,7 @@ def look(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent
     """Read the order with its legs and its fills, book them, return the intent as stored.
 
     Of a leg of a multi-leg order the whole is read. Raises ``BrokerUnavailable`` if the broker gave no trustworthy
-    answer, also when it denies an order it accepted.
+    answer, and ``OrderDenied``, which is one, if it denies an order that it had accepted.
     """
     if intent.order_class == orders.COMBO_LEG:
         look(engine, broker, clock, _whole(engine, intent), run_id=run_id)
@@ -35,9 +35,7 @@ def look(engine: Engine, broker: AlpacaBroker, clock: Clock, intent: OrderIntent
         return intent
     order = broker.order(intent.broker_order_id, nested=intent.has_legs)
     if order is None:
-        raise BrokerUnavailable(
-            "the broker no longer knows an order it had accepted", where=f"order {intent.client_order_id}"
-        )
+        raise OrderDenied("the broker denies an order that it had accepted", where=f"order {intent.client_order_id}")
     fills = []
     if any(each.filled_quantity is None or each.filled_quantity > 0 for each in (order, *order.legs)):
         since = min(intent.created_at, intent.submitted_at or intent.created_at)

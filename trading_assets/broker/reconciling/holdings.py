@@ -58,7 +58,7 @@ class Holdings(Work):
             return
         # Mostly the one leg has sold and the broker has ended the other: then there is nothing to do but to read it.
         self.report.fills_booked += protection.refresh(
-            self.engine, self.broker, self.clock, self.account, run_id=self.run_id
+            self.engine, self.broker, self.clock, self.account, run_id=self.run_id, denied=self.denied
         )
         for intent in self._orphaned(record):
             left = protection.end(self.engine, self.broker, self.clock, intent.position_id, run_id=self.run_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from trading_assets.broker import protection, submission, working
+from trading_assets.broker.errors import OrderDenied
 from trading_assets.broker.reconciling.work import Work
 from trading_assets.domain.values import OrderState
 from trading_assets.ledger import orders
@@ -36,12 +37,16 @@ class SentOrders(Work):
                 self._advance(intent, end=end_orders)
         # What rests over a position belongs to no run: it is read with the order that it came with, and stays.
         self.report.fills_booked += protection.refresh(
-            self.engine, self.broker, self.clock, self.account, run_id=self.run_id
+            self.engine, self.broker, self.clock, self.account, run_id=self.run_id, denied=self.denied
         )
 
     def _advance(self, intent: OrderIntent, *, end: bool) -> None:
         before = intent.filled_quantity
-        result = working.look(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
+        try:
+            result = working.look(self.engine, self.broker, self.clock, intent, run_id=self.run_id)
+        except OrderDenied:
+            self.denied(intent)
+            return
         if result.is_live and end:
             result = working.end(self.engine, self.broker, self.clock, result, run_id=self.run_id)
             if result.is_live:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.domain.clock import Clock
 from trading_assets.ledger import reconciliations
+from trading_assets.ledger.orders import OrderIntent
 
 
 @dataclass(slots=True)
@@ -72,3 +73,9 @@ class Work:
         self.report.blocked.append(symbol)
         self.report.differences.append(sentence)
         self.report.alerts.append(sentence)
+
+    def denied(self, intent: OrderIntent) -> None:
+        """An order that the broker knows nothing of may still trade: its symbol waits, and nothing else does."""
+        sentence = f"{intent.symbol}: the broker denies an order that it had accepted ({intent.names})"
+        if sentence not in self.report.differences:
+            self.block(intent.symbol, sentence)
