@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from trading_assets.domain.values import Quote
 from trading_assets.exchange.config import ExchangeConfig
@@ -24,6 +26,7 @@ from trading_assets.exchange.margin import requirement
 from trading_assets.exchange.markets import HISTORY_SESSIONS, SimulatedPort, simulated_port
 from trading_assets.exchange.marks import mark_shorts
 from trading_assets.exchange.refusal import Refusal
+from trading_assets.exchange.rest_account import AccountRoutes
 from trading_assets.exchange.state import Account
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.sessions import shift
@@ -143,6 +146,31 @@ def test_a_short_that_rises_ties_up_what_it_costs_now_and_can_always_be_bought_b
         await venue.place(account, market_order("KO", "sell", 10))
         await later(venue)
         assert account.required == -2 * account.positions["KO"].cost
+
+    run(play())
+    journal.close()
+
+
+def test_the_account_tells_what_a_short_that_rose_leaves_to_buy_with_before_anything_else_asks(tmp_path: Path) -> None:
+    drawn = config()
+    market = Risen(SimulatedMarket(drawn.seed, SESSION, drawn.scenario, history_sessions=HISTORY_SESSIONS))
+    venue, journal, account = opened(market, tmp_path, **spreads(shorting=True, cash="60000"))
+
+    async def told() -> dict[str, Any]:
+        answer = await AccountRoutes(venue).account(Request({"type": "http"}), account)
+        found: dict[str, Any] = json.loads(answer.body)
+        return found
+
+    async def play() -> None:
+        await venue.place(account, market_order("KO", "sell", 100))
+        await later(venue)
+        before = await told()
+        market.times = Decimal(2)
+        market.quote.cache_clear()
+        after, quote = await told(), market.quote("KO", venue.world.now)
+        assert quote is not None and quote.ask is not None
+        assert Decimal(after["buying_power"]) == account.cash - 2 * 100 * quote.ask < Decimal(before["buying_power"])
+        assert Decimal(after["initial_margin"]) == 2 * 100 * quote.ask
 
     run(play())
     journal.close()
