@@ -46,6 +46,7 @@ class Bed:
         intent = send(self.engine, self.broker, self.clock, "KO", quantity, signal_id=self.signal)
         self.exchange.step(30)
         assert self.compared().clean and self.held() == quantity
+        self.exchange.step(601)
         return intent.position_id
 
     def sell(self, quantity: int) -> None:
@@ -53,6 +54,7 @@ class Bed:
         sell(self.engine, self.broker, self.clock, position(self.engine, f"p-{self.signal}"), quantity, "stop")
         self.exchange.step(30)
         assert self.compared().clean
+        self.exchange.step(601)
 
     def compared(self) -> ReconciliationReport:
         return reconcile(self.engine, self.broker, self.clock, ACCOUNT, "start")
@@ -148,7 +150,7 @@ def test_F17_F23_a_bust_of_a_sale_that_nobody_heard_opens_the_position_and_adopt
     assert position(bed.engine, held).state is PositionState.CLOSED
     for _ in [fill for fill in fills(bed.engine) if fill.side is Side.SELL]:
         bed.board.arm("bust", account="one", symbol="KO", side="sell")
-    bed.exchange.step(90)
+    bed.exchange.step(1)
     seen = bed.compared()
     assert (seen.adopted, seen.blocked, bed.held()) == ([], ["KO"], 0), "not taken over before it is understood"
     bed.exchange.step(61)
@@ -193,7 +195,7 @@ def test_F17_F28_a_list_that_lags_takes_nothing_back(
     reconcile(engine, broker, clock, ACCOUNT, "start")
     exchange.script = lambda order: [(1, 2, "2.50"), (2, 3, "2.50")]
     intent = send(engine, broker, clock, SYMBOL, 5, limit=Decimal("2.90"))
-    exchange.advance(exchange.now + timedelta(minutes=1))
+    exchange.advance(exchange.now + timedelta(minutes=11))
     assert reconcile(engine, broker, clock, ACCOUNT, "start").clean
     if "list" in lags:
         exchange.fills.pop()
@@ -205,4 +207,25 @@ def test_F17_F28_a_list_that_lags_takes_nothing_back(
     for _ in range(3):
         reconcile(engine, broker, clock, ACCOUNT, "start")
         exchange.advance(exchange.now + timedelta(seconds=61))
+    assert [fill.quantity for fill in fills(engine)] == [2, 3]
+
+
+def test_F17_F28_a_broker_that_shows_everything_as_it_was_minutes_ago_takes_nothing_back(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange
+) -> None:
+    """The stream tells a fill, and order, list and position are those from before it, all of one piece, for a while."""
+    reconcile(engine, broker, clock, ACCOUNT, "start")
+    exchange.script = lambda order: [(1, 2, "2.50"), (2, 3, "2.50")]
+    intent = send(engine, broker, clock, SYMBOL, 5, limit=Decimal("2.90"))
+    exchange.advance(exchange.now + timedelta(minutes=1))
+    assert reconcile(engine, broker, clock, ACCOUNT, "start").clean
+    [order] = exchange.by_client_id(intent.client_order_id)
+    late, now = exchange.fills.pop(), (order.filled, order.cost, exchange.holdings[SYMBOL])
+    order.filled, order.cost, exchange.holdings[SYMBOL] = 2, Decimal(5), (2, Decimal("2.50"))
+    for _ in range(8):
+        assert reconcile(engine, broker, clock, ACCOUNT, "start").blocked == [SYMBOL]
+        exchange.advance(exchange.now + timedelta(seconds=61))
+    exchange.fills.append(late)
+    order.filled, order.cost, exchange.holdings[SYMBOL] = now
+    assert reconcile(engine, broker, clock, ACCOUNT, "start").clean
     assert [fill.quantity for fill in fills(engine)] == [2, 3]

@@ -1,9 +1,10 @@
 """Fills that the broker took back or corrected while nobody listened: found in its lists, which tell it by leaving out.
 
 A bust or a correction is told once, by the stream. Who missed it sees only that the list of fills does not show any
-more what is booked here. That alone proves nothing: a list may lag. It is believed where all that the broker says fits
-together, twice in a row: the order is filled by as much as the list shows of it, and the position is what that leaves.
-What does not fit stays a difference, which blocks its symbol.
+more what is booked here. That alone proves nothing: a list may lag, or all lists together, as they were minutes ago. It
+is believed of a fill that is older than that, where all that the broker says fits together, twice in a row: the order
+is filled by as much as the list shows of it, and the position is what that leaves. What does not fit stays a
+difference, which blocks its symbol.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from trading_assets.ledger.reconciliations import ReconciliationRecord
 
 #: Between the first and the last sighting lies at least the one, and between two sightings at most the other.
 _CONFIRMED_AFTER, _SIGHTINGS_APART = timedelta(seconds=60), timedelta(minutes=10)
+#: A younger fill was told by the stream, and the lists may be from before it: taken back, it would be sold once more.
+_SETTLED_AFTER = timedelta(minutes=10)
 #: A fill that stands in the ledger and in no list, and the one that came in its place, if any.
 Change = tuple[Execution, BrokerFill | None]
 
@@ -94,12 +97,13 @@ class ChangedFills(Work):
         return order is not None and order.filled_quantity == sum(fill.quantity for fill in shown)
 
     def _seen_before(self, record: ReconciliationRecord, changes: Sequence[Change]) -> bool:
-        """Whether all of them were seen by the comparison before, and first long enough ago; notes the sighting."""
+        """Whether all of them were seen by the comparison before, and are old enough; notes the sighting."""
         now, names = self.clock.now(), [fill_id(row.execution_id) for row, _ in changes]
         recent = record.reconciled_at is not None and now - record.reconciled_at <= _SIGHTINGS_APART
         earlier = record.not_listed if recent else {}
         first = {name: earlier.get(name, now.isoformat()) for name in names}
-        if all(now - datetime.fromisoformat(at) >= _CONFIRMED_AFTER for at in first.values()):
+        settled = all(now - row.executed_at >= _SETTLED_AFTER for row, _ in changes)
+        if settled and all(now - datetime.fromisoformat(at) >= _CONFIRMED_AFTER for at in first.values()):
             return True
         self.report.not_listed |= first
         return False
