@@ -63,6 +63,11 @@ class _Action(BaseModel):
         raise NotImplementedError
 
     @property
+    def symbols(self) -> frozenset[str]:
+        """The symbols under which it is listed."""
+        return frozenset({self.symbol})
+
+    @property
     def cusips(self) -> frozenset[str]:
         """The names under which it is listed beside its symbol."""
         return frozenset({action_cusip(self.symbol), action_cusip(self.symbol, self.ex_session)})
@@ -153,9 +158,46 @@ class CashDividend(_Action):
         }
 
 
-CorporateAction = Annotated[Split | CashDividend, Field(discriminator="type")]
+class NameChange(_Action):
+    """The stock is called ``new_symbol``, and so are the roots of its contracts; nothing else changes."""
+
+    type: Literal["name_change"] = "name_change"
+    new_symbol: str = Field(pattern=r"^[A-Z.]{1,6}$", description="what the stock is called from then on")
+
+    @model_validator(mode="after")
+    def _changes(self) -> Self:
+        if self.new_symbol.replace(".", "") == self.symbol.replace(".", ""):
+            raise ValueError("new_symbol: the same name as before is no change")
+        return self
+
+    @property
+    def kind(self) -> str:
+        return "name_change"
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        return frozenset({self.symbol, self.new_symbol})
+
+    @property
+    def cusips(self) -> frozenset[str]:
+        return frozenset({action_cusip(self.symbol), action_cusip(self.new_symbol)})
+
+    def as_wire(self) -> dict[str, Any]:
+        """The row of the answer."""
+        return {
+            "id": self.id,
+            "old_symbol": self.symbol,
+            "old_cusip": action_cusip(self.symbol),
+            "new_symbol": self.new_symbol,
+            "new_cusip": action_cusip(self.new_symbol),
+            "process_date": self.ex_session.isoformat(),
+        }
 
 
-def ordered(actions: Iterable[Split | CashDividend]) -> list[Split | CashDividend]:
+AnyAction = Split | CashDividend | NameChange
+CorporateAction = Annotated[AnyAction, Field(discriminator="type")]
+
+
+def ordered(actions: Iterable[AnyAction]) -> list[AnyAction]:
     """By the session in which they take effect, then by name; a dividend is paid on the shares before a split."""
     return sorted(actions, key=lambda action: (action.ex_session, action.symbol, action.kind))

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.exchange import http
-from trading_assets.exchange.actions import CashDividend, Split
+from trading_assets.exchange.actions import AnyAction, CashDividend, Split
 from trading_assets.exchange.bars import Bar
 
 _RAW, _ALL = "raw", "all"
@@ -46,9 +46,7 @@ def asked(request: Request) -> frozenset[str]:
     return frozenset(_KINDS) if _ALL in named else frozenset(named) - {_RAW}
 
 
-def steps(
-    kinds: frozenset[str], actions: Iterable[Split | CashDividend], until: date, close_before: CloseBefore
-) -> list[Step]:
+def steps(kinds: frozenset[str], actions: Iterable[AnyAction], until: date, close_before: CloseBefore) -> list[Step]:
     """What the ``actions`` of one stock that are in force on ``until`` do to the bars before them."""
     found = []
     for action in actions:

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, Val
 
 from trading_assets.domain.clock import require_utc
 from trading_assets.domain.errors import ConfigurationError
-from trading_assets.exchange.actions import CorporateAction
+from trading_assets.exchange.actions import CorporateAction, NameChange
 from trading_assets.market.sessions import Session, require_session, session_on, shift
 
 CONFIG_FILE = "config.json"
@@ -92,7 +92,9 @@ class ExchangeConfig(BaseModel):
     composite: str | None = Field(None, description="the recorded ticker that is an index made of the others")
     start_at: AwareDatetime | None = Field(None, description="first instant; default five minutes before the open")
     speed: float = Field(0, ge=0, le=3600, description="0 = stepped; else multiples of wall time")
-    actions: tuple[CorporateAction, ...] = Field((), description="corporate actions: splits and cash dividends")
+    actions: tuple[CorporateAction, ...] = Field(
+        (), description="corporate actions: splits, cash dividends and changes of name"
+    )
     faults: bool = Field(False, description="whether the control path may arm faults; off, nothing of them is built")
     control_token: SecretStr = Field(min_length=8, description="token of the control path")
     accounts: tuple[AccountConfig, ...] = Field(min_length=1, description="the accounts")
@@ -117,6 +119,12 @@ class ExchangeConfig(BaseModel):
         doubled = [action.symbol for action in self.actions if sum(other.id == action.id for other in self.actions) > 1]
         if doubled:
             raise ValueError(f"actions: {doubled[0]} has two of one kind in one session")
+        for change in self.actions:
+            if isinstance(change, NameChange) and any(
+                other is not change and other.ex_session == change.ex_session and other.symbols & change.symbols
+                for other in self.actions
+            ):
+                raise ValueError(f"actions: {change.symbol} has another one in the session in which its name changes")
         if not self.first_instant < self.last_instant:
             raise ValueError("start_at: lies after the end of the session's day")
         if self.first_instant < shift(self.session, -1).close:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -15,14 +16,18 @@ import polars as pl
 from trading_assets.domain.clock import NEW_YORK, require_utc
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.domain.values import OptionContract, Quote, Side
+from trading_assets.exchange.actions import AnyAction, NameChange
 from trading_assets.exchange.config import ExchangeConfig
 from trading_assets.exchange.market_port import Asset, Execution, Headline, MarketPort, OptionMarket, Resting
+from trading_assets.exchange.names import TAIL, Names
+from trading_assets.exchange.renamed import RenamedPort
 from trading_assets.exchange.venue import Markets
 from trading_assets.market.sessions import Session, open_session, require_session, session_on, shift
 from trading_assets.simulation.fills import FillRequest, decide_fill
 from trading_assets.simulation.market import SimulatedMarket
 from trading_assets.simulation.quoted import QuotedMarket
 from trading_assets.simulation.recorded import RecordedMarket
+from trading_assets.simulation.shares import ShareChange
 
 RECORDING_FILE = "recording.parquet"
 #: Sessions of minute bars before the one that is played.
@@ -229,8 +234,26 @@ def market_source(config: ExchangeConfig, directory: Path) -> Markets:
     """The markets of a world by session; raises ``ConfigurationError`` if one cannot be made of the configuration."""
     if config.recorded:
         bars = _recording(directory / RECORDING_FILE)
-        return lambda day, held: _recorded_port(config, bars, day, held)
-    return lambda day, held: simulated_port(config, day, held)
+        return lambda day, held: _named(config, day, held, lambda known: _recorded_port(config, bars, day, known))
+    return lambda day, held: _named(config, day, held, lambda known: simulated_port(config, day, known))
+
+
+def _named(
+    config: ExchangeConfig, day: date, held: frozenset[str], market_of: Callable[[frozenset[str]], MarketPort]
+) -> MarketPort:
+    """The market of a session under the names that are in force in it; ``market_of`` takes what is held as it calls
+    it."""
+    names = Names(config.actions, day)
+    known = (names.contract_drawn(symbol) if len(symbol) > TAIL else names.drawn(symbol) for symbol in held)
+    market = market_of(frozenset(symbol for symbol in known if symbol is not None))
+    listed = {asset.symbol for asset in market.assets()}
+    for change in config.actions:
+        if isinstance(change, NameChange) and (change.symbol not in listed or change.new_symbol in listed):
+            raise ConfigurationError(
+                f"{change.symbol} cannot be called {change.new_symbol}: the one is not listed, or the other is",
+                where="actions",
+            )
+    return RenamedPort(market, names) if names.changed else market
 
 
 def simulated_port(config: ExchangeConfig, day: date, held: frozenset[str] = frozenset()) -> SimulatedPort:
@@ -243,11 +266,24 @@ def simulated_port(config: ExchangeConfig, day: date, held: frozenset[str] = fro
                 config.scenario,
                 history_sessions=HISTORY_SESSIONS,
                 held=held,
-                changes=[action.change() for action in config.actions],
+                changes=_changes(config.actions),
             )
         )
     except ValueError as error:
         raise ConfigurationError(f"the simulated market refuses the configuration: {error}") from error
+
+
+def _changes(actions: Sequence[AnyAction]) -> list[ShareChange]:
+    """What the actions do to shares, under the names that the market knows."""
+    found = []
+    for action in actions:
+        if isinstance(action, NameChange):
+            continue
+        known = Names(actions, action.ex_session).drawn(action.symbol)
+        if known is None:
+            raise ConfigurationError(f"{action.symbol} has another name on {action.ex_session}", where="actions")
+        found.append(replace(action.change(), symbol=known))
+    return found
 
 
 def _recorded_port(config: ExchangeConfig, bars: pl.DataFrame, day: date, held: frozenset[str]) -> MarketPort:

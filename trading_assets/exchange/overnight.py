@@ -4,7 +4,8 @@ A split changes what is held and leaves what it cost. A part of a share that nob
 price. Orders that rest over night in the stock or in its options are canceled: their prices and quantities were meant
 for other shares. Contracts follow a split into whole shares with as many more of them at a strike so much lower; of
 another split, which would leave them with a deliverable of their own, they are paid out at the last price. A dividend
-is paid for the shares that were held over night; who was short pays it.
+is paid for the shares that were held over night; who was short pays it. A change of name changes the symbols of what is
+held, and nothing else.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import date, datetime
 from decimal import ROUND_DOWN, Decimal
 
 from trading_assets.domain.money import CENT
-from trading_assets.exchange.actions import CashDividend, Split, ordered
+from trading_assets.exchange.actions import AnyAction, CashDividend, NameChange, Split, ordered
 from trading_assets.exchange.config import ExchangeConfig
 from trading_assets.exchange.events import DividendPaid, Event, HoldingChanged, OrderCanceled
 from trading_assets.exchange.identities import Identities, contract_id
@@ -25,6 +26,8 @@ from trading_assets.exchange.state import ZERO, Account, Position, World
 from trading_assets.exchange.wire import activity_id
 from trading_assets.market.options import format_occ, parse_occ
 
+#: Characters of a contract's symbol behind its root.
+TAIL = 15
 _THOUSANDTH = Decimal("0.001")
 
 
@@ -35,13 +38,11 @@ class Overnight:
         self._actions = ordered(config.actions)
         self._identities = Identities(config.seed)
 
-    def due(self, day: date) -> list[Split | CashDividend]:
+    def due(self, day: date) -> list[AnyAction]:
         """What takes effect before the open of ``day``, in the order in which it does."""
         return [action for action in self._actions if action.ex_session == day]
 
-    def events(
-        self, world: World, action: Split | CashDividend, market: MarketPort, close: datetime, at: datetime
-    ) -> list[Event]:
+    def events(self, world: World, action: AnyAction, market: MarketPort, close: datetime, at: datetime) -> list[Event]:
         """What ``action`` does to every account at ``at``; ``market`` is that of the session before, which ended at
         ``close``."""
         events: list[Event] = []
@@ -51,7 +52,9 @@ class Overnight:
             else:
                 events += _canceled(account, action.symbol)
                 for position in account.positions.values():
-                    if _is_of(position, action):
+                    if _is_of(position, action) and isinstance(action, NameChange):
+                        events.append(self._renamed(account, position, action, at))
+                    elif _is_of(position, action) and isinstance(action, Split):
                         events.append(self._split(account, position, action, market, close, at))
         return events
 
@@ -112,8 +115,33 @@ class Overnight:
             group=name("group"),
         )
 
+    def _renamed(self, account: Account, position: Position, action: NameChange, at: datetime) -> HoldingChanged:
+        option = position.asset_class == "us_option"
+        root = action.new_symbol.replace(".", "")
+        symbol = root + position.symbol[-TAIL:] if option else action.new_symbol
 
-def in_force(actions: Iterable[Split | CashDividend], day: date) -> str:
+        def name(part: str) -> str:
+            return self._identities.overnight(account.name, position.symbol, action.ex_session, part)
+
+        return HoldingChanged(
+            account=account.name,
+            symbol=position.symbol,
+            quantity=position.quantity,
+            new_symbol=symbol,
+            new_asset_id=contract_id(symbol) if option else position.asset_id,
+            new_quantity=position.quantity,
+            exact_quantity=Decimal(position.quantity),
+            cash=ZERO,
+            activity="OPCA" if option else "NC",
+            kind_of="NC.SCNC" if option else "SCNC",
+            day=action.ex_session,
+            out_id=activity_id(at, name("out")),
+            in_id=activity_id(at, name("in")),
+            group=name("group"),
+        )
+
+
+def in_force(actions: Iterable[AnyAction], day: date) -> str:
     """A mark of every action that is in force in the session ``day``: what a market is drawn with. Empty for none."""
     rows = [action.model_dump_json(exclude={"announced"}) for action in ordered(actions) if action.ex_session <= day]
     return hashlib.sha256("\n".join(rows).encode()).hexdigest() if rows else ""
@@ -126,11 +154,11 @@ def split_contract(symbol: str, action: Split) -> str:
     return format_occ(contract.root, contract.expiry, contract.right, strike)
 
 
-def _is_of(position: Position, action: Split) -> bool:
+def _is_of(position: Position, action: AnyAction) -> bool:
     """Whether it is the stock, or a contract on it."""
     if position.asset_class != "us_option":
         return position.symbol == action.symbol
-    return position.symbol[:-15] == action.symbol.replace(".", "")
+    return position.symbol[:-TAIL] == action.symbol.replace(".", "")
 
 
 def _canceled(account: Account, symbol: str) -> list[Event]:
@@ -138,7 +166,8 @@ def _canceled(account: Account, symbol: str) -> list[Event]:
     named = {
         order.terms.id
         for order in account.open_orders.values()
-        if order.terms.symbol == symbol or (order.terms.asset_class == "us_option" and order.terms.symbol[:-15] == root)
+        if order.terms.symbol == symbol
+        or (order.terms.asset_class == "us_option" and order.terms.symbol[:-TAIL] == root)
     }
     # The legs of a multi-leg order say what it trades; none of them is canceled without the whole.
     groups = {

@@ -20,6 +20,7 @@ from trading_assets.exchange.actions import ordered
 from trading_assets.exchange.bars import Bar, BarBook, day_so_far, midnight
 from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.market_port import MarketPort
+from trading_assets.exchange.names import Names
 from trading_assets.exchange.paging import MOST_POINTS, Steps, page_of_points
 from trading_assets.exchange.refusal import not_found
 from trading_assets.exchange.state import Account
@@ -112,8 +113,11 @@ class DataRoutes:
             days = self._bars.daily(self._venue.market, symbol, self._now)
             return max(((bar["t"], bar["c"]) for bar in days if bar["t"] < midnight(day)), default=(None, None))[1]
 
-        actions = [action for action in ordered(self._venue.config.actions) if action.symbol == symbol]
-        return adjustments.steps(kinds, actions, self._venue.world.session, close_before)
+        actions, today = self._venue.config.actions, self._venue.world.session
+        known = Names(actions, today).drawn(symbol)
+        # Also those from when it had another name.
+        own = [action for action in ordered(actions) if Names(actions, action.ex_session).drawn(action.symbol) == known]
+        return adjustments.steps(kinds, own, today, close_before)
 
     def _minute(self, symbol: str, start: datetime, end: datetime) -> Iterator[Bar]:
         """Finished minute bars of the sessions that touch the range."""

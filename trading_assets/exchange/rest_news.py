@@ -78,7 +78,7 @@ class NewsRoutes:
             if action.is_known(now)
             and (action.id in wanted if wanted else first <= action.ex_session <= last)
             and (not kinds or action.kind in kinds)
-            and (not symbols or action.symbol in symbols)
+            and (not symbols or not action.symbols.isdisjoint(symbols))
             and (not cusips or not action.cusips.isdisjoint(cusips))
         ]
         if http.word(request, "sort", "asc", "desc") == "desc":

@@ -201,6 +201,7 @@ _DESCRIPTIONS = {
     "OPTRD": "Option Trade",
     "OPCA": "Option Corporate Action",
     "SPLIT": "Stock Split",
+    "NC": "Symbol Change",
     "DIV": "Dividend",
 }
 
