@@ -27,6 +27,8 @@ _ACTIVITY_KINDS = frozenset(
 )
 _PERIOD = re.compile(r"(\d{1,3})([DWMA])")
 _FIRST_DAY = date(1990, 1, 1)
+_TIMEFRAMES = ("1Min", "5Min", "15Min", "1H", "1D")
+_WEEK, _MONTH = 7, 30
 _DAYS = {"D": 1, "W": 7, "M": 31, "A": 366}
 
 
@@ -69,9 +71,13 @@ class AccountRoutes:
 
     async def history(self, request: Request, account: Account) -> Response:
         """Equity at the close of each session of the period, and now; profit counts from the equity before it."""
-        timeframe = request.query_params.get("timeframe", "1D")
+        if {"start", "end", "period"} <= request.query_params.keys():
+            raise invalid("only two of start, end and period may be given")
+        timeframe = http.word(request, "timeframe", _usual_timeframe(request), *_TIMEFRAMES)
+        http.word(request, "intraday_reporting", "market_hours", "extended_hours", "continuous")
+        http.word(request, "pnl_reset", "per_day", "no_reset")
         if timeframe != "1D":
-            raise unprocessable(f"timeframe {timeframe[:10]} is not offered by this exchange")
+            raise unprocessable(f"timeframe {timeframe} is not offered by this exchange")
         last = http.day(request, "date_end") or http.day(request, "end") or self._venue.world.session
         if last < _FIRST_DAY:
             raise http.bad("date_end", last.isoformat())
@@ -103,8 +109,9 @@ class AccountRoutes:
             raise invalid(f"invalid activity type: {kind[:40]}")
         after = http.moment(request, "after", end_of_day=True)
         until = http.moment(request, "until")
-        wanted_day = http.day(request, "date")
-        ascending = request.query_params.get("direction", "desc") == "asc"
+        wanted_day = http.moment(request, "date")
+        day = None if wanted_day is None else wanted_day.astimezone(NEW_YORK).date()
+        ascending = http.word(request, "direction", "desc", "asc") == "asc"
         rows = [
             activity
             for activity in account.activities
@@ -112,7 +119,8 @@ class AccountRoutes:
             and (category is None or (activity.kind == "FILL") == (category == "trade_activity"))
             and (after is None or activity.at > after)
             and (until is None or activity.at < until)
-            and (wanted_day is None or activity.at.astimezone(NEW_YORK).date() == wanted_day)
+            # The day on which a line was made, which for what was settled is the morning after.
+            and (day is None or activity.at.astimezone(NEW_YORK).date() == day)
         ]
         order = request.query_params.get("order_id")
         if order is not None:
@@ -138,6 +146,13 @@ def _days(request: Request) -> int:
     if found is None:
         raise http.bad("period", given)
     return int(found[1]) * _DAYS[found[2]]
+
+
+def _usual_timeframe(request: Request) -> str:
+    """The timeframe of a request that names none: finer for a short period."""
+    start, end = http.day(request, "start"), http.day(request, "end")
+    days = (end - start).days if start is not None and end is not None else _days(request)
+    return "1Min" if days < _WEEK else "15Min" if days < _MONTH else "1D"
 
 
 def _midnight(day: date) -> int:

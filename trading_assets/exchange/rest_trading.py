@@ -28,6 +28,7 @@ from trading_assets.market.sessions import sessions_between, shift
 _OPEN_ORDERS, _MOST_ORDERS = 50, 500
 _HUNDRED = Decimal(100)
 _CALENDAR_LIMIT = timedelta(days=3660)
+_SETTLING = timedelta(days=7)
 
 
 class TradingRoutes:
@@ -77,14 +78,27 @@ class TradingRoutes:
         first = http.day(request, "start") or today - timedelta(days=365)
         last = http.day(request, "end") or today + timedelta(days=365)
         last = min(last, first + _CALENDAR_LIMIT, date(2030, 12, 31))
-        return answer([wire.calendar_json(session) for session in sessions_between(max(first, date(1990, 1, 1)), last)])
+        settled = http.word(request, "date_type", "TRADING", "SETTLEMENT") == "SETTLEMENT"
+        # What is settled in the range was traded some days before it.
+        begin = first - _SETTLING if settled else first
+        rows = [wire.calendar_json(session) for session in sessions_between(max(begin, date(1990, 1, 1)), last)]
+        within = [row for row in rows if first.isoformat() <= row["settlement_date"] <= last.isoformat()]
+        return answer(within if settled else rows)
 
     async def assets(self, request: Request, account: Account) -> Response:
-        """Every listed stock."""
-        wrong_class = request.query_params.get("asset_class", "us_equity") != "us_equity"
-        inactive = request.query_params.get("status", "active") not in ("active", "all")
-        rows = [] if wrong_class or inactive else [self._asset(a, account) for a in self._listing.assets.values()]
-        return answer(rows)
+        """Every listed stock that is asked for; all of them are active."""
+        equities = http.word(request, "asset_class", "us_equity", "us_option", "crypto", "crypto_perp") == "us_equity"
+        active = http.word(request, "status", "", "active", "inactive", "all") != "inactive"
+        exchange, attributes = request.query_params.get("exchange"), set(http.listed(request, "attributes"))
+        rows = [self._asset(asset, account) for asset in self._listing.assets.values()] if equities and active else []
+        return answer(
+            [
+                row
+                for row in rows
+                if exchange in (None, "", row["exchange"])
+                and (not attributes or not attributes.isdisjoint(row["attributes"]))
+            ]
+        )
 
     def _asset(self, asset: Asset, account: Account) -> dict[str, Any]:
         hard = asset.symbol in self._venue.config.rules.hard_to_borrow
@@ -234,9 +248,10 @@ class TradingRoutes:
         if last is None:
             last = today + timedelta(days=(6 - today.weekday()) % 7)
         low, high = http.number(request, "strike_price_gte"), http.number(request, "strike_price_lte")
-        kind, style = request.query_params.get("type"), request.query_params.get("style", "american")
+        kind, style = http.word(request, "type", "", "call", "put"), http.word(request, "style", "american", "european")
         root = request.query_params.get("root_symbol")
-        active = request.query_params.get("status", "active") == "active"
+        active = http.word(request, "status", "active", "inactive") == "active"
+        penny, deliverables = http.truth(request, "ppind"), http.truth(request, "show_deliverables")
         underlyings = http.listed(request, "underlying_symbols") or list(self._listing.assets)
         rows = [
             contract
@@ -245,14 +260,21 @@ class TradingRoutes:
             if first <= contract.expiry <= last
             and (low is None or contract.strike >= low)
             and (high is None or contract.strike <= high)
-            and (kind is None or contract.right.value == kind)
+            and (not kind or contract.right.value == kind)
+            # Every contract here trades in pennies as far as the program goes.
+            and penny is not False
             and (root is None or contract.root == root)
             and style == "american"
             and self._is_active(contract) == active
         ]
         limit = http.whole(request, "limit", 100, 1, 10_000)
         chosen, token = http.page(rows, request.query_params.get("page_token"), limit, lambda contract: contract.symbol)
-        return answer({"option_contracts": self._contracts(list(chosen)), "next_page_token": token})
+        told = self._contracts(list(chosen))
+        if deliverables:
+            for contract, row in zip(chosen, told, strict=True):
+                stock = self._listing.assets[contract.underlying]
+                row["deliverables"] = wire.deliverables_json(contract, stock)
+        return answer({"option_contracts": told, "next_page_token": token})
 
     async def contract(self, request: Request, account: Account) -> Response:
         """One contract by symbol or id."""

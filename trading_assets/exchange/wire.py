@@ -182,11 +182,9 @@ def account_json(account: Account, number: str, long_value: Decimal, short_value
 def configurations_json(account: Account) -> dict[str, Any]:
     """What the account may do; this exchange lets some of it be changed."""
     return {
-        "dtbp_check": "entry",
         "fractional_trading": False,
         "max_margin_multiplier": "1",
         "no_shorting": not account.may_short,
-        "pdt_check": "entry",
         "suspend_trade": account.suspended,
         "trade_confirm_email": account.confirm_email,
         "ptp_no_exception_entry": False,
@@ -222,6 +220,7 @@ def activity_json(activity: Activity, order: Order | None) -> dict[str, Any]:
             "id": activity.id,
             "activity_type": activity.kind,
             "date": day.isoformat(),
+            "created_at": instant(activity.at),
             "net_amount": text(activity.amount),
             "description": _DESCRIPTIONS.get(activity.kind, activity.kind),
             "symbol": activity.symbol,
@@ -263,6 +262,22 @@ def asset_json(asset: Asset, *, shortable: bool) -> dict[str, Any]:
         "fractionable": False,
         "attributes": ["has_options"] if asset.has_options else [],
     }
+
+
+def deliverables_json(contract: OptionContract, underlying: Asset) -> list[dict[str, Any]]:
+    """What a contract delivers: shares of its stock and nothing else."""
+    return [
+        {
+            "type": "equity",
+            "symbol": underlying.symbol,
+            "asset_id": underlying.id,
+            "amount": str(contract.multiplier),
+            "allocation_percentage": "100",
+            "settlement_type": "T+1",
+            "settlement_method": "CCC",
+            "delayed_settlement": False,
+        }
+    ]
 
 
 def contract_json(

@@ -79,6 +79,8 @@ SHAPES: dict[str, str] = {
     "-account.daytrade_count": _GONE,
     "-account.daytrading_buying_power": _GONE,
     "-account.pattern_day_trader": _GONE,
+    "-configurations.dtbp_check": _GONE,
+    "-configurations.pdt_check": _GONE,
     "+account.crypto_status": _SINCE,
     "+account.position_market_value": _SINCE,
     "~account.options_approved_level number": "the recording has text; the document says integer",
