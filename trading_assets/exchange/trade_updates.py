@@ -178,7 +178,7 @@ def _update(account: Account, event: Event, at: datetime) -> dict[str, Any] | No
         return None
     if isinstance(event, OrderAccepted):
         order = account.orders[event.id]
-        return None if order.is_combo_leg else _told("held" if order.status == "held" else "new", order, at)
+        return None if order.is_combo_leg else _accepted(order, at)
     if isinstance(event, ComboFilled):
         return _combo_filled(account, event, at)
     if isinstance(event, OrderFilled):
@@ -200,6 +200,12 @@ def _update(account: Account, event: Event, at: datetime) -> dict[str, Any] | No
         order = account.orders[event.order_id]
         return _told("new", order, at) if order.active_at == at and order.status == "new" else None
     return None
+
+
+def _accepted(order: Order, at: datetime) -> dict[str, Any]:
+    """What is told of an order that was taken: ``new`` where it is in the book, else that it waits, and for what."""
+    told = _told("new", order, at)
+    return {**told, "event": told["order"]["status"]}
 
 
 def _revised(account: Account, event: ExecutionRevised, at: datetime) -> dict[str, Any]:

@@ -20,9 +20,10 @@ from websockets.sync.client import ClientConnection, connect
 
 from trading_assets.exchange.markets import simulated_port
 from trading_assets.exchange.trade_updates import TradeUpdates
+from trading_assets_tests.exchange.conftest import Starter
 from trading_assets_tests.exchange.test_trading import ask, limit
 from trading_assets_tests.exchange.test_venue import config, open_venue
-from trading_assets_tests.exchange.venue_process import KEY, OPEN, SECRET, Exchange, prepare
+from trading_assets_tests.exchange.venue_process import KEY, MINUTE, OPEN, SECRET, Exchange, prepare
 
 OTHER = ("PKTWO", "secret-of-account-two")
 SECONDS = 20.0
@@ -125,6 +126,24 @@ def test_everything_that_happens_to_an_order_is_told_once_and_in_order(exchange:
         exchange.trading().close_all_positions(cancel_orders=True)
         exchange.step(30)
         assert ("canceled", "PFE") in events(socket, 1)
+
+
+def test_an_order_that_waits_for_the_open_is_told_as_accepted_and_a_replacement_in_its_place_too(
+    start_exchange: Starter,
+) -> None:
+    exchange = start_exchange(OPEN - 5 * MINUTE)
+    with listening(exchange) as socket:
+        order = exchange.post(limit("PFE", "buy", 1, 2)).json()
+        changed = {"limit_price": 3}
+        exchange.client.patch(f"{exchange.url}/v2/orders/{order['id']}", json=changed)
+        told = [said(socket)["data"] for _ in range(3)]
+        assert [data["event"] for data in told] == ["accepted", "replaced", "accepted"]
+        assert [data["order"]["status"] for data in told] == ["accepted", "replaced", "accepted"]
+        for data in told:
+            assert TradeUpdate(**data).event == data["event"], "the SDK reads it"
+        exchange.advance(OPEN)
+        exchange.post(limit("PFE", "buy", 1, 1))
+        assert events(socket, 1) == [("new", "PFE")]
 
 
 def test_an_account_hears_nothing_of_another_and_nothing_of_what_was_before(exchange: Exchange) -> None:
