@@ -33,6 +33,7 @@ class AccountConfig(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="name of the account, unique")
     key: SecretStr = Field(min_length=1, description="API key id that the client sends, unique")
     secret: SecretStr = Field(min_length=1, description="API secret that the client sends")
+    token: SecretStr | None = Field(None, min_length=8, description="token that an app sends in the place of the two")
     cash: Decimal = Field(
         ge=0, le=Decimal(10) ** 9, max_digits=12, decimal_places=2, description="opening cash, dollars"
     )
@@ -113,6 +114,7 @@ class ExchangeConfig(BaseModel):
         for what, values in (
             ("name", [account.name for account in self.accounts]),
             ("key", [account.key.get_secret_value() for account in self.accounts]),
+            ("token", [a.token.get_secret_value() for a in self.accounts if a.token is not None]),
         ):
             if len(set(values)) != len(values):
                 raise ValueError(f"accounts: two accounts have the same {what}")

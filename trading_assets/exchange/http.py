@@ -46,12 +46,18 @@ class Door:
         self._venue = venue
         self._limit = limit
         self._keys = _keys(venue.config)
+        self._tokens = {
+            account.name: account.token.get_secret_value()
+            for account in venue.config.accounts
+            if account.token is not None
+        }
 
     def __call__(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """The route for ``handler``."""
 
         async def route(request: Request) -> Response:
-            headers: dict[str, str] = {}
+            # Who is nobody has an allowance of nobody: every answer says one, and none of his counts.
+            headers = self._limit.headers(0, self._venue.world.now)
             try:
                 self._venue.require_sound()
                 account = self._venue.world.accounts[self._authenticate(request)]
@@ -59,7 +65,8 @@ class Door:
                 response = await handler(request, account)
             except Refusal as refusal:
                 response = refused(refusal)
-            response.headers.update(headers)
+            for name, value in headers.items():
+                response.headers.setdefault(name, value)
             return response
 
         return route
@@ -72,7 +79,16 @@ class Door:
 
     def account_asking(self, request: Request) -> str | None:
         """The account whose credentials the request carries, None if they are nobody's."""
-        return self.account_of(*credentials(request))
+        token = bearer(request)
+        return self.account_of(*credentials(request)) if token is None else self._owner_of(token)
+
+    def _owner_of(self, token: str) -> str | None:
+        """The account that a token of an app stands for, None if it is nobody's."""
+        found = None
+        for name, expected in self._tokens.items():
+            if hmac.compare_digest(token.encode(), expected.encode()):
+                found = name
+        return found
 
     def account_of(self, key: str, secret: str) -> str | None:
         """The account of these credentials, None if they are nobody's."""
@@ -84,6 +100,12 @@ def _keys(config: ExchangeConfig) -> dict[str, tuple[str, str]]:
     return {
         account.key.get_secret_value(): (account.name, account.secret.get_secret_value()) for account in config.accounts
     }
+
+
+def bearer(request: HTTPConnection) -> str | None:
+    """The token of an app in the headers of a request; None where there is none."""
+    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    return value.strip() if kind.lower() == "bearer" and value.strip() else None
 
 
 def credentials(request: HTTPConnection) -> tuple[str, str]:

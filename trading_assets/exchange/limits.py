@@ -32,14 +32,19 @@ class RateLimit:
             seen, used = self._used.get(account, (window, 0))
             used = (used if seen == window else 0) + 1
             self._used[account] = (window, used)
-        headers = {
-            "X-RateLimit-Limit": str(self._limit),
-            "X-RateLimit-Remaining": str(max(0, self._limit - used)),
-            "X-RateLimit-Reset": str((window + 1) * _WINDOW),
-        }
+        headers = self.headers(used, exchange_now)
         if used > self._limit:
             raise RateLimited(self._message, headers)
         return headers
+
+    def headers(self, used: int, exchange_now: datetime) -> dict[str, str]:
+        """The headers of an answer to who has ``used`` so much of the present minute."""
+        now = int(time.time()) if self._counts else int(exchange_now.timestamp())
+        return {
+            "X-RateLimit-Limit": str(self._limit),
+            "X-RateLimit-Remaining": str(max(0, self._limit - used)),
+            "X-RateLimit-Reset": str((now // _WINDOW + 1) * _WINDOW),
+        }
 
 
 class RateLimited(Refusal):

@@ -6,12 +6,15 @@ import uuid
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from alpaca.common.exceptions import APIError
+from alpaca.data.historical import StockHistoricalDataClient
 from alpaca.data.requests import OptionChainRequest, StockLatestQuoteRequest
+from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, OrderStatus, OrderType, QueryOrderStatus, TimeInForce
 from alpaca.trading.requests import (
     GetCalendarRequest,
@@ -384,8 +387,34 @@ def test_requests_without_the_right_credentials_are_refused_everywhere(exchange:
             response = httpx.get(exchange.url + path, headers=headers)
             assert response.status_code == 401
             assert response.json() == {"code": 40110000, "message": "request is not authorized"}
+            assert int(response.headers["X-RateLimit-Reset"]) > 0, "every answer says what is allowed"
     basic = httpx.get(exchange.url + "/v2/account", auth=(KEY, SECRET))
     assert basic.status_code == 200
+
+
+def test_the_token_of_an_app_stands_for_its_account_in_the_place_of_key_and_secret(tmp_path: Path) -> None:
+    owner = {
+        "name": "app",
+        "key": KEY,
+        "secret": SECRET,
+        "cash": "700",
+        "options_level": 0,
+        "token": "a-token-of-an-app",
+    }
+    other = {"name": "two", "key": "PKTWO", "secret": "secret-of-account-two", "cash": "900", "options_level": 0}
+    running = prepare(tmp_path / "exchange", OPEN, accounts=[owner, other]).start()
+    try:
+        client = TradingClient(oauth_token="a-token-of-an-app", paper=True, url_override=running.url)
+        assert client.get_account().cash == "700"
+        data = StockHistoricalDataClient(oauth_token="a-token-of-an-app", url_override=running.url)
+        assert "KO" in data.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols="KO"))
+        assert running.get("/v2/account").json()["cash"] == "700"
+        for wrong in ("another-token", "None"):
+            said = httpx.get(running.url + "/v2/account", headers={"Authorization": f"Bearer {wrong}"})
+            assert said.status_code == 401
+        assert "a-token-of-an-app" not in running.log()
+    finally:
+        running.stop()
 
 
 def test_the_control_path_needs_its_own_token(exchange: Exchange) -> None:
