@@ -116,7 +116,8 @@ def refigure_whole(connection: Connection, leg: OrderIntent, at: datetime, *, ta
     whole = _intent(connection, leg.leg_of, lock=True)
     quantity, average = _filled(connection, whole, whole.broker_order_id or "")
     orders.set_filled(connection, whole.client_order_id, quantity, average, at, taken_back=taken_back)
-    if whole.is_live and whole.broker_order_id is not None and quantity:
+    # One that was given up here and was filled all the same is filled.
+    if whole.broker_order_id is not None and quantity and (whole.is_live or quantity == whole.quantity):
         orders.mark(connection, whole.client_order_id, _order_state(whole, None, quantity), at)
 
 

@@ -8,7 +8,7 @@ one ever sees a position closed whose successor is not there. What does not belo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
@@ -20,6 +20,9 @@ from trading_assets.domain import crashpoints
 from trading_assets.domain.values import OrderState
 from trading_assets.ledger import orders, positions
 from trading_assets.ledger.orders import OrderIntent
+
+#: An order for the day that arrives late fills in the session it meets: past a weekend with a holiday at the latest.
+_LATEST = timedelta(days=5)
 
 
 def compared(connection: Connection, intent: OrderIntent, order: BrokerOrder) -> tuple[str, ...]:
@@ -45,13 +48,15 @@ def follow(
         )
 
 
-def claim(engine: Engine, broker: AlpacaBroker, account: str, order_id: str, *, at: datetime) -> OrderIntent | None:
-    """The leg of ours that the broker knows as ``order_id``, if its whole had been given up here, or never answered.
+def claim(engine: Engine, broker: AlpacaBroker, account: str, fill: BrokerFill, *, at: datetime) -> OrderIntent | None:
+    """The leg of ours that ``fill`` is of, if its whole had been given up here, or never answered.
 
-    A leg does not say to which order it belongs: the orders in question are asked for by their own names.
+    A leg does not say to which order it belongs: the orders in question are asked for by their own names. They are few:
+    those that trade the same, and that are young enough to do so only now. The caller holds the account's lock.
     """
+    order_id = fill.order_id
     with engine.connect() as connection:
-        unclaimed = orders.combos_without_answer(connection, account)
+        unclaimed = orders.combos_without_answer(connection, account, fill.symbol, fill.side, fill.at - _LATEST)
     for intent in unclaimed:
         found = broker.order_by_client_id(intent.client_order_id)
         if found is not None and not found.legs:

@@ -255,14 +255,39 @@ def combo_legs(connection: Connection, client_order_id: str) -> tuple[OrderInten
     )
 
 
-def combos_without_answer(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
-    """Multi-leg orders of the account of which the broker never told an id and that it did not refuse, newest first."""
+def unresolved_in(connection: Connection, account: str, symbol: str, side: Side) -> OrderIntent | None:
+    """An order of the account, or a leg of one, that may be at the broker already, and so may have traded this."""
     row = order_intents.c
+    found = _records(
+        connection,
+        select(order_intents)
+        .where(row.account == account, row.symbol == symbol, row.side == side.value)
+        .where(row.order_class != COMBO, row.state.in_(_UNRESOLVED))
+        .order_by(row.created_at.desc(), row.client_order_id)
+        .limit(1),
+    )
+    return found[0] if found else None
+
+
+def combos_without_answer(
+    connection: Connection, account: str, symbol: str, side: Side, since: datetime
+) -> tuple[OrderIntent, ...]:
+    """Multi-leg orders of the account made after ``since`` of which the broker never told an id and that it did not
+    refuse, with a leg that trades ``symbol`` that way; newest first."""
+    row, leg = order_intents.c, order_intents.alias("leg")
+    trades_it = select(leg.c.leg_of).where(
+        leg.c.account == account,
+        leg.c.order_class == COMBO_LEG,
+        leg.c.symbol == symbol,
+        leg.c.side == side.value,
+        leg.c.leg_of.is_not(None),
+    )
     return _records(
         connection,
         select(order_intents)
         .where(row.account == account, row.order_class == COMBO, row.broker_order_id.is_(None))
         .where(row.state.in_((*_UNRESOLVED, OrderState.ABANDONED.value)))
+        .where(row.created_at > since, row.client_order_id.in_(trades_it))
         .order_by(row.created_at.desc(), row.client_order_id),
     )
 

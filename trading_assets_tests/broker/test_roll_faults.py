@@ -13,17 +13,19 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from trading_assets.broker.climbing import LadderState
 from trading_assets.broker.combos import ComboLeg, ComboRequest
 from trading_assets.broker.errors import NothingHeld, SymbolBlocked
+from trading_assets.broker.reconciliation import reconcile
 from trading_assets.broker.rolling import RollResult
 from trading_assets.broker.trade_stream.applying import Outcome, apply
 from trading_assets.broker.trade_stream.frames import read_frame
 from trading_assets.domain.connections import BrokerConnection
 from trading_assets.domain.values import KillMode, OrderState, PositionState, Side
 from trading_assets.ledger import accounts, executions, orders, positions
+from trading_assets.ledger.positions import Position
 from trading_assets_tests.broker import bracket_desk, roll_desk
 from trading_assets_tests.broker.crash_hooks import at
 from trading_assets_tests.broker.desk import ACCOUNT, SECRET
@@ -354,12 +356,89 @@ def test_F17_what_no_look_saw_of_a_roll_the_stream_service_books_from_the_lists(
     assert roll_and_die(bench, database_url, old, "rolling.after_answer") == KILLED
     scorecard.add(faults_injected=1)
     bench.step(20)
-    connection = BrokerConnection("PRACTICE", bench.url, bench.url, bench.key, SECRET)
-    with following(bench.ledger, connection, bench.clock):
+    with following(bench.ledger, followed(bench), bench.clock):
         until(lambda: bench.live() == bench.held() and len(bench.live()) == 1, lambda: str(bench.live()))
     assert bench.position(old.position_id).state is PositionState.CLOSED
     (whole,) = bench.rolls()
     assert (whole.state, whole.filled_quantity) == (OrderState.FILLED, 2)
+    rolled_or_not(bench, True)
+
+
+def test_F11_F17_the_legs_of_a_roll_that_died_without_an_answer_are_not_foreign_to_the_stream_service(
+    bench: RollBench, database_url: str, scorecard: Figures
+) -> None:
+    old = bench.buy(2)
+    assert roll_and_die(bench, database_url, old, "rolling.after_post") == KILLED
+    scorecard.add(faults_injected=1)
+    bench.step(20)
+    new = next(symbol for symbol in bench.held() if symbol != old.symbol)
+    with following(bench.ledger, followed(bench), bench.clock):
+        assert [whole.state for whole in bench.rolls()] == [OrderState.INTENT]
+        assert reasons(bench) == ["entry"], "whose they are is not known yet"
+        assert bench.reconcile().clean
+        until(lambda: bench.live() == bench.held() == {new: 2}, lambda: str(bench.live()))
+    ours_after_all(bench, old)
+
+
+def test_F02_F17_a_roll_that_arrives_after_it_was_given_up_is_known_as_ours_by_the_stream_service(
+    bench: RollBench, database_url: str, scorecard: Figures
+) -> None:
+    old = bench.buy(2)
+    order, _ = bench.plan(old, 2)
+    assert roll_and_die(bench, database_url, old, "rolling.after_intent") == KILLED
+    scorecard.add(faults_injected=1)
+    assert bench.reconcile().clean
+    (given_up,) = bench.rolls()
+    assert given_up.state is OrderState.ABANDONED
+    new = order.contract.symbol
+    legs = (ComboLeg(old.symbol, Side.SELL, opens=False), ComboLeg(new, Side.BUY, opens=True))
+    with following(bench.ledger, followed(bench), bench.clock):
+        bench.broker.submit(ComboRequest(given_up.client_order_id, 2, given_up.limit_price, legs))
+        bench.step(20)
+        until(lambda: bench.live() == bench.held() == {new: 2}, lambda: str(bench.live()))
+    ours_after_all(bench, old)
+
+
+@pytest.mark.parametrize("days", [0, 30])
+def test_F25_a_trade_by_hand_asks_for_no_roll_that_cannot_be_it(
+    days: int, bench: RollBench, board: SwitchboardClient, database_url: str, scorecard: Figures
+) -> None:
+    old = bench.buy(2)
+    assert roll_and_die(bench, database_url, old, "rolling.after_intent") == KILLED
+    assert bench.reconcile().clean
+    with bench.ledger.begin() as connection:
+        connection.execute(text(f"UPDATE order_intents SET created_at = created_at - interval '{days} days'"))
+    # The roll of today sells what it held; one of last month could have done anything since.
+    side = "sell" if days else "buy"
+    board.arm("hand_trade", account=bench.account, symbol=old.symbol, side=side, quantity=1)
+    bench.step(5)
+    scorecard.add(faults_injected=2)
+    with proxied(bench.url) as proxy:
+        broker = bracket_desk.connect(proxy.url, bench.key)
+        assert reconcile(bench.ledger, broker, bench.clock, ACCOUNT, "start").fills_booked == 1
+        broker.close()
+        assert proxy.count("GET", LOOK_UP) == 0
+    assert reasons(bench) == ["entry", "foreign"]
+
+
+def followed(bench: RollBench) -> BrokerConnection:
+    return BrokerConnection("PRACTICE", bench.url, bench.url, bench.key, SECRET)
+
+
+def reasons(bench: RollBench) -> list[str]:
+    with bench.ledger.connect() as connection:
+        return sorted({row.reason for row in executions.of_account(connection, ACCOUNT)})
+
+
+def ours_after_all(bench: RollBench, old: Position) -> None:
+    """The roll is filled, what it closed was rolled, and what it opened follows from it."""
+    (whole,) = bench.rolls()
+    assert (whole.state, whole.filled_quantity) == (OrderState.FILLED, 2)
+    assert reasons(bench) == ["entry", orders.ROLL]
+    assert bench.position(old.position_id).exit_reason == orders.ROLL
+    with bench.ledger.connect() as connection:
+        (successor,) = positions.rolled_to(connection, old.position_id)
+    assert (successor.state, successor.quantity) == (PositionState.OPEN, 2)
     rolled_or_not(bench, True)
 
 

@@ -99,7 +99,7 @@ class MissingFills(Work):
             with self.engine.connect() as connection:
                 intent = None if order is None else orders.get_intent(connection, order.client_order_id)
         if intent is None:
-            intent = combo_booking.claim(self.engine, self.broker, self.account, order_id, at=now)
+            intent = combo_booking.claim(self.engine, self.broker, self.account, group[0], at=now)
         if intent is not None:
             before = intent.filled_quantity
             after = booking.book_order(self.engine, intent.client_order_id, order, group, at=now, run_id=self.run_id)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
-from trading_assets.broker import adoption, booking, unread
+from trading_assets.broker import adoption, booking, combo_booking, unread
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.errors import NotAuthorized
 from trading_assets.broker.values import BrokerFill, BrokerOrder
@@ -153,13 +153,32 @@ class Lists:
         try:
             with account_lock(self.ledger_url, self.account, wait=self.broker.config.stream.lock_seconds):
                 for group in groups:
-                    self._book_one_foreign(group)
+                    self._book_one_foreign(group, result)
         except AccountBusy:
             result.owed.append("fills of orders that are not ours wait: a run works on the account")
 
-    def _book_one_foreign(self, group: list[BrokerFill]) -> None:
+    def _book_one_foreign(self, group: list[BrokerFill], result: BackFill) -> None:
+        """Book the fills of one order that nobody here is known to have placed. The account's lock is held."""
+        # Whoever held the lock before may have booked them.
+        booked = self._booked(group)
+        group = [fill for fill in group if fill.activity_id not in booked]
+        if not group:
+            return
         now, first = self.clock.now(), group[0]
+        with self.engine.connect() as connection:
+            unresolved = orders.unresolved_in(connection, self.account, first.symbol, first.side)
+        if unresolved is not None:
+            # It may be a leg of that one, of which no answer told the broker's name: known once it is resolved.
+            result.owed.append(f"a fill of {first.symbol} waits until order {unresolved.client_order_id} is resolved")
+            return
         try:
+            # The first leg that is claimed names them all.
+            leg = self._intent(None, first.order_id)
+            if leg is None:
+                leg = combo_booking.claim(self.engine, self.broker, self.account, first, at=now)
+            if leg is not None:
+                booking.book_order(self.engine, leg.client_order_id, None, group, at=now, run_id=self.run_id)
+                return
             _, sentence = adoption.book_foreign(
                 self.engine, self.account, group, now=now, run_id=self.run_id, config=self.broker.config
             )
