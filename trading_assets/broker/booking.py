@@ -22,7 +22,7 @@ from trading_assets.broker.values import BrokerFill, BrokerOrder
 from trading_assets.domain import crashpoints
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.values import LIVE_STATES, OrderState, PositionState, Purpose, Side
-from trading_assets.ledger import execution_changes, executions, orders, positions, splits
+from trading_assets.ledger import execution_changes, executions, order_legs, orders, positions, splits
 from trading_assets.ledger.executions import Execution
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
@@ -133,7 +133,7 @@ def _filled(connection: Connection, intent: OrderIntent, broker_order_id: str) -
     if intent.order_class != orders.COMBO:
         booked = executions.of_broker_order(connection, broker_order_id)
         return sum(row.quantity for row in booked), executions.average_price(booked)
-    legs = orders.combo_legs(connection, intent.client_order_id)
+    legs = order_legs.combo_legs(connection, intent.client_order_id)
     return combos.units_filled(intent.quantity, legs), combos.net_price(legs, intent.quantity)
 
 
@@ -141,7 +141,7 @@ def _end_legs(connection: Connection, whole: OrderIntent, state: OrderState, at:
     """Legs end with their order: they never trade by themselves."""
     if state in LIVE_STATES:
         return
-    for leg in orders.combo_legs(connection, whole.client_order_id):
+    for leg in order_legs.combo_legs(connection, whole.client_order_id):
         if leg.is_live:
             orders.mark(connection, leg.client_order_id, state, at)
 

@@ -18,7 +18,7 @@ from trading_assets.broker.errors import BrokerUnavailable
 from trading_assets.broker.values import BrokerFill, BrokerOrder
 from trading_assets.domain import crashpoints
 from trading_assets.domain.values import OrderState
-from trading_assets.ledger import orders, positions
+from trading_assets.ledger import order_legs, orders, positions
 from trading_assets.ledger.orders import OrderIntent
 
 #: An order for the day that arrives late fills in the session it meets: past a weekend with a holiday at the latest.
@@ -27,7 +27,7 @@ _LATEST = timedelta(days=5)
 
 def compared(connection: Connection, intent: OrderIntent, order: BrokerOrder) -> tuple[str, ...]:
     """What makes ``order`` another multi-leg order than ``intent``; empty if it is the same."""
-    return combos.differences(intent, orders.combo_legs(connection, intent.client_order_id), order)
+    return combos.differences(intent, order_legs.combo_legs(connection, intent.client_order_id), order)
 
 
 def follow(
@@ -36,7 +36,7 @@ def follow(
     """Give the legs of ``intent`` its new state, and the ids by which the broker's fills name them."""
     shown = () if order is None else order.legs
     known = {leg.symbol: leg for leg in shown}
-    for leg in orders.combo_legs(connection, intent.client_order_id):
+    for leg in order_legs.combo_legs(connection, intent.client_order_id):
         found = known.get(leg.symbol)
         orders.mark(
             connection,
@@ -56,7 +56,7 @@ def claim(engine: Engine, broker: AlpacaBroker, account: str, fill: BrokerFill, 
     """
     order_id = fill.order_id
     with engine.connect() as connection:
-        unclaimed = orders.combos_without_answer(connection, account, fill.symbol, fill.side, fill.at - _LATEST)
+        unclaimed = order_legs.combos_without_answer(connection, account, fill.symbol, fill.side, fill.at - _LATEST)
     for intent in unclaimed:
         found = broker.order_by_client_id(intent.client_order_id)
         if found is not None and not found.legs:
@@ -82,7 +82,7 @@ def book(
     """
     fills = list(fills)
     with engine.begin() as connection:
-        legs = orders.combo_legs(connection, intent.client_order_id)
+        legs = order_legs.combo_legs(connection, intent.client_order_id)
         # Positions first, in one order, as every booking does.
         for position_id in sorted({intent.position_id, *(leg.position_id for leg in legs)}):
             positions.get_position(connection, position_id, lock=True)

@@ -17,7 +17,7 @@ from trading_assets.broker.booking import whole
 from trading_assets.broker.values import BrokerOrder
 from trading_assets.domain.identities import MAX_CLIENT_ORDER_ID
 from trading_assets.domain.values import OrderState, Purpose, Side
-from trading_assets.ledger import orders
+from trading_assets.ledger import order_legs, orders
 from trading_assets.ledger.orders import OrderIntent
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def _intent(
         multiplier=parent.multiplier,
         order_type="stop" if is_stop else "limit",
         limit_price=None if is_stop else price,
-        attempt=orders.next_protection(connection, parent.position_id, reason),
+        attempt=order_legs.next_protection(connection, parent.position_id, reason),
         step=orders.STEPS[reason],
         reason=reason,
         run_id=run_id,

@@ -21,7 +21,7 @@ from trading_assets.broker.values import OrderRequest
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.identities import client_order_id
 from trading_assets.domain.values import OrderState, PositionState, Purpose, Side
-from trading_assets.ledger import orders, positions
+from trading_assets.ledger import order_legs, orders, positions
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
 
@@ -43,7 +43,7 @@ def refresh(
     ``BrokerUnavailable`` like any look at an order.
     """
     with engine.connect() as connection:
-        parents = orders.with_unread_legs(connection, account)
+        parents = order_legs.with_unread_legs(connection, account)
         before = _sold(connection, account)
     for parent in parents:
         try:
@@ -82,7 +82,7 @@ def end(
 def live(engine: Engine, position_id: str) -> tuple[OrderIntent, ...]:
     """The protective orders of a position that may still fill, the take profit first."""
     with engine.connect() as connection:
-        return orders.protections(connection, position_id)
+        return order_legs.protections(connection, position_id)
 
 
 def covers(resting: tuple[OrderIntent, ...], held: int) -> bool:

@@ -23,7 +23,7 @@ from trading_assets.broker.errors import NothingHeld, SymbolBlocked
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.identities import client_order_id, leg_name, rolled_position_id
 from trading_assets.domain.values import KillMode, OptionContract, OrderState, PositionState, Purpose, Side
-from trading_assets.ledger import accounts, executions, orders, positions
+from trading_assets.ledger import accounts, executions, order_legs, orders, positions
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
 
@@ -281,7 +281,7 @@ class _Rolling:
     def _result(self, quantity: int, done: list[OrderIntent]) -> RollResult:
         filled = sum(intent.filled_quantity for intent in done)
         with self.engine.connect() as connection:
-            legs = [leg for intent in done for leg in orders.combo_legs(connection, intent.client_order_id)]
+            legs = [leg for intent in done for leg in order_legs.combo_legs(connection, intent.client_order_id)]
             fills = {
                 side: [
                     fill

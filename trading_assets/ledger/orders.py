@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping, Select, func, insert, select, tru
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from trading_assets.domain.values import LIVE_STATES, LiveOrder, OrderState, PositionState, Purpose, Side
-from trading_assets.ledger.tables import accounts, active_positions, order_intents
+from trading_assets.ledger.tables import accounts, order_intents
 
 #: Reasons of entry orders: the first purchase, and more of what is held.
 FIRST, ADD = "entry", "add"
@@ -31,7 +31,7 @@ SIMPLE, BRACKET, OCO, LEG = "simple", "bracket", "oco", "leg"
 COMBO, COMBO_LEG = "mleg", "mleg_leg"
 _LIVE = tuple(state.value for state in LIVE_STATES)
 _HELD = (PositionState.OPENING.value, PositionState.OPEN.value, PositionState.CLOSING.value)
-_UNRESOLVED = (OrderState.INTENT.value, OrderState.UNKNOWN.value)
+UNRESOLVED = (OrderState.INTENT.value, OrderState.UNKNOWN.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,8 @@ def _record(row: RowMapping) -> OrderIntent:
     return OrderIntent(**values)
 
 
-def _records(connection: Connection, query: Select[Any]) -> tuple[OrderIntent, ...]:
+def records(connection: Connection, query: Select[Any]) -> tuple[OrderIntent, ...]:
+    """The intents that ``query`` finds, in its order."""
     return tuple(_record(row) for row in connection.execute(query).mappings())
 
 
@@ -198,7 +199,7 @@ def set_quantity(connection: Connection, client_order_id: str, quantity: int, at
 
 def live_intents(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
     """Intents of the account that may still fill, oldest first."""
-    return _records(
+    return records(
         connection,
         select(order_intents)
         .where(order_intents.c.account == account, order_intents.c.state.in_(_LIVE))
@@ -212,7 +213,7 @@ def unresolved_intents(connection: Connection, account: str) -> tuple[OrderInten
     The legs of a multi-leg order share its fate and are not among them.
     """
     live = (intent for intent in live_intents(connection, account) if intent.order_class != COMBO_LEG)
-    return tuple(intent for intent in live if intent.state.value in _UNRESOLVED)
+    return tuple(intent for intent in live if intent.state.value in UNRESOLVED)
 
 
 def unknown_intents(connection: Connection, account: str | None = None) -> tuple[OrderIntent, ...]:
@@ -222,7 +223,7 @@ def unknown_intents(connection: Connection, account: str | None = None) -> tuple
     )
     if account is not None:
         query = query.where(order_intents.c.account == account)
-    return _records(connection, query.order_by(order_intents.c.created_at, order_intents.c.client_order_id))
+    return records(connection, query.order_by(order_intents.c.created_at, order_intents.c.client_order_id))
 
 
 def unknown_symbols(connection: Connection, account: str) -> frozenset[str]:
@@ -237,7 +238,7 @@ def unknown_symbols(connection: Connection, account: str) -> frozenset[str]:
 
 def of_position(connection: Connection, position_id: str) -> tuple[OrderIntent, ...]:
     """All intents of a position in the order they were made."""
-    return _records(
+    return records(
         connection,
         select(order_intents)
         .where(order_intents.c.position_id == position_id)
@@ -245,88 +246,23 @@ def of_position(connection: Connection, position_id: str) -> tuple[OrderIntent, 
     )
 
 
-def combo_legs(connection: Connection, client_order_id: str) -> tuple[OrderIntent, ...]:
-    """The legs of a multi-leg order in their order; () for any other order."""
-    return _records(
-        connection,
-        select(order_intents)
-        .where(order_intents.c.leg_of == client_order_id, order_intents.c.order_class == COMBO_LEG)
-        .order_by(order_intents.c.client_order_id),
-    )
-
-
 def unresolved_in(connection: Connection, account: str, symbol: str, side: Side) -> OrderIntent | None:
     """An order of the account, or a leg of one, that may be at the broker already, and so may have traded this."""
     row = order_intents.c
-    found = _records(
+    found = records(
         connection,
         select(order_intents)
         .where(row.account == account, row.symbol == symbol, row.side == side.value)
-        .where(row.order_class != COMBO, row.state.in_(_UNRESOLVED))
+        .where(row.order_class != COMBO, row.state.in_(UNRESOLVED))
         .order_by(row.created_at.desc(), row.client_order_id)
         .limit(1),
     )
     return found[0] if found else None
 
 
-def combos_without_answer(
-    connection: Connection, account: str, symbol: str, side: Side, since: datetime
-) -> tuple[OrderIntent, ...]:
-    """Multi-leg orders of the account made after ``since`` of which the broker never told an id and that it did not
-    refuse, with a leg that trades ``symbol`` that way; newest first."""
-    row, leg = order_intents.c, order_intents.alias("leg")
-    trades_it = select(leg.c.leg_of).where(
-        leg.c.account == account,
-        leg.c.order_class == COMBO_LEG,
-        leg.c.symbol == symbol,
-        leg.c.side == side.value,
-        leg.c.leg_of.is_not(None),
-    )
-    return _records(
-        connection,
-        select(order_intents)
-        .where(row.account == account, row.order_class == COMBO, row.broker_order_id.is_(None))
-        .where(row.state.in_((*_UNRESOLVED, OrderState.ABANDONED.value)))
-        .where(row.created_at > since, row.client_order_id.in_(trades_it))
-        .order_by(row.created_at.desc(), row.client_order_id),
-    )
-
-
-def protections(connection: Connection, position_id: str, *, live: bool = True) -> tuple[OrderIntent, ...]:
-    """The protective orders of a position, those that may still fill unless ``live`` is False; take profits first."""
-    found = [intent for intent in of_position(connection, position_id) if intent.purpose is Purpose.PROTECT]
-    return tuple(sorted((i for i in found if i.is_live or not live), key=lambda i: i.reason != TAKE_PROFIT))
-
-
-def with_unread_legs(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
-    """Brackets and pairs of the account that the broker took and whose legs have to be read, oldest first.
-
-    That is: a leg, or a pair's own take profit, may still fill; or no leg is known while the position is live.
-    """
-    leg = order_intents.alias("leg")
-    of_it = select(leg.c.client_order_id).where(leg.c.leg_of == order_intents.c.client_order_id)
-    held = select(active_positions.c.position_id).where(
-        active_positions.c.position_id == order_intents.c.position_id,
-        active_positions.c.state.in_(_HELD),
-    )
-    return _records(
-        connection,
-        select(order_intents)
-        .where(
-            order_intents.c.account == account,
-            order_intents.c.order_class.in_((BRACKET, OCO)),
-            order_intents.c.broker_order_id.is_not(None),
-            of_it.where(leg.c.state.in_(_LIVE)).exists()
-            | (~of_it.exists() & held.exists())
-            | ((order_intents.c.order_class == OCO) & order_intents.c.state.in_(_LIVE)),
-        )
-        .order_by(order_intents.c.created_at, order_intents.c.client_order_id),
-    )
-
-
 def of_account(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
     """All intents of an account, oldest first."""
-    return _records(
+    return records(
         connection,
         select(order_intents)
         .where(order_intents.c.account == account)
@@ -336,7 +272,7 @@ def of_account(connection: Connection, account: str) -> tuple[OrderIntent, ...]:
 
 def of_signal(connection: Connection, account: str, signal_id: str) -> tuple[OrderIntent, ...]:
     """All intents that a signal led to in an account, in the order they were made: its entry, or its add."""
-    return _records(
+    return records(
         connection,
         select(order_intents)
         .where(order_intents.c.account == account, order_intents.c.signal_id == signal_id)
@@ -364,18 +300,6 @@ def next_attempt(connection: Connection, position_id: str, purpose: Purpose) -> 
     highest = connection.execute(
         select(func.max(order_intents.c.attempt)).where(
             order_intents.c.position_id == position_id, order_intents.c.purpose == purpose.value
-        )
-    ).scalar_one()
-    return 0 if highest is None else int(highest) + 1
-
-
-def next_protection(connection: Connection, position_id: str, reason: str) -> int:
-    """Number of the position's next take profit (or stop): one more than the highest so far, 0 for the first."""
-    highest = connection.execute(
-        select(func.max(order_intents.c.attempt)).where(
-            order_intents.c.position_id == position_id,
-            order_intents.c.purpose == Purpose.PROTECT.value,
-            order_intents.c.step == STEPS[reason],
         )
     ).scalar_one()
     return 0 if highest is None else int(highest) + 1

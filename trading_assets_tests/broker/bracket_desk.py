@@ -26,7 +26,7 @@ from trading_assets.broker.values import BrokerOrder
 from trading_assets.domain import crashpoints
 from trading_assets.domain.connections import BrokerConnection
 from trading_assets.domain.values import Direction, PositionState, Purpose, Strategy
-from trading_assets.ledger import orders, positions
+from trading_assets.ledger import order_legs, orders, positions
 from trading_assets.ledger.engine import open_ledger
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
@@ -126,7 +126,7 @@ class Bench:
 
     def protections(self, position_id: str, *, live: bool = True) -> tuple[OrderIntent, ...]:
         with self.ledger.connect() as connection:
-            return orders.protections(connection, position_id, live=live)
+            return order_legs.protections(connection, position_id, live=live)
 
     def open_orders(self) -> list[BrokerOrder]:
         return self.broker.orders("open")

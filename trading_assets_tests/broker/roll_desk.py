@@ -25,7 +25,7 @@ from trading_assets.broker.rolling import Roll, RollResult
 from trading_assets.domain import crashpoints
 from trading_assets.domain.money import CENT
 from trading_assets.domain.values import ContractSnapshot, Direction, Right, Strategy
-from trading_assets.ledger import orders, positions
+from trading_assets.ledger import order_legs, orders, positions
 from trading_assets.ledger.engine import open_ledger
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
@@ -161,7 +161,7 @@ class RollBench:
         assert self.live() == self.held()
         with self.ledger.connect() as connection:
             for whole in self.rolls():
-                legs = orders.combo_legs(connection, whole.client_order_id)
+                legs = order_legs.combo_legs(connection, whole.client_order_id)
                 assert {leg.filled_quantity for leg in legs} == {whole.filled_quantity}
 
 

@@ -24,7 +24,7 @@ from trading_assets.broker.trade_stream.applying import Outcome, apply
 from trading_assets.broker.trade_stream.frames import read_frame
 from trading_assets.domain.connections import BrokerConnection
 from trading_assets.domain.values import KillMode, OrderState, PositionState, Side
-from trading_assets.ledger import accounts, executions, orders, positions
+from trading_assets.ledger import accounts, executions, order_legs, orders, positions
 from trading_assets.ledger.positions import Position
 from trading_assets_tests.broker import bracket_desk, roll_desk
 from trading_assets_tests.broker.crash_hooks import at
@@ -309,7 +309,7 @@ def test_F23_a_bust_of_one_leg_computes_both_positions_and_the_whole_anew(
     result = bench.roll(old)
     assert result.state is LadderState.FILLED
     with bench.ledger.connect() as connection:
-        (leg,) = [one for one in orders.combo_legs(connection, result.orders[0]) if one.side is side]
+        (leg,) = [one for one in order_legs.combo_legs(connection, result.orders[0]) if one.side is side]
         assert leg.broker_order_id is not None
         fill = executions.of_broker_order(connection, leg.broker_order_id)[-1]
     # The exchange takes back no execution of a multi-leg order: this is the frame by which a broker would tell it.

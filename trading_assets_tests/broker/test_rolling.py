@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from trading_assets.broker.climbing import LadderState
 from trading_assets.domain.values import OrderState, PositionState, Purpose, Side
-from trading_assets.ledger import orders, positions
+from trading_assets.ledger import order_legs, positions
 from trading_assets_tests.broker import roll_desk
 from trading_assets_tests.broker.roll_desk import RollBench, opened
 
@@ -48,7 +48,7 @@ def test_one_order_closes_what_is_held_and_opens_the_next_contract(bench: RollBe
     assert whole.limit_price is not None and whole.filled_avg_price == result.bought_at - result.sold_at
     assert whole.filled_avg_price <= whole.limit_price
     with bench.ledger.connect() as connection:
-        legs = orders.combo_legs(connection, whole.client_order_id)
+        legs = order_legs.combo_legs(connection, whole.client_order_id)
     assert [(leg.symbol, leg.side, leg.purpose, leg.position_id) for leg in legs] == [
         (old.symbol, Side.SELL, Purpose.EXIT, old.position_id),
         (new.symbol, Side.BUY, Purpose.ENTRY, new.position_id),

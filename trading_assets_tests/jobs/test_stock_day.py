@@ -25,7 +25,7 @@ from trading_assets.broker.consistency import compare
 from trading_assets.cli import app
 from trading_assets.domain.values import KillMode, OrderState, PositionState, Purpose, Side, SignalStatus, Strategy
 from trading_assets.jobs.recovery import reconcile_all
-from trading_assets.ledger import accounts, executions, external_signals, listings, orders, positions
+from trading_assets.ledger import accounts, executions, external_signals, listings, order_legs, orders, positions
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
 from trading_assets.ledger.tables import decisions, dispatch_status
@@ -84,7 +84,7 @@ def orders_of(world: Playground, position: Position) -> list[OrderIntent]:
 
 def resting(world: Playground, position: Position) -> tuple[OrderIntent, ...]:
     with world.desk.ledger.connect() as connection:
-        return orders.protections(connection, position.position_id)
+        return order_legs.protections(connection, position.position_id)
 
 
 def sold(world: Playground, position: Position) -> dict[str, int]:

@@ -20,7 +20,7 @@ from trading_assets.broker.telling import tell
 from trading_assets.broker.values import BrokerPosition
 from trading_assets.domain import crashpoints
 from trading_assets.domain.clock import NEW_YORK
-from trading_assets.ledger import executions, orders, positions, reconciliations
+from trading_assets.ledger import executions, order_legs, orders, positions, reconciliations
 from trading_assets.ledger.orders import OrderIntent
 from trading_assets.ledger.positions import Position
 from trading_assets.ledger.reconciliations import ReconciliationRecord
@@ -221,7 +221,7 @@ class Holdings(Work):
         today = now.astimezone(NEW_YORK).date()
         waits = ours.expiry is not None and ours.expiry <= today < ours.expiry + _EXPIRY_GRACE
         young = first_seen is not None and now - first_seen < _GONE_AFTER
-        if first_seen is None or waits or young or orders.protections(connection, ours.position_id):
+        if first_seen is None or waits or young or order_legs.protections(connection, ours.position_id):
             self.report.missing[ours.symbol] = (first_seen or now).isoformat()
             self.block(ours.symbol, sentence)
             return
