@@ -32,7 +32,7 @@ from trading_assets_tests.chaos.template import WORLD, Template, copy_ledger, co
 #: Wall seconds after which a job counts as stuck.
 STUCK_SECONDS = 90.0
 STUCK = "the job did not end"
-_STARTED_SECONDS = 30.0
+_STARTED_SECONDS = 120.0
 _FAULT_FIELDS = ("kind", "scope", "count", "after", "probability", "seed", "duration_s", "clock", "parameters")
 
 
@@ -93,7 +93,8 @@ class Ring:
         file = self.world.exchange / "exchange.json"
         while not file.exists() or json.loads(file.read_text())["pid"] != process.pid:
             if process.exitcode is not None or time.monotonic() > deadline:
-                raise AssertionError("the exchange of a sequence did not start")
+                how = "takes too long" if process.exitcode is None else f"ended with {process.exitcode}"
+                raise AssertionError(f"the exchange of a sequence did not start: it {how}\n{log.read_text()[-2000:]}")
             time.sleep(0.01)
 
     def kill_exchange(self) -> None:
