@@ -362,6 +362,12 @@ def _stands_otherwise(connection: Connection, execution: Execution) -> bool:
     )
 
 
+def same_figures(booked: Execution, fill: BrokerFill) -> bool:
+    """Whether ``fill`` counts just what ``booked`` does, at the same price: one fill, also under two names."""
+    counted = (Decimal(booked.cumulative_quantity), Decimal(booked.quantity))
+    return counted == (fill.cumulative_quantity, fill.quantity) and abs(booked.price - fill.price) < executions.STORED
+
+
 def _is_another(connection: Connection, execution: Execution) -> bool:
     """Whether ``execution`` only shares its cumulative quantity with one that is booked.
 

@@ -18,7 +18,7 @@ from trading_assets.broker.reconciliation import ReconciliationReport, reconcile
 from trading_assets.domain.connections import BrokerConnection
 from trading_assets.domain.values import PositionState, Side
 from trading_assets.ledger import accounts, positions
-from trading_assets.ledger.execution_changes import BUST, ExecutionChange
+from trading_assets.ledger.execution_changes import BUST, ExecutionChange, changed_ids
 from trading_assets.ledger.executions import fill_id
 from trading_assets.ledger.listings import alerts
 from trading_assets.world.clocks import ExchangeClock
@@ -229,3 +229,21 @@ def test_F17_F28_a_broker_that_shows_everything_as_it_was_minutes_ago_takes_noth
     order.filled, order.cost, exchange.holdings[SYMBOL] = now
     assert reconcile(engine, broker, clock, ACCOUNT, "start").clean
     assert [fill.quantity for fill in fills(engine)] == [2, 3]
+
+
+def test_F18_F23_a_fill_that_the_list_shows_under_another_name_was_not_changed(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange
+) -> None:
+    reconcile(engine, broker, clock, ACCOUNT, "start")
+    exchange.script = lambda order: [(1, 2, "2.5012345"), (2, 3, "2.50")]
+    send(engine, broker, clock, SYMBOL, 5, limit=Decimal("2.90"))
+    exchange.advance(exchange.now + timedelta(minutes=1))
+    assert reconcile(engine, broker, clock, ACCOUNT, "start").clean
+    for row in exchange.fills:
+        row["id"] = f"{row['id'].partition('::')[0]}::{uuid4()}"
+    for _ in range(3):
+        exchange.advance(exchange.now + timedelta(minutes=9))
+        report = reconcile(engine, broker, clock, ACCOUNT, "start")
+        assert report.clean and report.alerts == [] and report.not_listed == {}
+    with engine.connect() as connection:
+        assert changed_ids(connection, ACCOUNT) == frozenset()

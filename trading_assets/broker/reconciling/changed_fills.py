@@ -79,9 +79,11 @@ class ChangedFills(Work):
             shown = {fill_id(fill.activity_id): fill for fill in listed[order_id]}
             names = {row.execution_id: {fill_id(row.execution_id), *renamed[fill_id(row.execution_id)]} for row in rows}
             gone = [row for row in rows if names[row.execution_id].isdisjoint(shown)]
+            gone = [row for row in gone if not any(booking.same_figures(row, fill) for fill in shown.values())]
             if not gone:
                 continue
             new = [fill for fill in listed[order_id] if not self._is_booked(fill)]
+            new = [fill for fill in new if not any(booking.same_figures(row, fill) for row in rows)]
             if len(new) not in (0, len(gone)) or not self._order_agrees(order_id, listed[order_id]):
                 return []
             found += zip(gone, _in_order(new) if new else [None] * len(gone), strict=True)

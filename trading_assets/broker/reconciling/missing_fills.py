@@ -80,14 +80,15 @@ class MissingFills(Work):
         return unbooked, self._unplaced(fill for group in by_order.values() for fill in group)
 
     def _unplaced(self, fills: Iterable[BrokerFill]) -> frozenset[str]:
-        """Symbols of those of ``fills`` that are not booked although other fills of their order are."""
+        """Symbols of those of ``fills`` that are not booked, under no name, although others of their order are."""
+        found = set[str]()
         with self.engine.connect() as connection:
-            return frozenset(
-                fill.symbol
-                for fill in fills
-                if not executions.booked_ids(connection, self.account, (fill.activity_id,))
-                and executions.of_broker_order(connection, fill.order_id)
-            )
+            for fill in fills:
+                booked = executions.of_broker_order(connection, fill.order_id)
+                known = executions.booked_ids(connection, self.account, (fill.activity_id,))
+                if booked and not known and not any(booking.same_figures(row, fill) for row in booked):
+                    found.add(fill.symbol)
+        return frozenset(found)
 
     def _book_group(self, record: ReconciliationRecord, order_id: str, group: list[BrokerFill]) -> str | None:
         now = self.clock.now()
