@@ -201,3 +201,23 @@ CorporateAction = Annotated[AnyAction, Field(discriminator="type")]
 def ordered(actions: Iterable[AnyAction]) -> list[AnyAction]:
     """By the session in which they take effect, then by name; a dividend is paid on the shares before a split."""
     return sorted(actions, key=lambda action: (action.ex_session, action.symbol, action.kind))
+
+
+class ActionBook:
+    """The corporate actions of one world: those that it was configured with, and those that were announced since."""
+
+    def __init__(self, configured: Iterable[AnyAction]) -> None:
+        self._all = tuple(configured)
+
+    @property
+    def all(self) -> tuple[AnyAction, ...]:
+        """Every action, in no order."""
+        return self._all
+
+    def add(self, action: AnyAction) -> None:
+        """Take in what was announced; raises ``ValueError`` where another action is in its way."""
+        for other in self._all:
+            same_day = other.ex_session == action.ex_session and not other.symbols.isdisjoint(action.symbols)
+            if other.id == action.id or (same_day and "name_change" in (action.kind, other.kind)):
+                raise ValueError(f"{action.symbol} has another action in the session of {action.ex_session}")
+        self._all = (*self._all, action)

@@ -1,4 +1,4 @@
-"""The control path of a practice exchange: status, clock, early assignment. Guarded by a token of its own."""
+"""The control path of a practice exchange: status, clock, corporate actions, early assignment; it has its own token."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trading_assets.exchange.actions import AnyAction, CorporateAction, ordered
 from trading_assets.exchange.http import answer, json_body, refused
-from trading_assets.exchange.refusal import MALFORMED, NOT_FOUND, UNAUTHORIZED, Refusal
+from trading_assets.exchange.refusal import INVALID, MALFORMED, NOT_FOUND, UNAUTHORIZED, Refusal
 from trading_assets.exchange.rss import RssRoutes
 from trading_assets.exchange.venue import Venue
 
 TOKEN_HEADER = "X-Practice-Token"
+_ACTION: TypeAdapter[AnyAction] = TypeAdapter(CorporateAction)
 
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ControlRoutes:
-    """Status, clock and assignments of one venue."""
+    """Status, clock, corporate actions and assignments of one venue."""
 
     def __init__(self, venue: Venue, news: RssRoutes) -> None:
         self._venue = venue
@@ -37,6 +40,8 @@ class ControlRoutes:
             ("GET", "/practice/v1/clock", self.clock),
             ("POST", "/practice/v1/clock", self.advance),
             ("POST", "/practice/v1/assignments", self.assign),
+            ("POST", "/practice/v1/actions", self.announce),
+            ("GET", "/practice/v1/actions", self.actions),
             *more,
         ]
         return [Route(path, self._guarded(handler), methods=[method]) for method, path, handler in table]
@@ -87,6 +92,22 @@ class ControlRoutes:
             raise Refusal(400, MALFORMED, "advance_to: expected an instant with a time zone")
         reached = await self._venue.advance_to(target.astimezone(UTC))
         return answer({"now": reached.isoformat()})
+
+    async def announce(self, request: Request) -> Response:
+        """Let a corporate action of a session to come take place, as the configuration would name it."""
+        try:
+            action = _ACTION.validate_python(await json_body(request))
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_context=False, include_url=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise Refusal(422, INVALID, f"{place or 'action'}: {first['msg'].removeprefix('Value error, ')}") from None
+        await self._venue.announce(action)
+        return answer({"id": action.id, **action.model_dump(mode="json")}, 201)
+
+    async def actions(self, request: Request) -> Response:
+        """Every corporate action of this world, what was and what is to come."""
+        rows = ordered(self._venue.actions.all)
+        return answer({"actions": [{"id": action.id, **action.model_dump(mode="json")} for action in rows]})
 
     async def assign(self, request: Request) -> Response:
         """Assign ``quantity`` short contracts of ``symbol`` to ``account`` before their expiry."""

@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from trading_assets.exchange.actions import CorporateAction
+
 
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +50,13 @@ class SessionOpened(_Event):
     session: date
     equities: dict[str, Decimal]
     in_force: str = ""
+
+
+class ActionAnnounced(_Event):
+    """A corporate action of a session to come was announced, beside those that the world was configured with."""
+
+    kind: Literal["action"] = "action"
+    action: CorporateAction
 
 
 class OrderAccepted(_Event):
@@ -282,6 +291,7 @@ class DividendPaid(_Event):
 Event = Annotated[
     WorldOpened
     | SessionOpened
+    | ActionAnnounced
     | OrderAccepted
     | OrderFilled
     | OrderCanceled

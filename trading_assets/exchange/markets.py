@@ -16,7 +16,7 @@ import polars as pl
 from trading_assets.domain.clock import NEW_YORK, require_utc
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.domain.values import OptionContract, Quote, Side
-from trading_assets.exchange.actions import AnyAction, NameChange
+from trading_assets.exchange.actions import ActionBook, AnyAction, NameChange, ordered
 from trading_assets.exchange.config import ExchangeConfig
 from trading_assets.exchange.market_port import Asset, Execution, Headline, MarketPort, OptionMarket, Resting
 from trading_assets.exchange.names import TAIL, Names
@@ -230,34 +230,41 @@ class RecordedPort(QuotedPort):
         return super()._quoted_at(symbol, at) if traded is None else traded
 
 
-def market_source(config: ExchangeConfig, directory: Path) -> Markets:
-    """The markets of a world by session; raises ``ConfigurationError`` if one cannot be made of the configuration."""
+def market_source(config: ExchangeConfig, directory: Path, book: ActionBook | None = None) -> Markets:
+    """The markets of a world by session, as its corporate actions leave them (without ``book`` those it is configured
+    with); raises ``ConfigurationError`` if one cannot be made of the configuration."""
+    actions = ActionBook(config.actions) if book is None else book
     if config.recorded:
         bars = _recording(directory / RECORDING_FILE)
-        return lambda day, held: _named(config, day, held, lambda known: _recorded_port(config, bars, day, known))
-    return lambda day, held: _named(config, day, held, lambda known: simulated_port(config, day, known))
+        return lambda day, held: _named(actions, day, held, lambda known: _recorded_port(config, bars, day, known))
+    return lambda day, held: _named(actions, day, held, lambda known: simulated_port(config, day, known, actions.all))
 
 
 def _named(
-    config: ExchangeConfig, day: date, held: frozenset[str], market_of: Callable[[frozenset[str]], MarketPort]
+    actions: ActionBook, day: date, held: frozenset[str], market_of: Callable[[frozenset[str]], MarketPort]
 ) -> MarketPort:
     """The market of a session under the names that are in force in it; ``market_of`` takes what is held as it calls
     it."""
-    names = Names(config.actions, day)
+    names = Names(actions.all, day)
     known = (names.contract_drawn(symbol) if len(symbol) > TAIL else names.drawn(symbol) for symbol in held)
     market = market_of(frozenset(symbol for symbol in known if symbol is not None))
     listed = {asset.symbol for asset in market.assets()}
-    for change in config.actions:
-        if isinstance(change, NameChange) and (change.symbol not in listed or change.new_symbol in listed):
+    for change in ordered(actions.all):
+        if not isinstance(change, NameChange):
+            continue
+        if change.symbol not in listed or change.new_symbol in listed:
             raise ConfigurationError(
                 f"{change.symbol} cannot be called {change.new_symbol}: the one is not listed, or the other is",
                 where="actions",
             )
+        listed = listed - {change.symbol} | {change.new_symbol}
     return RenamedPort(market, names) if names.changed else market
 
 
-def simulated_port(config: ExchangeConfig, day: date, held: frozenset[str] = frozenset()) -> SimulatedPort:
-    """The drawn market of one session."""
+def simulated_port(
+    config: ExchangeConfig, day: date, held: frozenset[str] = frozenset(), actions: Sequence[AnyAction] | None = None
+) -> SimulatedPort:
+    """The drawn market of one session, under the names of the beginning. Without ``actions`` those of ``config``."""
     try:
         return SimulatedPort(
             SimulatedMarket(
@@ -266,7 +273,7 @@ def simulated_port(config: ExchangeConfig, day: date, held: frozenset[str] = fro
                 config.scenario,
                 history_sessions=HISTORY_SESSIONS,
                 held=held,
-                changes=_changes(config.actions),
+                changes=_changes(config.actions if actions is None else actions),
             )
         )
     except ValueError as error:

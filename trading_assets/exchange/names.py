@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import date
 
 from trading_assets.exchange.actions import AnyAction, NameChange, ordered
+from trading_assets.exchange.market_port import MarketPort
+from trading_assets.exchange.refusal import unprocessable
 
 #: Characters of a contract's symbol behind its root.
 TAIL = 15
@@ -47,6 +49,21 @@ class Names:
         root = symbol[:-TAIL]
         known = self._roots_drawn.get(root, None if root in self._roots_now else root)
         return None if known is None else known + symbol[-TAIL:]
+
+
+def check_listed(actions: Iterable[AnyAction], today: date, market: MarketPort) -> None:
+    """Every stock of an action after ``today`` is listed then, and every new name free; ``market`` is today's. Raises
+    ``Refusal``."""
+    listed = {asset.symbol for asset in market.assets()}
+    for action in ordered(actions):
+        if action.ex_session <= today:
+            continue
+        if action.symbol not in listed:
+            raise unprocessable(f"{action.symbol} is not listed on {action.ex_session}")
+        if isinstance(action, NameChange):
+            if action.new_symbol in listed:
+                raise unprocessable(f"{action.new_symbol} is listed on {action.ex_session}")
+            listed = listed - {action.symbol} | {action.new_symbol}
 
 
 def _root(symbol: str) -> str:

@@ -16,8 +16,7 @@ from datetime import date, datetime
 from decimal import ROUND_DOWN, Decimal
 
 from trading_assets.domain.money import CENT
-from trading_assets.exchange.actions import AnyAction, CashDividend, NameChange, Split, ordered
-from trading_assets.exchange.config import ExchangeConfig
+from trading_assets.exchange.actions import ActionBook, AnyAction, CashDividend, NameChange, Split, ordered
 from trading_assets.exchange.events import DividendPaid, Event, HoldingChanged, OrderCanceled
 from trading_assets.exchange.identities import Identities, contract_id
 from trading_assets.exchange.market_port import MarketPort
@@ -34,13 +33,13 @@ _THOUSANDTH = Decimal("0.001")
 class Overnight:
     """The corporate actions of one world."""
 
-    def __init__(self, config: ExchangeConfig) -> None:
-        self._actions = ordered(config.actions)
-        self._identities = Identities(config.seed)
+    def __init__(self, actions: ActionBook, seed: int) -> None:
+        self._actions = actions
+        self._identities = Identities(seed)
 
     def due(self, day: date) -> list[AnyAction]:
         """What takes effect before the open of ``day``, in the order in which it does."""
-        return [action for action in self._actions if action.ex_session == day]
+        return [action for action in ordered(self._actions.all) if action.ex_session == day]
 
     def events(self, world: World, action: AnyAction, market: MarketPort, close: datetime, at: datetime) -> list[Event]:
         """What ``action`` does to every account at ``at``; ``market`` is that of the session before, which ended at

@@ -113,7 +113,7 @@ class DataRoutes:
             days = self._bars.daily(self._venue.market, symbol, self._now)
             return max(((bar["t"], bar["c"]) for bar in days if bar["t"] < midnight(day)), default=(None, None))[1]
 
-        actions, today = self._venue.config.actions, self._venue.world.session
+        actions, today = self._venue.actions.all, self._venue.world.session
         known = Names(actions, today).drawn(symbol)
         # Also those from when it had another name.
         own = [action for action in ordered(actions) if Names(actions, action.ex_session).drawn(action.symbol) == known]

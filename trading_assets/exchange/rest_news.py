@@ -74,7 +74,7 @@ class NewsRoutes:
             raise http.bad("end", last.isoformat())
         rows = [
             action
-            for action in ordered(self._venue.config.actions)
+            for action in ordered(self._venue.actions.all)
             if action.is_known(now)
             and (action.id in wanted if wanted else first <= action.ex_session <= last)
             and (not kinds or action.kind in kinds)

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trading_assets.domain.errors import ConfigurationError
+from trading_assets.exchange.actions import ActionBook
 from trading_assets.exchange.bars import BarBook
 from trading_assets.exchange.config import load_config
 from trading_assets.exchange.control import ControlRoutes
@@ -119,8 +120,10 @@ def serve(directory: Path, port: int = 0) -> None:
     config = load_config(directory)
     feeds = load_feeds(directory) if config.recorded_feeds else None
     faults = Faults(directory) if config.faults else None
-    markets = market_source(config, directory)
-    venue = Venue(config, markets if faults is None else faults.markets(markets), Journal(directory / JOURNAL_FILE))
+    actions = ActionBook(config.actions)
+    markets = market_source(config, directory, actions)
+    journal = Journal(directory / JOURNAL_FILE)
+    venue = Venue(config, markets if faults is None else faults.markets(markets), journal, actions)
     listener = _listen(port) if port else _listen(_last_port(directory), or_any=True)
     bound = int(listener.getsockname()[1])
     server = uvicorn.Server(

@@ -7,8 +7,10 @@ from datetime import date, datetime
 
 from trading_assets.exchange import bookings, revisions
 from trading_assets.exchange.accounts import ENTRY, MULTI_LEG, STOP_LOSS, STOPS, TAKE_PROFIT, Account, Order
+from trading_assets.exchange.actions import AnyAction
 from trading_assets.exchange.events import (
     AccountConfigured,
+    ActionAnnounced,
     ComboFilled,
     DividendPaid,
     Event,
@@ -57,6 +59,8 @@ class World:
         self.sequence = 0
         self.orders = 0
         self.in_force = ""
+        #: Corporate actions that were announced since the world was opened.
+        self.announced: list[AnyAction] = []
         self._now: datetime | None = None
         self._session: date | None = None
 
@@ -167,6 +171,9 @@ class World:
             for name, equity in event.equities.items():
                 self.accounts[name].last_equity = equity
                 self.accounts[name].closes.append((closed, equity))
+            return
+        if isinstance(event, ActionAnnounced):
+            self.announced.append(event.action)
             return
         account = self.accounts[event.account]
         if isinstance(event, OrderAccepted):

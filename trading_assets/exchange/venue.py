@@ -16,11 +16,13 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
 from trading_assets.domain.errors import ConfigurationError
+from trading_assets.exchange.actions import ActionBook, AnyAction
 from trading_assets.exchange.config import LEAD, ExchangeConfig
 from trading_assets.exchange.configuration import read_configuration
 from trading_assets.exchange.engine import Engine
 from trading_assets.exchange.events import (
     AccountOpened,
+    ActionAnnounced,
     Event,
     OrderAccepted,
     SessionOpened,
@@ -31,6 +33,7 @@ from trading_assets.exchange.identities import Identities
 from trading_assets.exchange.journal import Journal, JournalBroken, JournalCorrupt
 from trading_assets.exchange.market_port import MarketPort
 from trading_assets.exchange.marks import worth
+from trading_assets.exchange.names import check_listed
 from trading_assets.exchange.overnight import Overnight, in_force
 from trading_assets.exchange.refusal import Refusal, unprocessable
 from trading_assets.exchange.state import Account, Order, World
@@ -47,8 +50,12 @@ Markets = Callable[[date, frozenset[str]], MarketPort]
 class Venue:
     """One practice exchange. ``on_failure`` is called once if the journal breaks."""
 
-    def __init__(self, config: ExchangeConfig, markets: Markets, journal: Journal) -> None:
+    def __init__(
+        self, config: ExchangeConfig, markets: Markets, journal: Journal, actions: ActionBook | None = None
+    ) -> None:
         self.config = config
+        #: The corporate actions of this world, which its markets must know, too.
+        self.actions = ActionBook(config.actions) if actions is None else actions
         self.world = World()
         self._markets = markets
         self.failed = False
@@ -60,7 +67,7 @@ class Venue:
         self.after_step: Callable[[], Sequence[Event]] = lambda: ()
         self._journal = journal
         self._lock = asyncio.Lock()
-        self._overnight = Overnight(config)
+        self._overnight = Overnight(self.actions, config.seed)
         self._restore()
         self.market, self.engine = self._open_market(self.world.session)
 
@@ -92,6 +99,15 @@ class Venue:
                     where=f"{self._journal.path}, line {number}",
                     mend="Restore the file from a copy, or begin a new world in an empty directory",
                 ) from error
+        for action in self.world.announced:
+            try:
+                self.actions.add(action)
+            except ValueError as error:
+                raise ConfigurationError(
+                    f"{error}: it was announced on the control path before",
+                    where=str(self._journal.path),
+                    mend="Take the other one out of the configuration",
+                ) from None
         if self.world.sequence == 0:
             self._write(self.config.first_instant, [opened])
             self._journal.sync()
@@ -102,7 +118,7 @@ class Venue:
                 where=str(self._journal.path),
                 mend="Use the configuration it was begun with, or an empty directory",
             )
-        elif self.world.in_force != in_force(self.config.actions, self.world.session):
+        elif self.world.in_force != in_force(self.actions.all, self.world.session):
             raise ConfigurationError(
                 f"the market of {self.world.session} was drawn with other corporate actions",
                 where=str(self._journal.path),
@@ -199,6 +215,24 @@ class Venue:
             self._commit([self.engine.expiry.assign(account, contract, quantity)])
             _log.info("assigned %s %d %s", account.name, quantity, contract)
 
+    async def announce(self, action: AnyAction) -> None:
+        """Let a corporate action of a session to come take place; raises ``Refusal``."""
+        async with self._lock:
+            if not self.world.session < action.ex_session <= self.config.final_session:
+                raise unprocessable(
+                    f"ex_session: expected one after {self.world.session} and up to {self.config.final_session}"
+                )
+            trial = ActionBook(self.actions.all)
+            try:
+                trial.add(action)
+            except ValueError as error:
+                raise unprocessable(str(error)) from None
+            # Before it is written: a market that cannot be opened would keep this world from ever going on.
+            check_listed(trial.all, self.world.session, self.market)
+            self._commit([ActionAnnounced(action=action)])
+            self.actions.add(action)
+            _log.info("announced %s of %s on %s", action.kind, action.symbol, action.ex_session)
+
     async def cancel(self, account: Account, order_id: str) -> None:
         """Cancel the rest of an order; raises ``Refusal``."""
         async with self._lock:
@@ -286,7 +320,7 @@ class Venue:
             equities[account.name] = account.cash
             for position in account.positions.values():
                 equities[account.name] += worth(self.market, position, self.engine.session.close)
-        mark = in_force(self.config.actions, session.day)
+        mark = in_force(self.actions.all, session.day)
         opened = SessionOpened(session=session.day, equities=equities, in_force=mark)
         self._write(session.open - LEAD, [opened])
         for action in self._overnight.due(session.day):

@@ -52,6 +52,14 @@ def exchange(tmp_path: Path) -> Iterator[Exchange]:
     running.stop()
 
 
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    """One that several tests share, for none of them changes it."""
+    running = begun(tmp_path_factory.mktemp("unchanged")).start()
+    yield running
+    running.stop()
+
+
 def told(exchange: Exchange, **asked: Any) -> dict[str, list[dict[str, Any]]]:
     """What the real client reads, by kind."""
     client = CorporateActionsClient(KEY, SECRET, url_override=exchange.url, raw_data=True)
@@ -299,3 +307,62 @@ def test_a_world_keeps_the_actions_that_its_market_was_drawn_with(exchange: Exch
     path.write_text(json.dumps(config | {"actions": config["actions"][1:]}))
     with pytest.raises(AssertionError, match="other corporate actions"):
         exchange.start()
+
+
+def announced(exchange: Exchange, **action: Any) -> tuple[int, Any]:
+    answer = exchange.control.post(f"{exchange.url}/practice/v1/actions", json=action)
+    return answer.status_code, answer.json()
+
+
+def test_F29_what_is_announced_on_the_control_path_takes_place_and_outlives_a_kill(exchange: Exchange) -> None:
+    exchange.post({**MARKET, "symbol": "KO", "side": "buy", "qty": 10})
+    exchange.post({**MARKET, "symbol": "MSFT", "side": "buy", "qty": 3})
+    exchange.step(60)
+    split = {"type": "split", "symbol": "KO", "ex_session": MONDAY.key, "new": 4, "old": 1}
+    status, told_of = announced(exchange, **split)
+    assert status == 201 and told_of["id"]
+    renamed = {"type": "name_change", "symbol": "MSFT", "new_symbol": "SOFT", "ex_session": MONDAY.key}
+    assert announced(exchange, **renamed)[0] == 201
+    (row,) = told(exchange, symbols=["KO"], start=SESSION, end=MONDAY.day)["forward_splits"]
+    assert (row["id"], row["new_rate"], row["ex_date"]) == (told_of["id"], 4, MONDAY.key)
+    entry = Decimal(held(exchange)["KO"][1])
+    exchange.kill()
+    exchange.start()
+    listed = exchange.control.get(f"{exchange.url}/practice/v1/actions").json()["actions"]
+    assert {row["symbol"] for row in listed} == {"NVDA", "BAC", "PFE", "DIS", "KO", "MSFT"}
+    exchange.advance(MORNING)
+    after = held(exchange)
+    assert after["KO"] == ("40", str((entry / 4).normalize())) and after["SOFT"][0] == "3" and "MSFT" not in after
+    assert {row["symbol"] for row in exchange.get("/v2/account/activities/SPLIT").json()} == {"KO"}
+    seen = exchange.picture()
+    exchange.kill()
+    exchange.start()
+    assert exchange.picture() == seen
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"ex_session": SESSION.isoformat()}, "ex_session: expected one after"),
+        ({"ex_session": "2026-03-14"}, "closed"),
+        ({"ex_session": "2026-03-18"}, "up to 2026-03-16"),
+        ({"new": 1}, "no split"),
+        ({"symbol": "NOPE"}, "NOPE is not listed"),
+        ({"symbol": "NVDA"}, "NVDA has another action"),
+        ({"type": "magic"}, "action"),
+        ({"ratio": 3}, "ratio"),
+        ({"type": "name_change", "new_symbol": "XOM", "new": ..., "old": ...}, "XOM is listed"),
+        ({"type": "name_change", "symbol": "BAC", "new_symbol": "BACX", "new": ..., "old": ...}, "BAC has another"),
+    ],
+    ids=["today", "a Saturday", "after the end", "nothing", "no stock", "twice", "kind", "field", "taken", "same day"],
+)
+def test_an_action_that_cannot_take_place_is_refused_and_nothing_is_announced(
+    unchanged: Exchange, changes: dict[str, Any], words: str
+) -> None:
+    split = {"type": "split", "symbol": "KO", "ex_session": MONDAY.key, "new": 4, "old": 1}
+    asked = {name: value for name, value in {**split, **changes}.items() if value is not ...}
+    status, said = announced(unchanged, **asked)
+    assert status == 422 and words in said["message"], said
+    assert len(unchanged.control.get(f"{unchanged.url}/practice/v1/actions").json()["actions"]) == len(ACTIONS)
+    token = {"X-Practice-Token": "another"}
+    assert unchanged.client.post(f"{unchanged.url}/practice/v1/actions", json=split, headers=token).status_code == 401
