@@ -1,4 +1,4 @@
-"""What was not ordered here: fills of other orders, positions found at the broker, contracts that ended by themselves.
+"""What was not ordered here: fills of other orders, and positions found at the broker.
 
 The broker is the truth about positions: whatever happened there is booked, marked with where it came from, and given
 exit rules; it is never ignored. A short position cannot be held by this ledger and is left as a difference.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
@@ -17,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from trading_assets.broker import booking
 from trading_assets.broker.config import BrokerConfig
 from trading_assets.broker.telling import tell
-from trading_assets.broker.values import BrokerActivity, BrokerFill, BrokerPosition
+from trading_assets.broker.values import BrokerFill, BrokerPosition
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.identities import adopted_position_id
 from trading_assets.domain.values import Direction, PositionState, Right, Side, Strategy
@@ -27,8 +26,6 @@ from trading_assets.ledger.positions import Position
 from trading_assets.market.options import is_occ, parse_occ
 
 log = logging.getLogger(__name__)
-
-_ENDINGS = {"OPEXP": "expired", "OPEXC": "exercised", "OPASN": "assigned"}
 
 
 def is_not_standard(symbol: str) -> bool:
@@ -215,26 +212,3 @@ def close_phantom(connection: Connection, position: Position, *, first_seen: str
         run_id=run_id,
         numbers=details,
     )
-
-
-def end_contracts(
-    engine: Engine, held: Sequence[Position], events: Sequence[BrokerActivity], *, now: datetime, run_id: str
-) -> int:
-    """Book expiry, exercise and assignment: the contracts leave at 0; a stock leg arrives as a position of its own.
-
-    Returns the number of positions that ended this way.
-    """
-    by_symbol = {position.symbol: position for position in held}
-    ended = 0
-    for event in events:
-        position = by_symbol.pop(event.symbol or "", None)
-        if position is None or event.activity_type not in _ENDINGS:
-            continue
-        quantity = Decimal(position.quantity)
-        fill = BrokerFill(
-            event.activity_id, event.activity_id, position.symbol, Side.SELL, quantity, Decimal(0), quantity, now
-        )
-        ended += booking.book_on_position(
-            engine, position.position_id, [fill], reason=_ENDINGS[event.activity_type], at=now, run_id=run_id
-        )
-    return ended

@@ -42,6 +42,8 @@ _NOT_FOUND = 404
 _FILL_CHANGES = frozenset({"trade_bust", "trade_correct"})
 #: Contracts that end without a fill: expiry, exercise, assignment.
 CONTRACT_EVENTS = ("OPEXP", "OPEXC", "OPASN")
+#: The trade in the underlying that an exercise or an assignment makes.
+STOCK_LEG = "OPTRD"
 
 
 class AlpacaBroker(MarketData):

@@ -151,15 +151,31 @@ def book_on_position(
 ) -> int:
     """Book fills of an order that is not ours to a position of the same symbol. Returns how many were new."""
     with engine.begin() as connection:
-        position = _locked(connection, position_id)
-        new = sum(
-            _insert(connection, position, fill, intent=None, reason=reason, at=at, run_id=run_id)
-            for fill in _sorted(fills)
-        )
-        refigure(connection, position, at=at, run_id=run_id, reason=reason, settled=False)
+        new = book_on_position_within(connection, position_id, fills, reason=reason, at=at, run_id=run_id)
         crashpoints.reached("booking.before_commit")
     crashpoints.reached("booking.after_commit")
     return new
+
+
+def book_on_position_within(
+    connection: Connection, position_id: str, fills: Iterable[BrokerFill], *, reason: str, at: datetime, run_id: str
+) -> int:
+    """``book_on_position`` as a part of the caller's transaction."""
+    position = _locked(connection, position_id)
+    new = sum(
+        _insert(connection, position, fill, intent=None, reason=reason, at=at, run_id=run_id) for fill in _sorted(fills)
+    )
+    refigure(connection, position, at=at, run_id=run_id, reason=reason, settled=False)
+    return new
+
+
+def remaining(connection: Connection, position_id: str) -> int:
+    """What the booked fills of a position leave of it, whatever its state says: a phantom has gone without a fill."""
+    rows = executions.of_position(connection, position_id)
+    units = splits.in_todays_units(rows, splits.of_position(connection, position_id))
+    return floor(
+        sum((u.quantity if u.execution.side is Side.BUY else -u.quantity for u in units), Fraction(0)),
+    )
 
 
 def settle(engine: Engine, position_id: str, *, at: datetime, run_id: str) -> Position:

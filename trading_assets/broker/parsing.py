@@ -206,6 +206,8 @@ def activity(raw: Json) -> BrokerActivity:
         quantity=decimal_or_none(raw.get("qty")),
         net_amount=decimal_or_none(raw.get("net_amount")),
         on=date_or_none(raw.get("date")),
+        price=decimal_or_none(raw.get("price")),
+        group=_text(raw.get("group_id")),
     )
 
 

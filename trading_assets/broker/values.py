@@ -98,7 +98,8 @@ class BrokerFill:
 class BrokerActivity:
     """An activity that is not a fill: expiry, exercise, assignment, fee, cash movement.
 
-    ``quantity`` is signed as the broker reports it; ``net_amount`` is the effect on cash in dollars.
+    ``quantity`` is signed as the broker reports it; ``net_amount`` is the effect on cash in dollars; ``price`` is that
+    of a share; ``group`` joins the lines of one settlement.
     """
 
     activity_id: str
@@ -107,6 +108,8 @@ class BrokerActivity:
     quantity: Decimal | None
     net_amount: Decimal | None
     on: date | None
+    price: Decimal | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ What belongs here: queries over fills. Three constraints make doubling impossibl
 however it was heard of, and the pair of broker order and cumulative quantity. Written are ``dispatch_executions``; read
 is the view ``booked_executions``, which leaves out what the broker took back (``ledger.execution_changes``). Rows with
 reason ``adopted`` stand for quantity found at the broker without a fill of ours; rows with reason ``expired``,
-``exercised`` or ``assigned`` for contracts that ended at 0.
+``exercised`` or ``assigned`` for contracts that ended at 0, and for the stock that came or went for them.
 """
 
 from __future__ import annotations

@@ -144,6 +144,16 @@ def last_phantom(connection: Connection, account: str, symbol: str) -> Position 
     return _one(connection, query, lock=True)
 
 
+def phantoms(connection: Connection, account: str, since: datetime) -> tuple[Position, ...]:
+    """Positions that were closed as ``phantom`` at or after ``since``, oldest first."""
+    row = active_positions.c
+    query = select(active_positions).where(
+        row.account == account, row.exit_reason == PHANTOM, row.closed_at >= since, row.state.not_in(_LIVE)
+    )
+    found = connection.execute(query.order_by(row.closed_at, row.position_id)).mappings()
+    return tuple(_record(each) for each in found)
+
+
 def live_positions(connection: Connection, account: str, *, lock: bool = False) -> tuple[Position, ...]:
     """All OPENING, OPEN and CLOSING positions of an account, oldest first; ``lock`` holds the rows until the
     transaction ends, so that no fill is booked on them meanwhile."""

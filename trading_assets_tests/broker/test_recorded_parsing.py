@@ -80,6 +80,8 @@ ACTIVITY = {
     "quantity": "qty",
     "net_amount": "net_amount",
     "on": "date",
+    "price": "price",
+    "group": "group_id",
 }
 ASSET = {"symbol": "symbol", "name": "name", "exchange": "exchange"}
 CONTRACT = {

@@ -13,7 +13,7 @@ from decimal import Decimal
 from sqlalchemy import Connection
 
 from trading_assets.broker import adoption, booking, corporate_actions, protection
-from trading_assets.broker.alpaca import CONTRACT_EVENTS
+from trading_assets.broker.reconciling.ended_contracts import EndedContracts
 from trading_assets.broker.reconciling.missing_fills import CaughtUp
 from trading_assets.broker.reconciling.work import Work
 from trading_assets.broker.telling import tell
@@ -98,7 +98,8 @@ class Holdings(Work):
     def compare_and_store(self, record: ReconciliationRecord, start_id: str) -> None:
         """Say of every symbol whether both sides agree, mend what can be mended, and store the report."""
         held = self.caught_up.held
-        self._book_ended_contracts(record, held)
+        common = (self.engine, self.broker, self.clock, self.account, self.run_id, self.report)
+        EndedContracts(*common, held=held).book(record)
         self._book_splits(record, held)
         seen = self.broker.account()
         now = self.clock.now()
@@ -250,25 +251,6 @@ class Holdings(Work):
         first_seen = datetime.fromisoformat(stored)
         booked = [fill.booked_at for fill in executions.of_position(connection, position.position_id)]
         return None if booked and max(booked) > first_seen else first_seen
-
-    def _book_ended_contracts(self, record: ReconciliationRecord, held: dict[str, BrokerPosition]) -> None:
-        today = self.clock.now().astimezone(NEW_YORK).date()
-        with self.engine.connect() as connection:
-            gone = [
-                position
-                for position in positions.live_positions(connection, self.account)
-                if position.expiry is not None
-                and position.expiry <= today
-                and position.quantity
-                and position.symbol not in held
-            ]
-        if not gone:
-            return
-        begin = min(position.opened_at or record.created_at for position in gone)
-        events = self.broker.activities(CONTRACT_EVENTS, begin - timedelta(days=1))
-        self.report.ended_contracts = adoption.end_contracts(
-            self.engine, gone, events, now=self.clock.now(), run_id=self.run_id
-        )
 
     def _book_splits(self, record: ReconciliationRecord, held: dict[str, BrokerPosition]) -> None:
         found = corporate_actions.explain(
