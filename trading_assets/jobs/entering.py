@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,7 @@ from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.money import told
 from trading_assets.domain.values import SignalStatus
 from trading_assets.jobs.lately import Lately
+from trading_assets.jobs.marking import ODD
 from trading_assets.jobs.permits import LEASE, Permit
 from trading_assets.jobs.screening import Screening
 from trading_assets.jobs.weighing import Weighed, weigh
@@ -167,6 +169,12 @@ def _decide(
     except TradingAssetsError as error:
         # It would fail again in every later run and keep the signals behind it from being decided.
         _settle(desk, claimed, run_id, SignalStatus.FAILED, f"it could not be judged: {error}", report, log)
+        return
+    except ODD as error:
+        # So would this: a number that nobody foresaw, or a mistake of this code.
+        log.error(traceback.format_exc())
+        reason = f"it could not be judged: {type(error).__name__}, see the log of run {run_id}"
+        _settle(desk, claimed, run_id, SignalStatus.FAILED, reason, report, log)
         return
     _record(desk, account, claimed, run_id, weighed)
     if weighed.sizing is not None and weighed.sizing.alert is not None:

@@ -18,7 +18,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized, Rejected
+from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.domain.values import (
     AccountSnapshot,
     ContractSnapshot,
@@ -109,11 +109,13 @@ class Screening:
 
     def _judge(self, waiting: Sequence[Signal], snapshot: AccountSnapshot) -> list[_Denied]:
         """Those of ``waiting`` that are denied, a block at most; who is not is remembered."""
-        desk, regime = self.desk, regime_at(self.desk, self.session)
+        desk = self.desk
         held = {position.underlying for position in snapshot.positions}
         try:
+            regime = regime_at(desk, self.session)
             market = self._market_of_held(snapshot, held & {signal.ticker for signal in waiting})
-        except (BrokerUnavailable, NotAuthorized, Rejected) as error:
+        except TradingAssetsError as error:
+            # Each is then weighed by itself, and says why it cannot be.
             _log.warning("account %s: its burst is not screened now: %s", self.account, error)
             return []
         unread = {signal.ticker for signal in waiting} - self._facts.keys()

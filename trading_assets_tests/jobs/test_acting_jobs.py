@@ -177,12 +177,19 @@ def test_F25_a_position_bought_by_hand_on_an_idle_account_is_found_and_managed(w
     assert list(world.ticker.sensor(POSITION_MANAGER_TICK)) != [], "with open work it is managed every minute"
 
 
-def test_a_signal_that_cannot_be_judged_fails_alone(world: Playground, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [Rejected(400, 40010001, "invalid symbol", {}, where="chain"), ZeroDivisionError("a price of nothing")],
+    ids=["refused", "odd"],
+)
+def test_a_signal_that_cannot_be_judged_fails_alone(
+    world: Playground, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
     placed = len(world.broker_orders())
     [signal, *_] = world.until_a_signal()
 
     def refuse(*_: object, **__: object) -> None:
-        raise Rejected(400, 40010001, "invalid symbol", {}, where="chain")
+        raise trouble
 
     monkeypatch.setattr(world.desk.broker(ACCOUNT), "quotes", refuse)
     assert all(outcome.success for outcome in world.ticker.sensor(DISPATCHER_TICK))

@@ -158,6 +158,20 @@ def test_F28_positions_that_cannot_be_read_deny_no_burst(world: Playground, scor
         scorecard.add(faults_injected=proxy.taken, orders_placed=0, lost=0, doubled=0, limits_broken=0)
 
 
+def test_a_burst_whose_market_context_cannot_be_read_is_told_signal_by_signal(world: Playground) -> None:
+    ids = publish(world, BURST + 1)
+    folder = world.desk.frames.folder("market_context", world.session.key)
+    spoilt = folder / "part-20260311T180000000000Z.parquet"
+    spoilt.write_bytes(b"no parquet")
+    try:
+        report = dispatch_account(world.desk, ACCOUNT, "spoilt", logging.getLogger(__name__))
+    finally:
+        spoilt.unlink()
+    assert not report.screened and set(report.failed) == set(ids)
+    assert all("cannot be read" in reason for reason in report.failed.values()), report.failed
+    assert statuses(world, ids) == {SignalStatus.FAILED.value: len(ids)}
+
+
 def test_a_burst_is_dispatched_best_first_and_what_was_bought_denies_the_rest(world: Playground) -> None:
     weak = publish(world, 5, confidence=0.1)
     strong = publish(world, 30)
