@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dagster import DagsterInstance, RunsFilter
 from sqlalchemy.exc import SQLAlchemyError
 
+from trading_assets.account_config import AccountConfig
 from trading_assets.automation.schedules import UNFINISHED
 from trading_assets.broker.reconciliation import reconcile
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.jobs.marking import ODD
-from trading_assets.ledger import dispatch, runs
+from trading_assets.ledger import accounts, dispatch, runs
 from trading_assets.ledger.account_lock import account_lock
 from trading_assets.resources.desk import Desk
 
@@ -55,18 +56,25 @@ def fail_orphans(desk: Desk, instance: DagsterInstance) -> list[str]:
 def reconcile_all(desk: Desk, run_id: str, *, patient: bool = True) -> list[str]:
     """Reconcile every account, each by itself and all at once; what is to be said about them, in their order.
 
-    Unless ``patient``, a broker is asked once and not again.
-
-    One that cannot be compared, whatever the reason, is left as it is, and its gates deny until a later run has
-    reconciled it. None waits for another.
+    Unless ``patient``, a broker is asked once and not again. One that cannot be compared, whatever the reason, is left
+    as it is, and its gates deny until a later run has reconciled it. None waits for another, but for those of which it
+    is not known yet what they are at their broker: of two with the same keys the first that is configured gets it.
     """
-    if not desk.accounts:
-        return []
+    with desk.ledger.connect() as connection:
+        known = {row.account for row in accounts.all_accounts(connection) if row.broker_account_id is not None}
     # Opened once, before the threads.
-    _ = desk.ledger, desk.clock, desk.start_id
-    with ThreadPoolExecutor(len(desk.accounts), thread_name_prefix="reconcile") as pool:
-        said = pool.map(lambda account: _reconcile_one(desk, account.name, run_id, patient=patient), desk.accounts)
-    return [sentence for sentences in said for sentence in sentences]
+    _ = desk.clock, desk.start_id
+    said: dict[str, list[str]] = {}
+
+    def compare(account: AccountConfig) -> None:
+        said[account.name] = _reconcile_one(desk, account.name, run_id, patient=patient)
+
+    with ThreadPoolExecutor(max(1, len(known)), thread_name_prefix="reconcile") as pool:
+        list(pool.map(compare, (account for account in desk.accounts if account.name in known)))
+    for account in desk.accounts:
+        if account.name not in known:
+            compare(account)
+    return [sentence for account in desk.accounts for sentence in said[account.name]]
 
 
 def _reconcile_one(desk: Desk, account: str, run_id: str, *, patient: bool) -> list[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from trading_assets.automation.names import DISPATCHER_TICK, POSITION_MANAGER_TICK
 from trading_assets.automation.tickets import ACCOUNT_TAG
@@ -18,6 +20,7 @@ from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.domain.values import Side, SignalStatus
 from trading_assets.jobs.recovery import reconcile_all, recover
 from trading_assets.ledger import accounts, dispatch
+from trading_assets.ledger.tables import accounts as rows
 from trading_assets.ledger.tables import order_intents
 from trading_assets_tests.broker.fault_proxy import Fault, FaultProxy, proxied
 from trading_assets_tests.broker.stream_desk import until
@@ -135,6 +138,7 @@ def test_F01_F24_an_account_that_hangs_at_a_start_keeps_no_other_from_being_comp
     world: Playground, hanging: str, scorecard: Figures
 ) -> None:
     other = {"large": "tiny", "tiny": "large"}[hanging]
+    reconcile_all(world.desk, "before")
     world.desk.clock.wait_until(world.desk.clock.now() + timedelta(minutes=1))
     before, ended = compared_at(world, other), list[str]()
     with proxied_account(world, hanging) as proxy:
@@ -165,3 +169,38 @@ def test_F09_F24_an_account_about_which_the_broker_says_what_no_ledger_holds_kee
     assert compared_at(world, other) != before[other] and compared_at(world, odd) == before[odd]
     assert [sentence for sentence in said if odd in sentence and "could not be reconciled" in sentence]
     assert [record for record in caplog.records if record.exc_info and odd in record.getMessage()]
+
+
+def test_F31_of_two_new_accounts_with_the_same_keys_the_first_configured_gets_the_brokers_account(
+    world: Playground, scorecard: Figures
+) -> None:
+    desk, ids = world.desk, dict[str, str | None]()
+    reconcile_all(desk, "before")
+    with desk.ledger.begin() as connection:
+        for record in accounts.all_accounts(connection):
+            ids[record.account] = record.broker_account_id
+            connection.execute(update(rows).where(rows.c.account == record.account).values(broker_account_id=None))
+    assert None not in ids.values() and len(set(ids.values())) == 2
+
+    def slow(answer: Any) -> Any:
+        """The first answers late: by then the other may have taken its place."""
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline and owner(world, ids["large"]) is None:
+            time.sleep(0.05)
+        return answer
+
+    with keys(world, "tiny", "large"), proxied_account(world, "large") as proxy:
+        proxy.faults.append(Fault("GET", "/v2/positions", "rewrite", times=1, rewrite=slow))
+        said = reconcile_all(desk, "recovery")
+        assert proxy.taken == 1
+    scorecard.add(faults_injected=1)
+    assert owner(world, ids["large"]) == "large"
+    assert [sentence for sentence in said if "tiny" in sentence and "belongs to account 'large'" in sentence]
+    assert [sentence for sentence in reconcile_all(desk, "after") if "could not be reconciled" in sentence] == []
+    assert owner(world, ids["tiny"]) == "tiny"
+
+
+def owner(world: Playground, broker_account_id: str | None) -> str | None:
+    assert broker_account_id is not None
+    with world.desk.ledger.connect() as connection:
+        return accounts.owner_of(connection, broker_account_id)
