@@ -58,6 +58,11 @@ class ReconciliationRecord:
         return None if found is None else date.fromisoformat(found)
 
     @property
+    def splits_due(self) -> frozenset[str]:
+        """Symbols of the ledger with a split that the broker had not carried out at the last comparison."""
+        return frozenset(self.report.get("splits_due", ()))
+
+    @property
     def blocked(self) -> frozenset[str]:
         """Symbols about which ledger and broker disagreed at the last comparison."""
         return frozenset(self.report.get("blocked", ()))

@@ -261,6 +261,8 @@ class Holdings(Work):
             held,
             asked_on=record.splits_asked_on,
             run_id=self.run_id,
+            waited=record.splits_due,
+            waited_at=record.reconciled_at,
         )
         self.report.splits_asked_on = None if found.asked_on is None else found.asked_on.isoformat()
         self.report.splits = found.applied
