@@ -73,8 +73,13 @@ def midnight(day: date) -> datetime:
 
 def day_so_far(bars: Sequence[Bar], day: date) -> Bar:
     """The daily bar that minute bars of a session make; there must be one."""
+    return merged(bars, midnight(day))
+
+
+def merged(bars: Sequence[Bar], at: datetime) -> Bar:
+    """The bar that begins at ``at`` and that these make, in order; there must be one."""
     return {
-        "t": midnight(day),
+        "t": at,
         "o": bars[0]["o"],
         "h": max(bar["h"] for bar in bars),
         "l": min(bar["l"] for bar in bars),

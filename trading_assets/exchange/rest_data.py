@@ -18,6 +18,7 @@ from trading_assets.domain.clock import NEW_YORK
 from trading_assets.exchange import adjustments, data_feeds, http, ticks
 from trading_assets.exchange.actions import ordered
 from trading_assets.exchange.bars import Bar, BarBook, day_so_far, midnight
+from trading_assets.exchange.frames import framed, read_frame
 from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.market_port import MarketPort
 from trading_assets.exchange.names import Names
@@ -27,7 +28,6 @@ from trading_assets.exchange.state import Account
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.sessions import require_session
 
-_TIMEFRAMES = {"1Min": "minute", "1T": "minute", "1Day": "day", "1D": "day"}
 #: Seconds looked at before others get a turn.
 _TURN = 200
 _INSTANT = timedelta(microseconds=1)
@@ -83,19 +83,19 @@ class DataRoutes:
     # --- history ----------------------------------------------------------------------------------------------------
 
     async def bars(self, request: Request, account: Account) -> Response:
-        """Minute or daily bars, ordered by symbol and time, paged over all points."""
+        """Bars of minutes to months, ordered by symbol and time, paged over all points."""
         given = request.query_params.get("timeframe", "1Min")
-        if given not in _TIMEFRAMES:
+        frame = read_frame(given)
+        if frame is None:
             raise http.bad("timeframe", given)
         kinds = adjustments.asked(request)
         start, end, descending = self._range(request)
         points: list[tuple[str, Bar]] = []
         for symbol in sorted(self._stocks(request)):
             market = self._venue.market
-            daily = _TIMEFRAMES[given] == "day"
-            found = self._bars.daily(market, symbol, self._now) if daily else self._minute(symbol, start, end)
+            found = self._bars.daily(market, symbol, self._now) if frame.daily else self._minute(symbol, start, end)
             told = adjustments.adjusted(found, self._changes(symbol, kinds)) if kinds else found
-            within = [(symbol, bar) for bar in told if start <= bar["t"] <= end]
+            within = [(symbol, bar) for bar in framed(told, frame, self._now) if start <= bar["t"] <= end]
             points += within[::-1] if descending else within
         limit = http.whole(request, "limit", 1000, 1, MOST_POINTS)
         chosen, token = http.page(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from alpaca.common.exceptions import APIError
 from alpaca.data.historical.news import NewsClient
-from alpaca.data.requests import NewsRequest, OptionChainRequest, OptionSnapshotRequest
+from alpaca.data.requests import NewsRequest, OptionChainRequest, OptionSnapshotRequest, StockBarsRequest
+from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 
 from trading_assets_tests.exchange.venue_process import KEY, MINUTE, OPEN, SECRET, SESSION, Exchange, prepare
 
@@ -26,6 +27,54 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
 def chain(exchange: Exchange, **asked: Any) -> list[str]:
     request = OptionChainRequest(underlying_symbol="NVDA", **asked)
     return sorted(exchange.options(raw=True).get_option_chain(request))
+
+
+def bars(exchange: Exchange, count: int, unit: TimeFrameUnit, start: datetime) -> list[Any]:
+    request = StockBarsRequest(symbol_or_symbols="KO", timeframe=TimeFrame(count, unit), start=start)
+    found: list[Any] = exchange.stocks().get_stock_bars(request).data["KO"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("count", "unit", "starts"),
+    [
+        (5, TimeFrameUnit.Minute, [OPEN + number * 5 * MINUTE for number in range(12)]),
+        (20, TimeFrameUnit.Minute, [OPEN + (number * 20 - 10) * MINUTE for number in range(4)]),
+        (1, TimeFrameUnit.Hour, [OPEN - 30 * MINUTE]),
+    ],
+)
+def test_longer_bars_are_made_of_the_minutes_in_them_and_appear_when_they_are_over(
+    exchange: Exchange, count: int, unit: TimeFrameUnit, starts: list[datetime]
+) -> None:
+    minutes = bars(exchange, 1, TimeFrameUnit.Minute, OPEN)
+    found = bars(exchange, count, unit, OPEN - 60 * MINUTE)
+    length = count * (60 if unit is TimeFrameUnit.Hour else 1) * MINUTE
+    over = [start for start in starts if start + length <= NOW]
+    assert [bar.timestamp for bar in found] == over
+    for bar in found:
+        within = [minute for minute in minutes if bar.timestamp <= minute.timestamp < bar.timestamp + length]
+        assert (bar.open, bar.close) == (within[0].open, within[-1].close)
+        assert (bar.high, bar.low) == (max(m.high for m in within), min(m.low for m in within))
+        assert (bar.volume, bar.trade_count) == (sum(m.volume for m in within), sum(m.trade_count for m in within))
+        assert bar.low <= bar.vwap <= bar.high
+
+
+def test_weeks_and_months_are_made_of_the_days_that_are_over(exchange: Exchange) -> None:
+    start = OPEN - timedelta(days=100)
+    days = bars(exchange, 1, TimeFrameUnit.Day, start)
+    for count, unit in ((1, TimeFrameUnit.Week), (1, TimeFrameUnit.Month), (3, TimeFrameUnit.Month)):
+        found = bars(exchange, count, unit, start)
+        assert len(found) > 1 or count == 3
+        for bar, later in zip(found, [*found[1:], None], strict=True):
+            until = NOW if later is None else later.timestamp
+            within = [day for day in days if bar.timestamp <= day.timestamp < until]
+            assert (bar.open, bar.close, bar.volume) == (
+                within[0].open,
+                within[-1].close,
+                sum(day.volume for day in within),
+            )
+    for wrong in ("60Min", "24Hour", "2Day", "2Week", "5Month", "1min", "0Min", "Min"):
+        assert exchange.get("/v2/stocks/bars", symbols="KO", timeframe=wrong).status_code == 400, wrong
 
 
 def test_more_contracts_than_one_request_may_name_are_refused_and_none_is_left_out(exchange: Exchange) -> None:

@@ -160,7 +160,7 @@ def test_named_contracts_have_the_same_market_everywhere(exchange: Exchange) -> 
 @pytest.mark.parametrize(
     "query",
     [
-        {"timeframe": "7Min"},
+        {"timeframe": "70Min"},
         {"timeframe": "1Min", "start": "yesterday"},
         {"timeframe": "1Min", "limit": "many"},
         {"timeframe": "1Min", "page_token": "bogus"},
