@@ -83,7 +83,7 @@ def application(venue: Venue, feeds: RecordedFeeds | None = None, faults: Faults
         if clock is not None:
             clock.cancel()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *AccountRoutes(venue).routes(trading),
             *TradingRoutes(venue).routes(trading),
@@ -99,6 +99,9 @@ def application(venue: Venue, feeds: RecordedFeeds | None = None, faults: Faults
         exception_handlers={HTTPException: _unknown},
         lifespan=lifespan,
     )
+    # The broker's clients follow no redirect: with one they would read nothing for an answer.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _stopped(venue: Venue, clock: asyncio.Task[None]) -> None:

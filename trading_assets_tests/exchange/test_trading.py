@@ -323,6 +323,15 @@ def test_what_is_unknown_is_not_found_and_what_is_not_offered_says_so(exchange: 
     assert (broken.status_code, broken.json()["code"]) == (400, 40010000)
 
 
+def test_a_path_with_a_slash_at_its_end_is_unknown_and_leads_nowhere(exchange: Exchange) -> None:
+    for path in ("/v2/orders/", "/v2/positions/", "/v2/account/", "/v2/stocks/snapshots/"):
+        response = exchange.get(path)
+        assert (response.status_code, response.json()["code"]) == (404, 40410000), "clients follow no redirect"
+    doubled = TradingClient(KEY, SECRET, paper=True, url_override=f"{exchange.url}/")
+    with pytest.raises(APIError):
+        doubled.get_all_positions()
+
+
 def test_activities_page_without_gap_and_sum_to_positions_and_cash(exchange: Exchange) -> None:
     whole = exchange.get("/v2/account/activities/FILL", direction="asc").json()
     stamps = [row["id"].partition("::")[0] for row in whole]
