@@ -26,6 +26,12 @@ class Names:
         self._roots_now = {_root(old): _root(new) for old, new in self._now.items()}
         self._roots_drawn = {_root(new): _root(old) for old, new in self._now.items()}
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Names) and self._now == other._now
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._now.items()))
+
     @property
     def changed(self) -> bool:
         """Whether any name is another one than in the beginning."""

@@ -23,7 +23,7 @@ from trading_assets.exchange.http import Door, answer
 from trading_assets.exchange.market_port import MarketPort
 from trading_assets.exchange.names import Names
 from trading_assets.exchange.paging import MOST_POINTS, Steps, page_of_points
-from trading_assets.exchange.refusal import not_found
+from trading_assets.exchange.refusal import MALFORMED, Refusal, not_found
 from trading_assets.exchange.state import Account
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.sessions import require_session
@@ -89,6 +89,7 @@ class DataRoutes:
         if frame is None:
             raise http.bad("timeframe", given)
         kinds = adjustments.asked(request)
+        self._check_asof(request)
         start, end, descending = self._range(request)
         points: list[tuple[str, Bar]] = []
         for symbol in sorted(self._stocks(request)):
@@ -105,6 +106,17 @@ class DataRoutes:
         for symbol, bar in chosen:
             grouped.setdefault(symbol, []).append(bar)
         return _history_answer(request, "bars", grouped, token)
+
+    def _check_asof(self, request: Request) -> None:
+        """Names are those of today; raises ``Refusal`` (400) for a request that means others."""
+        given = request.query_params.get("asof")
+        day = None if given == "-" else http.day(request, "asof")
+        if given is None or not Names(self._venue.actions.all, self._venue.world.session).changed:
+            return
+        if day is None or Names(self._venue.actions.all, day) != Names(
+            self._venue.actions.all, self._venue.world.session
+        ):
+            raise Refusal(400, MALFORMED, f"asof {given[:10]} is not offered by this exchange: names are today's")
 
     def _changes(self, symbol: str, kinds: frozenset[str]) -> list[adjustments.Step]:
         """What adjusts the bars of ``symbol`` by the actions that are in force in the session that is played."""

@@ -79,7 +79,11 @@ def test_F29_what_is_held_goes_on_under_the_new_name_and_can_be_sold(exchange: E
 
 def test_F29_the_old_name_is_gone_and_the_new_one_has_its_market(exchange: Exchange) -> None:
     asset = exchange.get("/v2/assets/NVDA").json()
+    asked = {"symbols": "NVDX", "timeframe": "1Min"}
+    assert exchange.get("/v2/stocks/bars", **asked, asof="-").status_code == 200, "nothing has another name yet"
     exchange.advance(MONDAY.open + MINUTE)
+    for day, status in ((MONDAY.key, 200), (SESSION.isoformat(), 400), ("-", 400), ("then", 400)):
+        assert exchange.get("/v2/stocks/bars", **asked, asof=day).status_code == status, day
     assert exchange.get("/v2/assets/NVDX").json() == {**asset, "symbol": "NVDX"}
     assert exchange.get("/v2/assets/NVDA").status_code == 404
     assert len(exchange.get("/v2/assets").json()) == 32
