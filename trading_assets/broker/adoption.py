@@ -20,7 +20,7 @@ from trading_assets.broker.values import BrokerFill, BrokerPosition
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.domain.identities import adopted_position_id
 from trading_assets.domain.values import Direction, PositionState, Right, Side, Strategy
-from trading_assets.ledger import executions, positions
+from trading_assets.ledger import bounds, executions, positions
 from trading_assets.ledger.executions import ADOPTED, FOREIGN, Execution
 from trading_assets.ledger.positions import Position
 from trading_assets.market.options import is_occ, parse_occ
@@ -88,6 +88,8 @@ def book_foreign(
     adoption of a position found at the broker are in its quantity already.
     """
     first = min(fills, key=lambda fill: (fill.at, fill.cumulative_quantity))
+    if not bounds.holds_trade(max(fill.cumulative_quantity for fill in fills), max(fill.price for fill in fills)):
+        return 0, f"{first.symbol}: a fill of an order that is not ours is of a size that this ledger cannot represent"
     if any(booking.whole(fill.quantity) is None or booking.whole(fill.cumulative_quantity) is None for fill in fills):
         return 0, f"{first.symbol}: a fill of an order that is not ours has a fractional quantity"
     with engine.begin() as connection:
@@ -140,7 +142,7 @@ def adopt(
     connection: Connection, account: str, held: BrokerPosition, *, now: datetime, run_id: str, config: BrokerConfig
 ) -> str | None:
     """Take over a position that only the broker knows. Returns why it could not be taken over, else None."""
-    quantity = booking.whole(held.quantity)
+    quantity = booking.whole(held.quantity) if bounds.holds_quantity(held.quantity) else None
     if quantity is None:
         return f"{held.symbol}: the broker holds {held.quantity}, which this ledger cannot represent"
     if held.avg_entry_price is None or held.avg_entry_price < 0:
@@ -148,6 +150,10 @@ def adopt(
     if is_not_standard(held.symbol):
         return f"{held.symbol}: the broker holds {quantity} of a contract whose deliverable is not known here"
     position = blank_position(account, held.symbol, now, now, config)
+    if not bounds.holds_trade(held.quantity, held.avg_entry_price, position.multiplier):
+        return (
+            f"{held.symbol}: the broker holds {quantity} at {held.avg_entry_price}, which this ledger cannot represent"
+        )
     try:
         with connection.begin_nested():
             positions.insert_position(connection, position)
