@@ -28,6 +28,7 @@ from trading_assets.broker.values import (
     BrokerOrder,
     BrokerPosition,
     OrderRequest,
+    UnreadFill,
 )
 from trading_assets.domain.clock import Clock, require_utc
 from trading_assets.domain.connections import BrokerConnection
@@ -184,12 +185,24 @@ class AlpacaBroker(MarketData):
         return True
 
     def fills(self, after: datetime) -> list[BrokerFill]:
-        """All fills after the instant, oldest first, all pages; no activities that take one back or correct one."""
-        return [
-            parsing.fill(raw)
-            for raw in self._activities(("FILL",), after)
-            if _FILL_CHANGES.isdisjoint((raw.get("execution_type"), raw.get("type")))
-        ]
+        """Those of ``read_fills`` that can be read: for who books what is there, and takes nothing for gone."""
+        return self.read_fills(after)[0]
+
+    def read_fills(self, after: datetime) -> tuple[list[BrokerFill], list[UnreadFill]]:
+        """All fills after the instant, oldest first, all pages, and the rows of that list that cannot be read.
+
+        Activities that take a fill back or correct one are none of them.
+        """
+        found: list[BrokerFill] = []
+        unread: list[UnreadFill] = []
+        for raw in self._activities(("FILL",), after):
+            if not _FILL_CHANGES.isdisjoint((str(raw.get("execution_type")), str(raw.get("type")))):
+                continue
+            try:
+                found.append(parsing.fill(raw))
+            except BrokerUnavailable as error:
+                unread.append(parsing.unread_fill(raw, error.what))
+        return found, unread
 
     def activities(self, types: Iterable[str], after: datetime) -> list[BrokerActivity]:
         """Activities of the given types that are not fills, oldest first, all pages."""
@@ -231,13 +244,16 @@ class AlpacaBroker(MarketData):
         for _ in range(self.config.max_pages):
             answer = self._read(f"GET {path}", lambda: self._trading.get(path, params))
             page = parsing.rows(answer, "activities")
-            fresh = {str(raw.get("id")): raw for raw in page if str(raw.get("id")) not in found}
+            # One without an id is told apart by all that it says.
+            named = {parsing.name_or_none(raw.get("id")) or repr(raw): raw for raw in page}
+            fresh = {name: raw for name, raw in named.items() if name not in found}
             found |= fresh
             if len(page) < _PAGE_OF_ACTIVITIES:
                 return list(found.values())
-            if not fresh:
+            tokens = [name for raw in page if (name := parsing.name_or_none(raw.get("id"))) is not None]
+            if not fresh or not tokens:
                 break
-            params["page_token"] = str(page[-1].get("id"))
+            params["page_token"] = tokens[-1]
         raise BrokerUnavailable("the list of activities does not end", where=f"GET {path}")
 
 

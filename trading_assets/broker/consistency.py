@@ -48,12 +48,12 @@ def compare(engine: Engine, broker: AlpacaBroker, account: str) -> ConsistencyRe
     # A multi-leg order is listed with its legs inside it, which trade under ids of their own.
     theirs = [each for order in broker.orders("all", since) for each in (order, *order.legs)]
     theirs = list({order.order_id: order for order in theirs}.values())
-    fills = broker.fills(since)
+    fills, unread = broker.read_fills(since)
     actual = {position.symbol: position.quantity for position in broker.positions()}
     moved = broker.activities(_CASH_MOVEMENTS, since)
     cash = broker.account().cash
 
-    found: list[str] = []
+    found = [str(row) for row in unread]
     _compare_orders(intents, theirs, broker.config.price_tolerance, found, revised=bool(changed))
     # The broker's list may still show a fill as it was before it took it back or corrected it.
     told = [fill for fill in fills if executions.fill_id(fill.activity_id) not in changed]

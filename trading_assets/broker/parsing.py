@@ -1,8 +1,9 @@
 """From the broker's JSON to frozen values, tolerant of what is unknown and strict about what carries identity.
 
-An unknown word in one order costs that field, never the list. A row without the fields that say *which* order, fill or
+An unknown word in one order costs that field, never the list. A row without the fields that say *which* order or
 position it is makes the whole answer untrustworthy: ``BrokerUnavailable``, because a shortened list would read as
-"nothing there". Sentinels, NaN and infinities become None.
+"nothing there". A fill that cannot be read stands beside those that can (``UnreadFill``). Sentinels, NaN and infinities
+become None.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from trading_assets.broker.values import (
     BrokerPosition,
     BrokerSplit,
     ListedContract,
+    UnreadFill,
 )
 from trading_assets.domain.errors import BrokerUnavailable
 from trading_assets.domain.values import ContractSnapshot, OptionContract, Quote, Right, Side
+from trading_assets.ledger import bounds
 
 Json = Mapping[str, Any]
 _SENTINEL = -900.0
@@ -66,9 +69,9 @@ def instant_or_none(value: object) -> datetime | None:
         return None
     try:
         result = datetime.fromisoformat(value)
-    except ValueError:
+        return None if result.tzinfo is None else result.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return None if result.tzinfo is None else result.astimezone(UTC)
 
 
 def date_or_none(value: object) -> date | None:
@@ -83,6 +86,12 @@ def date_or_none(value: object) -> date | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def name_or_none(value: object) -> str | None:
+    """A text that may be an identity: nothing in it that no database and no log takes, else None."""
+    text = _text(value)
+    return text if text is not None and text.isprintable() else None
 
 
 def _flag(value: object) -> bool | None:
@@ -173,8 +182,9 @@ def position(raw: Json) -> BrokerPosition:
 
 
 def fill(raw: Json) -> BrokerFill:
-    """A FILL activity; every field of it is needed to book it."""
-    activity_id, order_id, symbol = _text(raw.get("id")), _text(raw.get("order_id")), _text(raw.get("symbol"))
+    """A FILL activity; every field of it is needed to book it. ``BrokerUnavailable`` if one makes no sense."""
+    activity_id, order_id = name_or_none(raw.get("id")), name_or_none(raw.get("order_id"))
+    symbol = name_or_none(raw.get("symbol"))
     word = raw.get("side")
     side = Side.SELL if word == "sell_short" else _side(word)
     quantity, price = decimal_or_none(raw.get("qty")), decimal_or_none(raw.get("price"))
@@ -192,7 +202,22 @@ def fill(raw: Json) -> BrokerFill:
     )
     assert side is not None and quantity is not None and price is not None
     assert cumulative is not None and at is not None
+    if not 0 < quantity <= cumulative or price < 0 or not bounds.holds_trade(cumulative, price):
+        raise BrokerUnavailable(
+            f"the broker sent a fill of {quantity} of {cumulative} at {price}", where="broker answer"
+        )
     return BrokerFill(str(activity_id), str(order_id), str(symbol), side, quantity, price, cumulative, at)
+
+
+def unread_fill(raw: Json, why: str) -> UnreadFill:
+    """What is known of a FILL activity that ``fill`` cannot read."""
+    return UnreadFill(
+        activity_id=name_or_none(raw.get("id")),
+        order_id=name_or_none(raw.get("order_id")),
+        symbol=name_or_none(raw.get("symbol")),
+        at=instant_or_none(raw.get("transaction_time")),
+        why=why,
+    )
 
 
 def activity(raw: Json) -> BrokerActivity:

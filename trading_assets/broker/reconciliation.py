@@ -59,6 +59,7 @@ def reconcile(
     holdings = Holdings(*common, caught_up=caught_up)
     holdings.settle()
     holdings.uncertain.update(ChangedFills(*common).book(record, caught_up))
+    holdings.uncertain.update({row.symbol: row.reason for row in caught_up.unread if row.symbol is not None})
     holdings.end_orphans(record)
     holdings.compare_and_store(_read(engine, account), start_id)
     for alert in report.alerts:

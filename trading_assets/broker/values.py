@@ -95,6 +95,21 @@ class BrokerFill:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadFill:
+    """A FILL activity that cannot be booked, and ``why``: what it says of itself, None where not even that is known."""
+
+    activity_id: str | None
+    order_id: str | None
+    symbol: str | None
+    at: datetime | None
+    why: str
+
+    def __str__(self) -> str:
+        name = "without id" if self.activity_id is None else self.activity_id
+        return f"an activity of type FILL ({name}) cannot be read: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerActivity:
     """An activity that is not a fill: expiry, exercise, assignment, fee, cash movement.
 

@@ -58,7 +58,10 @@ class ChangedFills(Work):
         return waiting
 
     def _found(self, symbol: str, held: Decimal) -> list[Change]:
-        """The changes of fills that lead from what is booked to what the broker holds; () where there are none."""
+        """The changes of fills that lead from what is booked to what the broker holds; () where there are none.
+
+        A list of which a row cannot be read leaves nothing out: nobody knows what that row says.
+        """
         with self.engine.connect() as connection:
             position = positions.last_traded(connection, self.account, symbol)
             if position is None or splits.of_position(connection, position.position_id):
@@ -72,7 +75,10 @@ class ChangedFills(Work):
             return []
         begin = min(row.executed_at for rows in standing.values() for row in rows)
         listed = defaultdict[str, list[BrokerFill]](list)
-        for fill in self.broker.fills(begin - timedelta(seconds=self.broker.config.fill_overlap_seconds)):
+        fills, unread = self.broker.read_fills(begin - timedelta(seconds=self.broker.config.fill_overlap_seconds))
+        if any(row.symbol in (None, symbol) or row.order_id in standing for row in unread):
+            return []
+        for fill in fills:
             listed[fill.order_id].append(fill)
         found: list[Change] = []
         for order_id, rows in standing.items():

@@ -39,7 +39,8 @@ class Holdings(Work):
     """The account's positions here and there, after every fill that the broker lists was booked."""
 
     caught_up: CaughtUp
-    #: Symbols that a corporate action changed in a way that is not understood, and what to tell of them.
+    #: Symbols of which something happened that is not understood (a corporate action, a fill that cannot be read), and
+    #: what to tell of them.
     uncertain: dict[str, str] = field(default_factory=dict)
 
     def settle(self) -> None:
@@ -139,8 +140,9 @@ class Holdings(Work):
             crashpoints.reached("reconciliation.before_commit")
 
     def _read_again_what_may_still_explain(self) -> None:
-        """A fill without a place stays to be read for as long as its symbol differs."""
+        """A fill without a place stays to be read for as long as its symbol differs, one that cannot be read always."""
         held_back = [found.at for found in self.caught_up.unbooked if found.symbol in self.report.blocked]
+        held_back += [row.at for row in self.caught_up.unread]
         if self.report.all_read_until is not None:
             self.report.all_read_until = min((self.report.all_read_until, *held_back))
 
@@ -201,7 +203,7 @@ class Holdings(Work):
         sentence: str,
         now: datetime,
     ) -> None:
-        """A corporate action changed it, and nobody here knows how: neither adopted nor closed, and blocked."""
+        """Something changed it, and nobody here knows how: neither adopted nor closed, and blocked."""
         if ours is not None and theirs is None:
             self.report.missing[ours.symbol] = record.missing.get(ours.symbol) or now.isoformat()
         elif ours is not None and theirs is not None:

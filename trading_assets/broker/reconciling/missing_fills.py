@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import IntegrityError
 
 from trading_assets.broker import adoption, booking, combo_booking, unread
 from trading_assets.broker.reconciling.work import Work
-from trading_assets.broker.values import BrokerFill, BrokerPosition
+from trading_assets.broker.values import BrokerFill, BrokerPosition, UnreadFill
 from trading_assets.ledger import executions, orders, positions
 from trading_assets.ledger.reconciliations import ReconciliationRecord
 
@@ -26,14 +26,25 @@ class Unbooked:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A row of the list that cannot be read. It stays to be read from ``at``; ``symbol`` is None if none is known."""
+
+    symbol: str | None
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CaughtUp:
     """What the broker holds by symbol, the ledger's fills by symbol just before it was asked for that, and the fills
-    that found no place. ``unplaced``: symbols of listed fills that are none beside those booked of their order."""
+    that found no place. ``unplaced``: symbols of listed fills that are none beside those booked of their order.
+    ``unread``: what the list shows and nobody can read, unless it is booked under that name."""
 
     held: dict[str, BrokerPosition]
     fills_before: Mapping[str, tuple[int, int]]
     unbooked: list[Unbooked]
     unplaced: frozenset[str] = frozenset()
+    unread: tuple[Unread, ...] = ()
 
 
 class MissingFills(Work):
@@ -44,11 +55,11 @@ class MissingFills(Work):
         caught_up = CaughtUp({}, {}, [])
         for _ in range(2):
             self.report.all_read_until = self.clock.now()
-            unbooked, unplaced = self._book_fills(record)
+            unbooked, unplaced, unread_rows = self._book_fills(record)
             with self.engine.connect() as connection:
                 fills_before = executions.standing(connection, self.account)
             held = {position.symbol: position for position in self.broker.positions()}
-            caught_up = CaughtUp(held, fills_before, unbooked, unplaced)
+            caught_up = CaughtUp(held, fills_before, unbooked, unplaced, unread_rows)
             with self.engine.connect() as connection:
                 ledger = {
                     p.symbol: p.quantity for p in positions.live_positions(connection, self.account) if p.quantity
@@ -58,10 +69,16 @@ class MissingFills(Work):
         for found in caught_up.unbooked:
             self.report.differences.append(found.reason)
             self.report.alerts.append(found.reason)
+        for row in caught_up.unread:
+            if row.symbol is None:
+                self.differ(row.reason)
+            else:
+                self.block(row.symbol, row.reason)
         return caught_up
 
-    def _book_fills(self, record: ReconciliationRecord) -> tuple[list[Unbooked], frozenset[str]]:
-        fills = self.broker.fills(unread.since(self.engine, self.account, self.broker.config))
+    def _book_fills(self, record: ReconciliationRecord) -> tuple[list[Unbooked], frozenset[str], tuple[Unread, ...]]:
+        since = unread.since(self.engine, self.account, self.broker.config)
+        fills, unreadable = self.broker.read_fills(since)
         with self.engine.connect() as connection:
             booked = executions.booked_ids(connection, self.account, (fill.activity_id for fill in fills))
         by_order: dict[str, list[BrokerFill]] = defaultdict(list)
@@ -77,7 +94,23 @@ class MissingFills(Work):
                 reason = self._book_in_the_way(group)
             if reason is not None:
                 unbooked.append(Unbooked(group[0].symbol, group[0].at, reason))
-        return unbooked, self._unplaced(fill for group in by_order.values() for fill in group)
+        unplaced = self._unplaced(fill for group in by_order.values() for fill in group)
+        return unbooked, unplaced, self._unread(unreadable, since)
+
+    def _unread(self, rows: Iterable[UnreadFill], since: datetime) -> tuple[Unread, ...]:
+        """Those of ``rows`` that are not booked. The order that one names may say what its symbol is."""
+        found, now = [], self.clock.now()
+        with self.engine.connect() as connection:
+            for row in rows:
+                if row.activity_id and executions.booked_ids(connection, self.account, (row.activity_id,)):
+                    continue
+                intent = None if row.order_id is None else orders.by_broker_order_id(connection, row.order_id)
+                symbol = row.symbol if intent is None else intent.symbol
+                # One that was listed at an instant that cannot be is asked for from where it was asked for now.
+                begin = since + timedelta(seconds=self.broker.config.fill_overlap_seconds)
+                at = row.at if row.at is not None and since < row.at <= now else begin
+                found.append(Unread(symbol, at, str(row) if symbol is None else f"{symbol}: {row}"))
+        return tuple(found)
 
     def _unplaced(self, fills: Iterable[BrokerFill]) -> frozenset[str]:
         """Symbols of those of ``fills`` that are not booked, under no name, although others of their order are."""

@@ -71,11 +71,14 @@ class Work:
     def block(self, symbol: str, sentence: str) -> None:
         """Forbid trading in the symbol until a later comparison does not, and tell why."""
         self.report.blocked.append(symbol)
-        self.report.differences.append(sentence)
-        self.report.alerts.append(sentence)
+        self.differ(sentence)
+
+    def differ(self, sentence: str) -> None:
+        """Tell a difference, once."""
+        if sentence not in self.report.differences:
+            self.report.differences.append(sentence)
+            self.report.alerts.append(sentence)
 
     def denied(self, intent: OrderIntent) -> None:
         """An order that the broker knows nothing of may still trade: its symbol waits, and nothing else does."""
-        sentence = f"{intent.symbol}: the broker denies an order that it had accepted ({intent.names})"
-        if sentence not in self.report.differences:
-            self.block(intent.symbol, sentence)
+        self.block(intent.symbol, f"{intent.symbol}: the broker denies an order that it had accepted ({intent.names})")
