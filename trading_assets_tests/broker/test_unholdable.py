@@ -72,3 +72,15 @@ def test_F25_a_trade_by_hand_that_no_column_holds_is_a_difference(
     report = reconcile(engine, broker, clock, ACCOUNT, "start")
     assert report.blocked == ["AAPL"] and [one.symbol for one in live(engine)] == ["MSFT"]
     assert reconcile(engine, broker, clock, ACCOUNT, "start").blocked == ["AAPL"]
+
+
+def test_F25_trades_by_hand_that_only_together_are_too_many_are_a_difference(
+    engine: Engine, broker: AlpacaBroker, clock: SteppedClock, exchange: ScriptedExchange
+) -> None:
+    reconcile(engine, broker, clock, ACCOUNT, "start")
+    exchange.trade_by_hand("AAPL", "buy", 1_500_000_000, "1")
+    exchange.trade_by_hand("AAPL", "buy", 1_500_000_000, "1")
+    exchange.trade_by_hand("MSFT", "buy", 7, "400")
+    for _ in range(2):
+        assert reconcile(engine, broker, clock, ACCOUNT, "start").blocked == ["AAPL"]
+    assert {one.symbol: one.quantity for one in live(engine)} == {"AAPL": 1_500_000_000, "MSFT": 7}

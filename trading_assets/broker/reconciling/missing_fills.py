@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from trading_assets.broker import adoption, booking, combo_booking, unread
 from trading_assets.broker.reconciling.work import Work
@@ -92,6 +92,10 @@ class MissingFills(Work):
             except IntegrityError:
                 # A position in the way (an order given up here that was filled late). The others must not suffer.
                 reason = self._book_in_the_way(group)
+            except DataError:
+                # Each fits, and what they come to together does not.
+                self.report.blocked.append(group[0].symbol)
+                reason = f"{group[0].symbol}: fills come to more than this ledger can represent"
             if reason is not None:
                 unbooked.append(Unbooked(group[0].symbol, group[0].at, reason))
         unplaced = self._unplaced(fill for group in by_order.values() for fill in group)
