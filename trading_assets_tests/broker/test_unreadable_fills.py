@@ -130,3 +130,15 @@ def test_F17_F28_a_fill_that_cannot_be_read_any_more_is_not_taken_back(
     spoil(proxy, SYMBOL, price="?")
     assert reconcile(engine, broker, clock, ACCOUNT, "start").clean, "what is booked under its name is known"
     assert live(engine)[SYMBOL].quantity == 2
+
+
+def test_F09_a_page_of_fills_that_ends_in_one_without_id_is_followed_by_the_next(
+    broker: AlpacaBroker, exchange: ScriptedExchange, proxy: FaultProxy
+) -> None:
+    begin = exchange.now - timedelta(seconds=1)
+    for number in range(150):
+        exchange.trade_by_hand("MSFT" if number in (98, 99) else "AAPL", "buy", number + 1, "1")
+    spoil(proxy, "MSFT", id=None)
+    fills, unread = broker.read_fills(begin)
+    assert len({fill.activity_id for fill in fills}) == len(fills) == 148
+    assert [(row.symbol, row.activity_id) for row in unread] == [("MSFT", None)] * 2
