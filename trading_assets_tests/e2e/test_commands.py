@@ -136,6 +136,7 @@ def test_F45_what_a_killed_world_left_running_is_ended_by_down_and_nothing_is_lo
     assert copied.tool("data", "executions", *SESSION, "--json").stdout == before
 
 
+@pytest.mark.patient
 def test_a_finished_demo_is_replaced_and_an_unfinished_one_is_not_overwritten_or_run_twice(copied: DemoWorld) -> None:
     record = copied.home / "worlds" / "demo" / "world.json"
     running = DemoWorld(copied.home, ["--step", "30", "--seed", "2"])

@@ -25,7 +25,7 @@ from trading_assets_tests.e2e.leftovers import processes_of, until_nothing_runs
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = {
     "bars", "daily_bars", "executions", "features", "iv_history", "market_context", "news", "option_chains", "orders",
-    "positions", "sentiment", "signals", "splits", "watchlist",
+    "positions", "reconciliation", "sentiment", "signals", "splits", "watchlist",
 }  # fmt: skip
 QUERY = """{ repositoriesOrError { __typename ... on RepositoryConnection { nodes {
     location { name } assetNodes { assetKey { path } } schedules { name } sensors { name } } } } }"""
@@ -96,6 +96,7 @@ def test_a_partition_is_materialized_by_one_command_which_stops_what_it_started(
         server.stop()
 
 
+@pytest.mark.patient
 def test_the_development_server_shows_the_assets_and_ends_whole_on_ctrl_c(checkout: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

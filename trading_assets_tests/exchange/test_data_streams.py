@@ -77,6 +77,7 @@ def test_the_sdk_hears_the_bars_of_an_hour_that_passes_at_once_as_rest_has_them(
         assert heard.qsize() < len(WATCHLIST)
 
 
+@pytest.mark.patient
 def test_the_bars_of_an_accelerated_hour_are_those_of_rest(tmp_path: Path) -> None:
     started = prepare(tmp_path / "fast", OPEN - MINUTE, speed=900).start()
     try:

@@ -38,6 +38,7 @@ def run_to_its_end(directory: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.patient
 def test_a_kill_right_after_any_answer_loses_nothing_that_was_answered(start_exchange: Starter) -> None:
     exchange = start_exchange(START)
     port = exchange.url

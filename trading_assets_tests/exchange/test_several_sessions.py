@@ -114,6 +114,7 @@ def test_expired_contracts_are_gone_and_day_orders_end_with_their_session(tmp_pa
     run(play())
 
 
+@pytest.mark.patient
 def test_a_killed_venue_continues_in_the_session_it_was_in(tmp_path: Path) -> None:
     venue = open_venue(tmp_path)
     symbol = call_of(venue, 10)
