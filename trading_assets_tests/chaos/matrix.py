@@ -44,6 +44,8 @@ UNMET: dict[tuple[str, str], str] = {}
 _BYSTANDER = 2
 #: What about a fault has to be chosen.
 _CHOSEN: dict[str, dict[str, Any]] = {"slow_body": {"seconds": 0.2, "chunks": 2}}
+#: Faults after which nobody knows whether the broker has done what it was asked.
+_FATE_OPEN = ("lost_answer", "reset", "hang")
 #: The request that a fault without an endpoint of its own spoils, by the last word of the crash point.
 _CALLS = {
     "before_intent": ("GET", "/v2/positions"),
@@ -107,14 +109,14 @@ def cells() -> list[Cell]:
 
 
 def covering() -> list[Cell]:
-    """A part of it: every fault at one point, those on an order's way at two, and so every point several times."""
+    """A part of it: every fault at one point, those that leave an order's fate open at two; and so every point."""
     return list({cell.name: cell for cell in _covering()}.values())
 
 
 def _covering() -> Iterator[Cell]:
     for number, (kind, parameters) in enumerate(faults()):
         yield Cell(POINTS[number % len(POINTS)], kind, parameters)
-        if KINDS[kind].hook == "request":
+        if kind in _FATE_OPEN:
             yield Cell(POINTS[(number + 7) % len(POINTS)], kind, parameters)
 
 

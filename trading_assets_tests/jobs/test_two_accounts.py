@@ -17,6 +17,7 @@ from sqlalchemy import select, update
 from trading_assets.automation.names import DISPATCHER_TICK, POSITION_MANAGER_TICK
 from trading_assets.automation.tickets import ACCOUNT_TAG
 from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.reconciliation import reconcile
 from trading_assets.domain.values import Side, SignalStatus
 from trading_assets.jobs.recovery import reconcile_all, recover
 from trading_assets.ledger import accounts, dispatch
@@ -155,7 +156,7 @@ def test_F01_F24_an_account_that_hangs_at_a_start_keeps_no_other_from_being_comp
 
 @pytest.mark.parametrize("odd", ["large", "tiny"])
 def test_F09_F24_an_account_about_which_the_broker_says_what_no_ledger_holds_keeps_no_other_from_being_compared(
-    world: Playground, odd: str, caplog: pytest.LogCaptureFixture, scorecard: Figures
+    world: Playground, odd: str, scorecard: Figures
 ) -> None:
     other = {"large": "tiny", "tiny": "large"}[odd]
     world.desk.clock.wait_until(world.desk.clock.now() + timedelta(minutes=1))
@@ -166,6 +167,27 @@ def test_F09_F24_an_account_about_which_the_broker_says_what_no_ledger_holds_kee
         said = reconcile_all(world.desk, "recovery")
         assert proxy.taken > 0
     scorecard.add(faults_injected=1)
+    assert all(compared_at(world, name) != before[name] for name in (odd, other))
+    assert [sentence for sentence in said if odd in sentence and "KO" in sentence]
+    assert not [sentence for sentence in said if other in sentence]
+    assert reconcile_all(world.desk, "recovery") == [], "the broker says it no more"
+
+
+@pytest.mark.parametrize("odd", ["large", "tiny"])
+def test_a_mistake_in_the_comparison_of_one_account_keeps_no_other_from_being_compared(
+    world: Playground, odd: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other, compare_one = {"large": "tiny", "tiny": "large"}[odd], reconcile
+
+    def mistaken(engine: Any, broker: Any, clock: Any, account: str, *rest: Any, **named: Any) -> Any:
+        if account == odd:
+            raise ZeroDivisionError("nobody foresaw it")
+        return compare_one(engine, broker, clock, account, *rest, **named)
+
+    monkeypatch.setattr("trading_assets.jobs.recovery.reconcile", mistaken)
+    world.desk.clock.wait_until(world.desk.clock.now() + timedelta(minutes=1))
+    before = {name: compared_at(world, name) for name in (odd, other)}
+    said = reconcile_all(world.desk, "recovery")
     assert compared_at(world, other) != before[other] and compared_at(world, odd) == before[odd]
     assert [sentence for sentence in said if odd in sentence and "could not be reconciled" in sentence]
     assert [record for record in caplog.records if record.exc_info and odd in record.getMessage()]
