@@ -24,8 +24,6 @@ test: full ## Install everything, then run the test suite. ARGS="-k name" is han
 
 ##@ More tests
 
-# It waits more than it computes: for time-outs, restarts and kills.
-test-faults: WORKERS = 3
 .PHONY: test-faults
 test-faults: full ## Inject every failure through real parts and kill processes; build/faults.html says what came of it
 	@rm -f build/faults.json
