@@ -98,6 +98,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if is_fault_test(item.name):
             item.add_marker("faults")
+    # Whole files go to one worker: the longest first, so that none is left alone with one at the end.
+    items.sort(key=lambda item: item.path.parent.name != "faults" or item.path.parent.parent.name == "exchange")
     if _data_folder().is_dir():
         return
     recorded = [item for item in items if item.get_closest_marker("recorded")]
