@@ -120,7 +120,7 @@ def test_a_world_opens_for_one_owner_answers_and_ends_in_order(finished: DemoWor
 
 
 @pytest.mark.patient
-def test_F45_what_a_killed_world_left_running_is_ended_by_down_and_nothing_is_lost(copied: DemoWorld) -> None:
+def test_what_a_killed_world_left_running_is_ended_by_down_and_nothing_is_lost(copied: DemoWorld) -> None:
     before = copied.tool("data", "executions", *SESSION, "--json").stdout
     with opened(copied) as (process, _):
         os.kill(process.pid, signal.SIGKILL)
