@@ -48,10 +48,10 @@ def reconcile_accounts(context: OpExecutionContext, desk: ResourceParam[Desk]) -
         context.log.warning(sentence)
     if said:
         context.add_output_metadata({"alerts": MetadataValue.text("\n".join(said))})
+    record_standing(context, desk)
     session = _session(context, desk)
     for account in desk.accounts:
         record_comparison(context, desk, account.name, session.key)
-    record_standing(context, desk)
 
 
 @op(ins={"reconciled": In(Nothing)}, description="Records the session's summary, tables and picture. Safe to repeat.")

@@ -23,7 +23,7 @@ _WORDS = {
 _MODES = Enum("KillSwitchMode", [EnumValue(mode.value, mode.value, words) for mode, words in _WORDS.items()])
 _CONFIG = {
     "mode": Field(_MODES, description="; ".join(f"{mode.value}: {words}" for mode, words in _WORDS.items())),
-    "reason": Field(str, description="why; kept with the switch and shown with every denial's state"),
+    "reason": Field(str, description="why; kept with the switch and shown by trading-assets kill-switch"),
     "account": Field(
         str,
         default_value=accounts.ALL_ACCOUNTS,

@@ -137,7 +137,10 @@ def record_comparison(context: OpExecutionContext, desk: Desk, account: str, ses
     if found.reconciled_at is None:
         return
     report = found.report
-    counts = {name: len(report.get(name, ())) for name in _COUNTED} | {"fills_booked": report.get("fills_booked", 0)}
+    # A report of an earlier version may lack a part: not known, and so left out.
+    counts = {name: len(report[name]) for name in _COUNTED if name in report}
+    if "fills_booked" in report:
+        counts["fills_booked"] = report["fills_booked"]
     facts = {
         "account": account,
         "clean": bool(report.get("clean", False)),

@@ -28,8 +28,8 @@ _BARS = "no acting job asks for minute bars; assets do"
 #: Faults that no crash point can meet, and why.
 ELSEWHERE = {
     **{kind: _STREAM for kind, one in KINDS.items() if one.hook in ("frame", "connect")},
-    "bust": "only the trade stream tells it; broker/test_trade_stream_bookings.py injects it",
-    "correct": "only the trade stream tells it; broker/test_trade_stream_bookings.py injects it",
+    "bust": "without the trade stream it is believed after minutes only; broker/test_unheard_changes.py injects it",
+    "correct": "without the trade stream it is believed after minutes only; broker/test_unheard_changes.py injects it",
     "missing_page": "what acting jobs ask for fits one page here; exchange/faults/test_market_faults.py injects it",
     "fill_before_replace": "the system never replaces an order",
     "clock_skew": "a practice world takes its time from the control path; domain clocks are tested with F44",
