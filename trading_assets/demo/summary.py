@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, func, select
 
 from trading_assets.domain.values import Purpose
+from trading_assets.ledger.news_tables import inbound_events_raw
 from trading_assets.ledger.orders import ADD
 from trading_assets.ledger.tables import (
     accounts,
@@ -18,7 +19,6 @@ from trading_assets.ledger.tables import (
     decisions,
     dispatch_recommendations,
     dispatch_status,
-    inbound_events_raw,
     order_intents,
 )
 from trading_assets.market.sessions import require_session

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from trading_assets.domain.clock import require_utc
-from trading_assets.ledger.tables import feed_state, inbound_events_classified, inbound_events_raw
+from trading_assets.ledger.news_tables import feed_state, inbound_events_classified, inbound_events_raw
 
 #: Key of the advisory lock that makes storing news one at a time ("news" in ASCII).
 _STORE_LOCK = 0x6E657773
@@ -22,7 +22,7 @@ _STORE_LOCK = 0x6E657773
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A stored article."""
+    """A stored article. ``symbols`` are the companies that its source says it is about; most sources say nothing."""
 
     event_uid: str
     cluster_id: str
@@ -33,6 +33,7 @@ class Story:
     summary: str | None
     published_at: datetime | None
     fetched_at: datetime
+    symbols: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ _STORY = (
     inbound_events_raw.c.summary,
     inbound_events_raw.c.published_at,
     inbound_events_raw.c.fetched_at,
+    inbound_events_raw.c.symbols,
 )
 _SCORE = (
     inbound_events_classified.c.event_uid,
@@ -99,8 +101,9 @@ def _utc(instant: datetime | None) -> datetime | None:
 
 
 def _story(row: Sequence[object]) -> Story:
-    uid, cluster, feed, source, title, link, summary, published, fetched = row
-    return Story(uid, cluster, feed, source, title, link, summary, _utc(published), require_utc(fetched))  # type: ignore[arg-type]
+    uid, cluster, feed, source, title, link, summary, published, fetched, symbols = row
+    known = require_utc(fetched)  # type: ignore[arg-type]
+    return Story(uid, cluster, feed, source, title, link, summary, _utc(published), known, tuple(symbols))  # type: ignore[arg-type]
 
 
 def _score(row: Sequence[object]) -> StoredScore:
@@ -194,6 +197,7 @@ def add_stories(connection: Connection, stories: Sequence[Story]) -> int:
             "summary": story.summary,
             "published_at": story.published_at,
             "fetched_at": story.fetched_at,
+            "symbols": list(story.symbols),
         }
         for story in stories
     ]

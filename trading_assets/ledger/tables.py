@@ -2,7 +2,7 @@
 
 Money and prices are NUMERIC, instants ``timestamptz``, enumerations text with a CHECK. A table exists only if running
 code writes it. Rows that record what was decided (recommendations, decisions, executions, events) are immutable: the
-migration installs triggers that refuse UPDATE and DELETE on them.
+migration installs triggers that refuse UPDATE and DELETE on them. The tables of the news are in ``news_tables``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from sqlalchemy import (
     Column,
     Computed,
     Date,
-    DateTime,
     Float,
     ForeignKey,
     ForeignKeyConstraint,
@@ -22,13 +21,12 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    Numeric,
     Table,
     Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 
 from trading_assets.domain.values import (
     LIVE_STATES,
@@ -43,79 +41,16 @@ from trading_assets.domain.values import (
     SignalStatus,
     Strategy,
 )
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-#: Prices and money: up to 10^14 with six decimals, exact.
-Amount = Numeric(20, 6)
-Instant = DateTime(timezone=True)
-
-
-def _one_of(column: str, values: type) -> CheckConstraint:
-    allowed = ", ".join(f"'{member.value}'" for member in values)  # type: ignore[attr-defined]
-    return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_known")
+from trading_assets.ledger.news_tables import IMMUTABLE_NEWS
+from trading_assets.ledger.table_basis import Amount, Instant, one_of
+from trading_assets.ledger.table_basis import metadata as metadata
 
 
 def _in(column: str, values: frozenset[OrderState]) -> str:
     return f"{column} IN (" + ", ".join(f"'{value.value}'" for value in sorted(values)) + ")"
 
 
-# --- news -----------------------------------------------------------------------------------------------------------
-
-feed_state = Table(
-    "feed_state",
-    metadata,
-    Column("feed", Text, primary_key=True, comment="configured name of the feed"),
-    Column("url", Text, nullable=False),
-    Column("etag", Text),
-    Column("last_modified", Text),
-    Column("last_attempt_at", Instant, nullable=False),
-    Column("last_success_at", Instant),
-    Column("error_count", Integer, nullable=False, comment="consecutive failures; 0 after a success"),
-    Column("last_error", Text),
-    CheckConstraint("error_count >= 0", name="error_count_not_negative"),
-)
-
-inbound_events_raw = Table(
-    "inbound_events_raw",
-    metadata,
-    Column("event_uid", Text, primary_key=True, comment="SHA-256 of guid, else link, else title + published"),
-    Column("feed", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("title", Text, nullable=False),
-    Column("link", Text),
-    Column("summary", Text),
-    Column("published_at", Instant, comment="null when the feed gives no usable date"),
-    Column("fetched_at", Instant, nullable=False),
-    Column("cluster_id", Text, nullable=False, comment="event_uid of the first story of the same event"),
-    CheckConstraint("event_uid ~ '^[0-9a-f]{64}$'", name="event_uid_is_sha256"),
-    Index("ix_inbound_events_raw_fetched_at", "fetched_at"),
-)
-
-inbound_events_classified = Table(
-    "inbound_events_classified",
-    metadata,
-    Column("event_uid", Text, ForeignKey("inbound_events_raw.event_uid"), nullable=False),
-    Column("model", Text, nullable=False),
-    Column("revision", Text, nullable=False),
-    Column("tickers", ARRAY(Text), nullable=False),
-    Column("sentiment_label", Text, nullable=False),
-    Column("sentiment_score", Float, nullable=False, comment="P(positive) - P(negative), in [-1, 1]"),
-    Column("confidence", Float, nullable=False, comment="largest class probability, in [0, 1]"),
-    Column("scored_at", Instant, nullable=False),
-    UniqueConstraint("event_uid", "model", "revision"),
-    CheckConstraint("sentiment_label IN ('positive', 'neutral', 'negative')", name="label_known"),
-    CheckConstraint("sentiment_score BETWEEN -1 AND 1", name="score_in_range"),
-    CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence_in_range"),
-)
+# --- what others tell -----------------------------------------------------------------------------------------------
 
 external_signals = Table(
     "external_signals",
@@ -128,8 +63,8 @@ external_signals = Table(
     Column("strategy", Text, comment="asked for by the source; null: confidence and volume choose it"),
     Column("received_at", Instant, nullable=False),
     Column("note", Text),
-    _one_of("direction", Direction),
-    _one_of("strategy", Strategy),
+    one_of("direction", Direction),
+    one_of("strategy", Strategy),
     CheckConstraint("ticker ~ '^[A-Z][A-Z0-9.]{0,9}$'", name="ticker_well_formed"),
     CheckConstraint("char_length(source) BETWEEN 1 AND 64", name="source_bounded"),
     CheckConstraint("char_length(external_id) BETWEEN 1 AND 128", name="external_id_bounded"),
@@ -176,7 +111,7 @@ kill_switches = Table(
     Column("kill_mode", Text, nullable=False),
     Column("set_at", Instant, nullable=False),
     Column("reason", Text, nullable=False),
-    _one_of("kill_mode", KillMode),
+    one_of("kill_mode", KillMode),
 )
 
 dispatcher_runs = Table(
@@ -213,9 +148,9 @@ dispatch_recommendations = Table(
     Column("published_at", Instant, nullable=False),
     Column("published_by", Text, nullable=False, comment="Dagster run id"),
     Column("preset", Text, nullable=False, server_default="default"),
-    _one_of("action", Action),
-    _one_of("strategy", Strategy),
-    _one_of("direction", Direction),
+    one_of("action", Action),
+    one_of("strategy", Strategy),
+    one_of("direction", Direction),
     CheckConstraint("action <> 'HOLD'", name="actionable"),
     CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence_in_range"),
     Index("ix_dispatch_recommendations_session", "session"),
@@ -231,7 +166,7 @@ dispatch_status = Table(
     Column("run_id", Text, comment="run that holds or held the claim"),
     Column("lease_until", Instant),
     Column("updated_at", Instant, nullable=False),
-    _one_of("status", SignalStatus),
+    one_of("status", SignalStatus),
     CheckConstraint("(status = 'PROCESSING') = (lease_until IS NOT NULL)", name="lease_while_processing"),
     CheckConstraint("status NOT IN ('SKIPPED', 'FAILED') OR reason IS NOT NULL", name="reason_given"),
     Index("ix_dispatch_status_open", "account", postgresql_where=text("status IN ('PENDING', 'PROCESSING')")),
@@ -303,9 +238,9 @@ active_positions = Table(
     Column("closed_at", Instant),
     Column("realized_pnl", Amount, nullable=False, comment="from exit fills so far, per the multiplier"),
     Column("created_at", Instant, nullable=False),
-    _one_of("strategy", Strategy),
-    _one_of("direction", Direction),
-    _one_of("state", PositionState),
+    one_of("strategy", Strategy),
+    one_of("direction", Direction),
+    one_of("state", PositionState),
     CheckConstraint("contract_right IN (" + ", ".join(f"'{r.value}'" for r in Right) + ")", name="right_known"),
     CheckConstraint("origin IN ('signal', 'adopted', 'roll')", name="origin_known"),
     CheckConstraint("(origin = 'roll') = (rolled_from IS NOT NULL)", name="roll_names_position"),
@@ -375,9 +310,9 @@ order_intents = Table(
     Column("created_at", Instant, nullable=False),
     Column("submitted_at", Instant),
     Column("updated_at", Instant, nullable=False),
-    _one_of("purpose", Purpose),
-    _one_of("side", Side),
-    _one_of("state", OrderState),
+    one_of("purpose", Purpose),
+    one_of("side", Side),
+    one_of("state", OrderState),
     CheckConstraint("order_type IN ('limit', 'market', 'stop')", name="order_type_known"),
     CheckConstraint("order_class IN ('simple', 'bracket', 'oco', 'leg', 'mleg', 'mleg_leg')", name="order_class_known"),
     CheckConstraint("(order_type = 'stop') = (stop_price IS NOT NULL)", name="stop_has_price"),
@@ -430,7 +365,7 @@ dispatch_executions = Table(
     Column("run_id", Text, nullable=False),
     # Activities name a fill as "instant::uuid", the trade stream as "uuid": one fill, one identity.
     Column("fill_id", Text, Computed("regexp_replace(execution_id, '^.*::', '')", persisted=True)),
-    _one_of("side", Side),
+    one_of("side", Side),
     UniqueConstraint("broker_order_id", "cumulative_quantity"),
     UniqueConstraint("account", "fill_id"),
     CheckConstraint("quantity > 0 AND cumulative_quantity >= quantity", name="quantity_in_range"),
@@ -579,8 +514,7 @@ IMMUTABLE = (
     dispatch_executions,
     execution_changes,
     position_events,
-    inbound_events_raw,
-    inbound_events_classified,
+    *IMMUTABLE_NEWS,
     external_signals,
     position_splits,
 )

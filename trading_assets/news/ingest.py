@@ -7,9 +7,8 @@ with the stories they stand for, so a crash can lose nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from functools import lru_cache
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine
@@ -17,12 +16,10 @@ from sqlalchemy import Engine
 from trading_assets.domain.clock import Clock
 from trading_assets.ledger import news as store
 from trading_assets.ledger.news import FeedState, Story
-from trading_assets.news.clusters import ClusterIndex, KnownStory, story_time
 from trading_assets.news.config import FeedConfig, NewsConfig
 from trading_assets.news.fetch import Failed, Fetched, FetchResult, NotModified, Validators, fetch_all
-from trading_assets.news.identity import event_uid
 from trading_assets.news.parse import FeedUnreadable, ParsedFeed, parse_feed
-from trading_assets.news.tickers import TickerExtractor, curated_companies
+from trading_assets.news.storing import Arrival, store_arrivals
 
 _ERROR_LIMIT = 1000
 
@@ -83,13 +80,6 @@ class _Read:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    at: datetime
-    feed_position: int
-    story: Story
-
-
 def ingest(engine: Engine, config: NewsConfig, clock: Clock) -> IngestReport:
     """Fetch all feeds of ``config`` and store what is new.
 
@@ -103,15 +93,7 @@ def ingest(engine: Engine, config: NewsConfig, clock: Clock) -> IngestReport:
     with engine.begin() as connection:
         store.lock_store(connection)
         fetched_at = clock.now()
-        candidates = _candidates(reads, fetched_at)
-        known = store.known_uids(connection, sorted({each.story.event_uid for each in candidates}))
-        unknown = [each for each in candidates if each.story.event_uid not in known]
-        index = ClusterIndex(config.clusters, _curated_extractor().symbols_in)
-        if unknown:
-            since = fetched_at - timedelta(hours=2 * config.clusters.window_hours)
-            index.load(_known(store.stories_fetched_since(connection, since)))
-        fresh = _cluster(unknown, index)
-        store.add_stories(connection, fresh)
+        fresh = store_arrivals(connection, _arrivals(reads), fetched_at, config.clusters)
         states = store.feed_states(connection)
         for read in reads:
             store.save_feed_state(connection, _next_state(read, states.get(read.feed.name), fetched_at))
@@ -139,40 +121,15 @@ def _read(feed: FeedConfig, result: FetchResult) -> _Read:
         return _Read(feed, result, None, str(problem)[:_ERROR_LIMIT])
 
 
-def _candidates(reads: Iterable[_Read], fetched_at: datetime) -> list[_Candidate]:
-    """Every story that came, the oldest first; one that came twice only once, from the feed configured first."""
-    found: dict[str, _Candidate] = {}
-    for position, read in enumerate(reads):
-        for story in read.parsed.stories if read.parsed is not None else ():
-            uid = event_uid(story.guid, story.link, story.title, story.published_at)
-            stored = Story(
-                event_uid=uid,
-                cluster_id=uid,
-                feed=read.feed.name,
-                source=read.feed.source,
-                title=story.title,
-                link=story.link,
-                summary=story.summary,
-                published_at=story.published_at,
-                fetched_at=fetched_at,
-            )
-            found.setdefault(uid, _Candidate(story_time(story.published_at, fetched_at), position, stored))
-    return sorted(found.values(), key=lambda each: (each.at, each.feed_position, each.story.event_uid))
-
-
-def _known(stories: Iterable[Story]) -> Iterable[KnownStory]:
-    for story in stories:
-        at = story_time(story.published_at, story.fetched_at)
-        yield KnownStory(story.event_uid, story.cluster_id, story.title, at)
-
-
-def _cluster(candidates: Iterable[_Candidate], index: ClusterIndex) -> list[Story]:
-    fresh = []
-    for candidate in candidates:
-        story = candidate.story
-        cluster = index.assign(story.event_uid, story.title, candidate.at)
-        fresh.append(replace(story, cluster_id=cluster))
-    return fresh
+def _arrivals(reads: Iterable[_Read]) -> list[Arrival]:
+    return [
+        Arrival(
+            read.feed.name, read.feed.source, story.guid, story.link, story.title, story.summary, story.published_at
+        )
+        for read in reads
+        if read.parsed is not None
+        for story in read.parsed.stories
+    ]
 
 
 def _next_state(read: _Read, before: FeedState | None, at: datetime) -> FeedState:
@@ -206,8 +163,3 @@ def _outcome(read: _Read, fresh: Iterable[Story]) -> FeedOutcome:
     if not read.parsed.complete:
         remark = f"the document breaks off; its last story waits for a complete one ({remark})"
     return FeedOutcome(read.feed.name, "fetched", len(read.parsed.stories), new, read.parsed.unusable, remark=remark)
-
-
-@lru_cache(maxsize=1)
-def _curated_extractor() -> TickerExtractor:
-    return TickerExtractor(curated_companies())

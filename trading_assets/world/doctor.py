@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from trading_assets.domain.errors import TradingAssetsError
-from trading_assets.ledger import tables
+from trading_assets.ledger import news_tables, tables
 from trading_assets.ledger.accounts import AccountRecord, all_accounts
 from trading_assets.ledger.engine import open_ledger
 from trading_assets.ledger.schema import head, require_current
@@ -40,7 +40,7 @@ _LONGEST = 400
 #: When the market clock last wrote something: one column per table that acting and collecting write.
 _WRITTEN = (
     tables.accounts.c.reconciled_at,
-    tables.inbound_events_raw.c.fetched_at,
+    news_tables.inbound_events_raw.c.fetched_at,
     tables.external_signals.c.received_at,
     tables.watchlist_state.c.as_of,
     tables.dispatch_status.c.updated_at,

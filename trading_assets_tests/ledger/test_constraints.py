@@ -11,13 +11,12 @@ from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import DataError, IntegrityError
 
 from trading_assets.domain.values import Action
+from trading_assets.ledger.news_tables import inbound_events_classified, inbound_events_raw
 from trading_assets.ledger.tables import (
     active_positions,
     dispatch_executions,
     dispatch_status,
     dispatcher_runs,
-    inbound_events_classified,
-    inbound_events_raw,
     order_intents,
     watchlist_state,
 )

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from trading_assets.ledger import news as store
-from trading_assets.ledger.tables import inbound_events_classified, inbound_events_raw
+from trading_assets.ledger.news_tables import inbound_events_classified, inbound_events_raw
 from trading_assets.market.frames import NEWS, SENTIMENT
 from trading_assets.news.classify import article_text, classify_pending
 from trading_assets.news.config import FeedConfig, FetchConfig, NewsConfig
