@@ -23,6 +23,7 @@ from trading_assets.assets.features import features
 from trading_assets.assets.iv_history import iv_history
 from trading_assets.assets.market_context import market_context
 from trading_assets.assets.news import news
+from trading_assets.assets.news_report import news_report
 from trading_assets.assets.option_chains import option_chains
 from trading_assets.assets.sentiment import sentiment
 from trading_assets.assets.signals import signals
@@ -31,7 +32,7 @@ from trading_assets.assets.standing_checks import standing_checks
 from trading_assets.assets.stream_check import trade_stream_flows
 from trading_assets.assets.watchlist import watchlist
 from trading_assets.automation.failures import failure_sensor
-from trading_assets.automation.names import MINUTE_JOB, NEWS_JOB
+from trading_assets.automation.names import MINUTE_JOB, NEWS_JOB, NEWS_REPORT_JOB
 from trading_assets.automation.schedules import minute_schedules
 from trading_assets.automation.sensors import acting_sensors
 from trading_assets.jobs.dispatcher import dispatcher
@@ -52,6 +53,12 @@ def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:
         description="Fetches and scores the news of the day.",
         executor_def=in_process_executor,
     )
+    report = define_asset_job(
+        NEWS_REPORT_JOB,
+        selection=AssetSelection.assets(news_report.key),
+        description="Draws the pictures of a day of news. Reads what is stored and sends nothing.",
+        executor_def=in_process_executor,
+    )
     session_minute = define_asset_job(
         MINUTE_JOB,
         selection=AssetSelection.assets(*(asset.key for asset in SESSION_ASSETS)),
@@ -59,9 +66,9 @@ def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:
         executor_def=in_process_executor,
     )
     return Definitions(
-        assets=[*NEWS_ASSETS, *SESSION_ASSETS, orders, executions, reconciliation, positions],
+        assets=[*NEWS_ASSETS, news_report, *SESSION_ASSETS, orders, executions, reconciliation, positions],
         asset_checks=[*standing_checks, trade_stream_flows],
-        jobs=[news_minute, session_minute, dispatcher, position_manager, end_of_session, kill_switch],
+        jobs=[news_minute, report, session_minute, dispatcher, position_manager, end_of_session, kill_switch],
         schedules=list(minute_schedules(DefaultScheduleStatus.RUNNING if ticking else DefaultScheduleStatus.STOPPED)),
         sensors=[
             *acting_sensors(DefaultSensorStatus.RUNNING if ticking else DefaultSensorStatus.STOPPED),

@@ -1,7 +1,6 @@
 """Shared fixtures: one PostgreSQL per test run, a fresh migrated database per test, recorded data, no outside network.
 
-The first test that needs the database starts it, whichever worker that is; the controlling process stops it. Databases
-are copies of one migrated template, so a test pays a copy and not a migration.
+The first test that needs the database starts it, whichever worker that is; the controlling process stops it.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from trading_assets.ledger.engine import open_ledger
 from trading_assets.ledger.schema import upgrade
 from trading_assets.world.lock import FileLock, InUse, hold
 from trading_assets.world.postgres import EmbeddedPostgres
+from trading_assets_tests.databases import Databases
 from trading_assets_tests.fault_suite import SCORECARD_PROPERTY, Figures, Scorecard, is_fault_test
 
 RUN_VARIABLE = "TRADING_ASSETS_TEST_RUN"
@@ -160,13 +160,20 @@ def empty_database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     postgres_server.drop_database(name)
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: EmbeddedPostgres) -> Iterator[Databases]:
+    """The databases of this worker."""
+    found = Databases(postgres_server, TEMPLATE)
+    yield found
+    found.drop()
+
+
 @pytest.fixture
-def database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
-    """URL (psycopg 3) of a fresh, migrated and empty ledger of this test's own."""
-    name = f"test_{uuid.uuid4().hex}"
-    postgres_server.ensure_database(name, template=TEMPLATE)
+def database_url(postgres_server: EmbeddedPostgres, databases: Databases) -> Iterator[str]:
+    """URL (psycopg 3) of a migrated and empty ledger of this test's own."""
+    name = databases.take()
     yield postgres_server.url(name)
-    postgres_server.drop_database(name)
+    databases.give_back(name)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 NEWS_JOB = "news_minute"
 NEWS_TICK = "news_schedule"
+NEWS_REPORT_JOB = "draw_news_report"
+NEWS_REPORT_TICK = "news_report_schedule"
 MINUTE_JOB = "session_minute"
 MINUTE_TICK = "minute_schedule"
 DISPATCHER_JOB = "dispatcher"

@@ -27,6 +27,8 @@ from trading_assets.automation.names import (
     MINUTE_JOB,
     MINUTE_TICK,
     NEWS_JOB,
+    NEWS_REPORT_JOB,
+    NEWS_REPORT_TICK,
     NEWS_TICK,
 )
 from trading_assets.automation.tags import LONGEST_RUN
@@ -106,7 +108,27 @@ def minute_schedules(status: DefaultScheduleStatus) -> Sequence[ScheduleDefiniti
             return SkipReason("no session has closed today")
         return RunRequest(run_key=f"{desk.start_id}:{CLOSING_JOB}:{session.key}", tags={SESSION_TAG: session.key})
 
-    return [news_schedule, minute_schedule, end_of_session_schedule]
+    @schedule(
+        name=NEWS_REPORT_TICK,
+        job_name=NEWS_REPORT_JOB,
+        cron_schedule="7 * * * *",
+        execution_timezone=str(NEW_YORK),
+        default_status=status,
+        description="The pictures of the day's news, every hour.",
+    )
+    def news_report_schedule(context: ScheduleEvaluationContext, desk: ResourceParam[Desk]) -> RunRequest | SkipReason:
+        held = _held_back(context, desk, NEWS_REPORT_JOB)
+        if held is not None:
+            return held
+        now = desk.clock.now()
+        day = now.astimezone(NEW_YORK).date().isoformat()
+        return RunRequest(
+            run_key=f"{desk.start_id}:{NEWS_REPORT_JOB}:{now:%Y%m%dT%H%M}",
+            partition_key=day,
+            tags={SESSION_TAG: day, **LONGEST_RUN},
+        )
+
+    return [news_schedule, minute_schedule, end_of_session_schedule, news_report_schedule]
 
 
 def _held_back(context: ScheduleEvaluationContext, desk: Desk, job: str) -> SkipReason | None:

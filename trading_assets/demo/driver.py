@@ -23,6 +23,7 @@ from trading_assets.automation.names import (
     CLOSING_TICK,
     DISPATCHER_TICK,
     MINUTE_TICK,
+    NEWS_REPORT_TICK,
     NEWS_TICK,
     POSITION_MANAGER_TICK,
 )
@@ -235,6 +236,7 @@ class _Demo:
             self._tick()
             self.screen.advance(instant, self._figures)
         self._schedule(CLOSING_TICK)
+        self._schedule(NEWS_REPORT_TICK)
 
     def _steps(self) -> list[datetime]:
         step = timedelta(minutes=self.arguments.step_minutes)

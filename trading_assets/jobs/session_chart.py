@@ -5,7 +5,6 @@ Drawn once, after the close. Nothing here reads anything: it gets values and ret
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,13 +12,10 @@ from decimal import Decimal
 
 from trading_assets.domain.clock import NEW_YORK
 from trading_assets.market.sessions import Session
+from trading_assets.pictures import DOWN, FAINT, GAIN, INK, LOSS, UP, as_png, plain_axes
 
-INK, FAINT, GAIN, LOSS, UP, DOWN = "#1f2937", "#9ca3af", "#15803d", "#b91c1c", "#2563eb", "#c2410c"
 #: More labels than this would cover each other, so then there are none: the table beside the picture has all fills.
 LABELS = 12
-#: Tried in this order until the picture is small enough.
-COLOURS = (128, 32, 8)
-MOST_BYTES = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +51,9 @@ def draw_session(
     ``prices`` are (end of the minute, close), oldest first and not empty; ``signals`` are (instant, upwards). Marks
     stand at the underlying's price of their minute, so that their height says nothing about the option's price.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image
 
     figure = Figure(figsize=(10, 4.6), dpi=100, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.065, 0.1, 0.9, 0.72))
 
     def minute(at: datetime) -> float:
@@ -122,11 +115,7 @@ def draw_session(
     hours = [at for at in range(session.minutes + 1) if (session.open + timedelta(minutes=at)).minute == 0]
     names = [f"{(session.open + timedelta(minutes=at)).astimezone(NEW_YORK):%H:%M}" for at in hours]
     axes.set_xticks(hours, names)
-    axes.grid(True, color="#e5e7eb", linewidth=0.7, zorder=0)
-    axes.tick_params(labelsize=8.5, colors=INK, length=0)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(FAINT)
+    plain_axes(axes)
     buys = sum(fill.bought for fill in fills)
     counted = ((len(signals), "signal"), (buys, "buy"), (len(fills) - buys, "sale"))
     said = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counted) + _result(held)
@@ -137,16 +126,7 @@ def draw_session(
             loc="lower right", bbox_to_anchor=(1.0, 1.09), ncols=4, frameon=False, fontsize=8.5, handletextpad=0.2,
             columnspacing=1.2,
         )  # fmt: skip
-    canvas.draw()  # type: ignore[no-untyped-call]
-    # A palette makes it a third of the size: it is stored with the run's events.
-    pixels = bytes(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    drawn = Image.frombytes("RGBA", canvas.get_width_height(), pixels).convert("RGB")
-    for colours in COLOURS:
-        buffer = io.BytesIO()
-        drawn.quantize(colours, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
-        if buffer.tell() < MOST_BYTES:
-            break
-    return buffer.getvalue()
+    return as_png(figure)
 
 
 def _result(held: Sequence[Held]) -> str:

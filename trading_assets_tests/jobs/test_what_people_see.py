@@ -21,6 +21,7 @@ from trading_assets.automation.names import (
     FAILURE_TICK,
     MINUTE_JOB,
     NEWS_JOB,
+    NEWS_REPORT_TICK,
     POSITION_MANAGER_JOB,
     POSITION_MANAGER_TICK,
 )
@@ -51,6 +52,7 @@ def day(module_world_home: Path) -> Iterator[Playground]:
         world.minute(world.session.close)
         world.desk.clock.wait_until(world.session.close + timedelta(minutes=6))
         assert all(outcome.success for outcome in world.ticker.schedule(CLOSING_TICK, world.desk.wall.now()))
+        assert all(outcome.success for outcome in world.ticker.schedule(NEWS_REPORT_TICK, world.desk.wall.now()))
         yield world
 
 
@@ -168,11 +170,7 @@ def test_the_summary_agrees_with_the_ledger_and_shows_one_small_picture(day: Pla
     told = latest(day, "executions")
     assert told["dagster/row_count"] == told[f"{ACCOUNT}/fills"] == len(fills)
     assert all(fill.symbol in told["fills"] for fill in fills)
-    label, _, data = told["session_chart"].partition("data:image/png;base64,")
-    assert SESSION.isoformat() in label
-    png = base64.b64decode(data.removesuffix(")"))
-    assert png.startswith(b"\x89PNG")
-    assert len(png) < 60_000
+    assert_small_picture(told["session_chart"])
     assert [one for one in every(day, "executions") if "session_chart" in one] == [told], "drawn once a session"
 
     result = latest(day, "positions")
@@ -183,6 +181,25 @@ def test_the_summary_agrees_with_the_ledger_and_shows_one_small_picture(day: Pla
     assert orders[f"{ACCOUNT}/signals_executed"] >= 1
     [run] = day.instance.get_runs(RunsFilter(job_name=CLOSING_JOB))
     assert any(f"account {ACCOUNT}:" in line and "equity" in line for line in story(day.instance, run.run_id))
+
+
+def assert_small_picture(markdown: str) -> None:
+    label, _, data = markdown.partition("data:image/png;base64,")
+    assert SESSION.isoformat() in label
+    png = base64.b64decode(data.removesuffix(")"))
+    assert png.startswith(b"\x89PNG")
+    assert len(png) < 60_000
+
+
+def test_the_news_of_the_day_are_pictures_beside_the_stories_that_they_number(day: Playground) -> None:
+    told = latest(day, "news_report")
+    for name in ("sentiment", "volume"):
+        assert_small_picture(told[name])
+    articles = day.desk.frames.read("news", [SESSION.isoformat()])
+    assert (told["articles"], told["stories"]) == (articles.height, articles["cluster_id"].n_unique())
+    scored = day.desk.frames.read("sentiment", [SESSION.isoformat()]).drop_nulls("ticker")
+    rows = [line for line in told["told"].splitlines() if line.startswith("| 1 |")]
+    assert len(rows) == 1 and any(ticker in rows[0] for ticker in scored["ticker"].unique())
 
 
 def test_an_acting_run_says_what_it_took_and_what_came_of_it(day: Playground) -> None:
