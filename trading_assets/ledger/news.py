@@ -1,4 +1,4 @@
-"""The news in the ledger: stories, their scores, and what is remembered of each feed. Queries only, no rules.
+"""The news in the ledger: stories and their scores. Queries only, no rules.
 
 Stories and scores are written once and never changed. Functions take an open connection, so that a caller decides what
 belongs into one transaction.
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from trading_assets.domain.clock import require_utc
-from trading_assets.ledger.news_tables import feed_state, inbound_events_classified, inbound_events_raw
+from trading_assets.ledger.news_tables import inbound_events_classified, inbound_events_raw
 
 #: Key of the advisory lock that makes storing news one at a time ("news" in ASCII).
 _STORE_LOCK = 0x6E657773
@@ -34,20 +34,6 @@ class Story:
     published_at: datetime | None
     fetched_at: datetime
     symbols: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FeedState:
-    """What is remembered of a feed. ``error_count`` counts consecutive failures."""
-
-    feed: str
-    url: str
-    etag: str | None
-    last_modified: str | None
-    last_attempt_at: datetime
-    last_success_at: datetime | None
-    error_count: int
-    last_error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,49 +103,6 @@ def lock_store(connection: Connection) -> None:
     Clusters depend on the order of stories: two writers side by side would each open one for the same event.
     """
     connection.execute(select(func.pg_advisory_xact_lock(_STORE_LOCK)))
-
-
-def feed_states(connection: Connection) -> dict[str, FeedState]:
-    """Every remembered feed by name."""
-    rows = connection.execute(select(feed_state)).all()
-    return {
-        row.feed: FeedState(
-            feed=row.feed,
-            url=row.url,
-            etag=row.etag,
-            last_modified=row.last_modified,
-            last_attempt_at=require_utc(row.last_attempt_at),
-            last_success_at=_utc(row.last_success_at),
-            error_count=row.error_count,
-            last_error=row.last_error,
-        )
-        for row in rows
-    }
-
-
-def failing_feeds(connection: Connection) -> list[FeedState]:
-    """Feeds that failed in the latest round, by name. One that is no longer configured took no part in it."""
-    latest = select(func.max(feed_state.c.last_attempt_at)).scalar_subquery()
-    names = connection.scalars(
-        select(feed_state.c.feed).where(feed_state.c.error_count > 0, feed_state.c.last_attempt_at == latest)
-    ).all()
-    states = feed_states(connection)
-    return [states[name] for name in sorted(names)]
-
-
-def save_feed_state(connection: Connection, state: FeedState) -> None:
-    """Replace what is remembered of a feed."""
-    values = {
-        "url": state.url,
-        "etag": state.etag,
-        "last_modified": state.last_modified,
-        "last_attempt_at": state.last_attempt_at,
-        "last_success_at": state.last_success_at,
-        "error_count": state.error_count,
-        "last_error": state.last_error,
-    }
-    statement = insert(feed_state).values(feed=state.feed, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=[feed_state.c.feed], set_=values))
 
 
 def known_uids(connection: Connection, uids: Sequence[str]) -> frozenset[str]:

@@ -36,6 +36,7 @@ feed_state = Table(
     Column("error_count", Integer, nullable=False, comment="consecutive failures; 0 after a success"),
     Column("last_error", Text),
     Column("next_attempt_at", Instant, comment="not asked before; null: asked in the next round"),
+    Column("last_status", Integer, comment="HTTP status of the last attempt; null without an answer"),
     CheckConstraint("error_count >= 0", name="error_count_not_negative"),
 )
 

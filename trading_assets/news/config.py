@@ -17,6 +17,7 @@ from trading_assets.domain.errors import ConfigurationError
 #: The published commit of ``ProsusAI/finbert`` that scores are tied to.
 FINBERT_REVISION = "4556d13015211d73dccd3fdd39d39232506f3e43"
 
+_MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _FEED_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -37,6 +38,7 @@ class FeedConfig(_Frozen):
     name: str = Field(description="Short name, unique: lower-case letters, digits, '_', '.', '-', at most 64")
     url: str = Field(description="http or https address, without user name or password", max_length=2000)
     source: str = Field(description="Publisher shown beside a story, e.g. CNBC", min_length=1, max_length=100)
+    every_minutes: int = Field(default=1, ge=1, le=1440, description="Asked this often; rounds come once a minute")
 
     @field_validator("name")
     @classmethod
@@ -67,6 +69,29 @@ class FetchConfig(_Frozen):
     max_bytes: int = Field(default=4 * 1024**2, ge=1024, le=64 * 1024**2, description="Largest body, also unpacked")
     max_redirects: int = Field(default=3, ge=0, le=10, description="Redirects followed before the feed fails")
     concurrency: int = Field(default=8, ge=1, le=64, description="Feeds fetched at the same time")
+    host_concurrency: int = Field(default=2, ge=1, le=8, description="Of them from one site (all hosts of a domain)")
+    host_interval_s: float = Field(
+        default=0.5, ge=0.2, le=60, description="Least time between two requests to one site; EDGAR allows ten a second"
+    )
+    round_s: float = Field(
+        default=40.0, gt=0, le=600, description="Feeds that have not had their turn by then wait for the next round"
+    )
+    longest_pause_m: float = Field(
+        default=15.0,
+        ge=1,
+        le=1440,
+        description="A failing feed is asked less and less often, but after so many minutes",
+    )
+    gone_pause_h: float = Field(
+        default=6.0,
+        ge=0.25,
+        le=168,
+        description="Hours between attempts at a feed that is gone (410, or 404 for a day)",
+    )
+    longest_retry_after_h: float = Field(
+        default=6.0, gt=0, le=168, description="A server's Retry-After is honoured up to so many hours"
+    )
+    attempts_kept_days: int = Field(default=14, ge=1, le=366, description="Days for which attempts are remembered")
     user_agent: str = Field(
         default="trading-assets/0.1 (feed reader)",
         min_length=1,
@@ -118,6 +143,17 @@ class NewsConfig(_Frozen):
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"feed names must be unique; doubled: {', '.join(doubled)}")
+        return self
+
+    @model_validator(mode="after")
+    def _the_sec_knows_whom_to_write_to(self) -> Self:
+        hosts = (urlsplit(feed.url).hostname or "" for feed in self.feeds)
+        asked = any(host == "sec.gov" or host.endswith(".sec.gov") for host in hosts)
+        if asked and not _MAIL.search(self.fetch.user_agent):
+            raise ValueError(
+                "sec.gov answers only readers that name themselves with a mail address: set news.fetch.user_agent, "
+                "e.g. 'Jane Doe jane@example.com'"
+            )
         return self
 
     def feed(self, name: str) -> FeedConfig:

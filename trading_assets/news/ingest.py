@@ -1,4 +1,4 @@
-"""One round of news: fetch every feed, read it, name and cluster the stories, store what is new.
+"""One round of news: ask every feed that is due, read it, name and cluster the stories, store what is new.
 
 Stories and what is remembered of the feeds are written in one transaction: a feed's validators move on only together
 with the stories they stand for, so a crash can lose nothing.
@@ -6,27 +6,32 @@ with the stories they stand for, so a crash can lose nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from trading_assets.domain.clock import Clock
+from trading_assets.ledger import feeds as memory
 from trading_assets.ledger import news as store
-from trading_assets.ledger.news import FeedState, Story
-from trading_assets.news.config import FeedConfig, NewsConfig
-from trading_assets.news.fetch import Failed, Fetched, FetchResult, NotModified, Validators, fetch_all
+from trading_assets.ledger.feeds import FeedAttempt, FeedState
+from trading_assets.ledger.news import Story
+from trading_assets.news.config import NewsConfig
+from trading_assets.news.feed_schedule import Feed, after_failure, after_success, configured, is_due
+from trading_assets.news.fetch import Failed, Fetched, FetchResult, NotAsked, NotModified, Validators, fetch_all
 from trading_assets.news.parse import FeedUnreadable, ParsedFeed, parse_feed
 from trading_assets.news.storing import Arrival, store_arrivals
 
 _ERROR_LIMIT = 1000
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class FeedOutcome:
-    """What became of one feed. ``status`` is ``fetched``, ``not_modified`` or ``failed``.
+    """What became of one feed. ``status`` is ``fetched``, ``not_modified``, ``failed``, or ``waiting`` for one that was
+    not asked: it is not due before ``next_attempt_at``, or the round's time was used up.
 
     ``stories`` counts those in the body, ``new`` those stored now, ``unusable`` entries without text or identity;
     ``error`` says why a feed failed; ``remark`` what was untidy in one that was read.
@@ -39,6 +44,7 @@ class FeedOutcome:
     unusable: int = 0
     error: str | None = None
     remark: str | None = None
+    next_attempt_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,11 @@ class IngestReport:
     @property
     def failed(self) -> tuple[FeedOutcome, ...]:
         """Feeds that gave nothing readable."""
-        return tuple(outcome for outcome in self.outcomes if outcome.status == "failed")
+        return self.of_status("failed")
+
+    def of_status(self, status: str) -> tuple[FeedOutcome, ...]:
+        """Feeds of which this became."""
+        return tuple(outcome for outcome in self.outcomes if outcome.status == status)
 
     def as_metadata(self) -> dict[str, Any]:
         """JSON-ready summary."""
@@ -64,6 +74,7 @@ class IngestReport:
             "fetched_at": self.fetched_at.isoformat(),
             "feeds": len(self.outcomes),
             "feeds_failed": len(self.failed),
+            "feeds_waiting": len(self.of_status("waiting")),
             "stories_seen": sum(outcome.stories for outcome in self.outcomes),
             "stories_new": self.stored,
             "errors": {outcome.feed: outcome.error for outcome in self.failed},
@@ -74,33 +85,44 @@ class IngestReport:
 class _Read:
     """One feed after fetching and parsing: what came, or why nothing did."""
 
-    feed: FeedConfig
+    feed: Feed
     result: FetchResult
-    parsed: ParsedFeed | None
-    error: str | None
+    parsed: ParsedFeed | None = None
+    error: str | None = None
 
 
 def ingest(engine: Engine, config: NewsConfig, clock: Clock) -> IngestReport:
-    """Fetch all feeds of ``config`` and store what is new.
+    """Ask the feeds of ``config`` that are due and store what is new.
 
-    A feed that fails is reported, counted in its state and tried again next time; it never raises and never stops the
-    others. Raises only for the database. Every new story carries the clock's instant after the last feed has answered.
+    A feed that fails is reported, counted in its state and tried again later and later; it never raises and never stops
+    the others. Raises only for the database. Every new story carries the clock's instant after the last feed has
+    answered.
     """
     with engine.connect() as connection:
-        states = store.feed_states(connection)
-    results = fetch_all(config.feeds, config.fetch, _conditions(config.feeds, states))
-    reads = [_read(feed, result) for feed, result in zip(config.feeds, results, strict=True)]
+        states = memory.feed_states(connection)
+    feeds = [configured(feed) for feed in config.feeds]
+    asked = _due(feeds, states, clock.now())
+    results = fetch_all(asked, config.fetch, _conditions(asked, states))
+    reads = [_read(feed, result) for feed, result in zip(asked, results, strict=True)]
     with engine.begin() as connection:
         store.lock_store(connection)
         fetched_at = clock.now()
-        fresh = store_arrivals(connection, _arrivals(reads), fetched_at, config.clusters)
-        states = store.feed_states(connection)
-        for read in reads:
-            store.save_feed_state(connection, _next_state(read, states.get(read.feed.name), fetched_at))
-    return IngestReport(fetched_at, tuple(_outcome(read, fresh) for read in reads))
+        fresh = store_arrivals(connection, _arrivals(_configured_order(feeds, reads)), fetched_at, config.clusters)
+        states = memory.feed_states(connection)
+        told = {read.feed.name: read for read in reads if not isinstance(read.result, NotAsked)}
+        states |= {name: _next_state(read, states.get(name), fetched_at, config) for name, read in told.items()}
+        outcomes = tuple(_outcome(feed.name, told.get(feed.name), states.get(feed.name), fresh) for feed in feeds)
+        _remember(connection, told, states, outcomes, fetched_at, config)
+    return IngestReport(fetched_at, outcomes)
 
 
-def _conditions(feeds: Iterable[FeedConfig], states: Mapping[str, FeedState]) -> dict[str, Validators]:
+def _due(feeds: Iterable[Feed], states: Mapping[str, FeedState], now: datetime) -> list[Feed]:
+    """Feeds to ask, the one that was asked longest ago first: where time is short they take turns."""
+    due = [feed for feed in feeds if is_due(feed, states.get(feed.name), now)]
+    return sorted(due, key=lambda feed: state.last_attempt_at if (state := states.get(feed.name)) else _NEVER)
+
+
+def _conditions(feeds: Iterable[Feed], states: Mapping[str, FeedState]) -> dict[str, Validators]:
     """Validators by feed name; those of another address say nothing about this one."""
     return {
         feed.name: Validators(state.etag, state.last_modified)
@@ -109,16 +131,21 @@ def _conditions(feeds: Iterable[FeedConfig], states: Mapping[str, FeedState]) ->
     }
 
 
-def _read(feed: FeedConfig, result: FetchResult) -> _Read:
+def _read(feed: Feed, result: FetchResult) -> _Read:
     if isinstance(result, Failed):
         asked = f"; asked to wait {result.retry_after_s} s" if result.retry_after_s is not None else ""
-        return _Read(feed, result, None, (result.reason + asked)[:_ERROR_LIMIT])
-    if isinstance(result, NotModified):
-        return _Read(feed, result, None, None)
+        return _Read(feed, result, error=(result.reason + asked)[:_ERROR_LIMIT])
+    if not isinstance(result, Fetched):
+        return _Read(feed, result)
     try:
-        return _Read(feed, result, parse_feed(result.body, content_type=result.content_type, where=feed.url), None)
+        return _Read(feed, result, parse_feed(result.body, content_type=result.content_type, where=feed.url))
     except FeedUnreadable as problem:
-        return _Read(feed, result, None, str(problem)[:_ERROR_LIMIT])
+        return _Read(feed, result, error=str(problem)[:_ERROR_LIMIT])
+
+
+def _configured_order(feeds: Iterable[Feed], reads: Iterable[_Read]) -> list[_Read]:
+    found = {read.feed.name: read for read in reads}
+    return [found[feed.name] for feed in feeds if feed.name in found]
 
 
 def _arrivals(reads: Iterable[_Read]) -> list[Arrival]:
@@ -132,34 +159,68 @@ def _arrivals(reads: Iterable[_Read]) -> list[Arrival]:
     ]
 
 
-def _next_state(read: _Read, before: FeedState | None, at: datetime) -> FeedState:
-    same = before if before is not None and before.url == read.feed.url else None
+def _next_state(read: _Read, before: FeedState | None, at: datetime, config: NewsConfig) -> FeedState:
+    feed, result = read.feed, read.result
+    same = before if before is not None and before.url == feed.url else None
     remembered = Validators(same.etag, same.last_modified) if same is not None else Validators()
     if read.error is not None:
-        count = before.error_count + 1 if before is not None else 1
-        success = before.last_success_at if before is not None else None
-        return _state(read.feed, remembered, at, success, count, read.error)
-    if isinstance(read.result, NotModified):
-        remembered = read.result.validators
-    elif isinstance(read.result, Fetched) and read.parsed is not None:
+        failure = result if isinstance(result, Failed) else Failed(feed.name, read.error, 200)
+        failed = FeedState(
+            feed=feed.name,
+            url=feed.url,
+            etag=remembered.etag,
+            last_modified=remembered.last_modified,
+            last_attempt_at=at,
+            last_success_at=before.last_success_at if before is not None else None,
+            error_count=same.error_count + 1 if same is not None else 1,
+            last_error=read.error,
+            last_status=failure.status,
+        )
+        return replace(failed, next_attempt_at=after_failure(failed, feed, failure.retry_after_s, config.fetch))
+    if isinstance(result, NotModified):
+        remembered = result.validators
+    elif isinstance(result, Fetched) and read.parsed is not None:
         # A body that broke off must be asked for again, whatever the server says has changed.
-        remembered = read.result.validators if read.parsed.complete else Validators()
-    return _state(read.feed, remembered, at, at, 0, None)
+        remembered = result.validators if read.parsed.complete else Validators()
+    status = 304 if isinstance(result, NotModified) else 200
+    known = remembered.etag, remembered.last_modified
+    return FeedState(feed.name, feed.url, *known, at, at, 0, None, after_success(feed, at), status)
 
 
-def _state(
-    feed: FeedConfig, seen: Validators, at: datetime, success: datetime | None, errors: int, error: str | None
-) -> FeedState:
-    return FeedState(feed.name, feed.url, seen.etag, seen.last_modified, at, success, errors, error)
-
-
-def _outcome(read: _Read, fresh: Iterable[Story]) -> FeedOutcome:
+def _outcome(name: str, read: _Read | None, state: FeedState | None, fresh: Iterable[Story]) -> FeedOutcome:
+    following = state.next_attempt_at if state is not None else None
+    if read is None:
+        return FeedOutcome(name, "waiting", next_attempt_at=following)
     if read.error is not None:
-        return FeedOutcome(read.feed.name, "failed", error=read.error)
+        return FeedOutcome(name, "failed", error=read.error, next_attempt_at=following)
     if read.parsed is None:
-        return FeedOutcome(read.feed.name, "not_modified")
-    new = sum(story.feed == read.feed.name for story in fresh)
-    remark = read.parsed.complaint
-    if not read.parsed.complete:
+        return FeedOutcome(name, "not_modified", next_attempt_at=following)
+    parsed = read.parsed
+    new = sum(story.feed == name for story in fresh)
+    remark = parsed.complaint
+    if not parsed.complete:
         remark = f"the document breaks off; its last story waits for a complete one ({remark})"
-    return FeedOutcome(read.feed.name, "fetched", len(read.parsed.stories), new, read.parsed.unusable, remark=remark)
+    return FeedOutcome(
+        name, "fetched", len(parsed.stories), new, parsed.unusable, remark=remark, next_attempt_at=following
+    )
+
+
+def _remember(
+    connection: Connection,
+    reads: Mapping[str, _Read],
+    states: Mapping[str, FeedState],
+    outcomes: Sequence[FeedOutcome],
+    at: datetime,
+    config: NewsConfig,
+) -> None:
+    memory.save_feed_states(connection, [states[name] for name in reads])
+    memory.add_attempts(
+        connection, [_attempt(reads[one.feed].result, one, at) for one in outcomes if one.feed in reads]
+    )
+    memory.prune_attempts(connection, at - timedelta(days=config.fetch.attempts_kept_days))
+
+
+def _attempt(result: FetchResult, outcome: FeedOutcome, at: datetime) -> FeedAttempt:
+    took = None if isinstance(result, NotAsked) else result.elapsed_ms
+    size = len(result.body) if isinstance(result, Fetched) else None
+    return FeedAttempt(outcome.feed, at, outcome.status, outcome.stories, outcome.new, took, size, outcome.error)

@@ -21,6 +21,10 @@ def upgrade() -> None:
         sa.Column("next_attempt_at", _INSTANT, comment="not asked before; null: asked in the next round"),
     )
     op.add_column(
+        "feed_state",
+        sa.Column("last_status", sa.Integer(), comment="HTTP status of the last attempt; null without an answer"),
+    )
+    op.add_column(
         "inbound_events_raw",
         sa.Column(
             "symbols",
@@ -138,4 +142,5 @@ def downgrade() -> None:
         op.drop_table(table)
     op.drop_column("inbound_events_classified", "mentions")
     op.drop_column("inbound_events_raw", "symbols")
+    op.drop_column("feed_state", "last_status")
     op.drop_column("feed_state", "next_attempt_at")

@@ -1,0 +1,73 @@
+"""How the configured feeds do, as a person reads it: one line per feed, and one sentence about those that fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from trading_assets.domain.clock import NEW_YORK
+from trading_assets.ledger import feeds as memory
+from trading_assets.news.config import NewsConfig
+from trading_assets.news.feed_schedule import configured, is_gone
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHealth:
+    """One configured feed. Without a ``last_attempt_at`` it was never asked at this address."""
+
+    feed: str
+    last_attempt_at: datetime | None
+    last_success_at: datetime | None
+    error_count: int
+    last_error: str | None
+    next_attempt_at: datetime | None
+    gone: bool
+
+    @property
+    def failing(self) -> bool:
+        """Whether its last attempt failed."""
+        return self.error_count > 0
+
+    @property
+    def condition(self) -> str:
+        """One word for a table: new, well, failing or gone."""
+        if self.gone:
+            return "gone"
+        if self.failing:
+            return "failing"
+        return "new" if self.last_attempt_at is None else "well"
+
+    def sentence(self) -> str:
+        """Why it fails, since when, and when it is asked again."""
+        since = f"last read {_at(self.last_success_at)}" if self.last_success_at else "never read"
+        following = f"asked again {_at(self.next_attempt_at)}" if self.next_attempt_at else "asked again next round"
+        gone = "; it is gone: remove it from news.feeds or correct its address" if self.gone else ""
+        return f"{self.feed} ({self.error_count} times: {self.last_error}; {since}; {following}{gone})"
+
+
+def feed_health(engine: Engine, config: NewsConfig) -> list[FeedHealth]:
+    """Every configured feed, those that fail first, without what is remembered of others or of other addresses."""
+    with engine.connect() as connection:
+        states = memory.feed_states(connection)
+    found = []
+    for feed in map(configured, config.feeds):
+        state = states.get(feed.name)
+        if state is None or state.url != feed.url:
+            found.append(FeedHealth(feed.name, None, None, 0, None, None, False))
+        else:
+            parts = state.last_attempt_at, state.last_success_at, state.error_count, state.last_error
+            found.append(FeedHealth(feed.name, *parts, state.next_attempt_at, is_gone(state)))
+    return sorted(found, key=lambda each: -each.error_count)
+
+
+def failing_sentence(feeds: Sequence[FeedHealth]) -> str | None:
+    """The feeds that fail, in one sentence; None if none does."""
+    failing = [feed.sentence() for feed in feeds if feed.failing]
+    return f"feeds that fail: {', '.join(failing)}" if failing else None
+
+
+def _at(instant: datetime | None) -> str:
+    return "" if instant is None else f"{instant.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York"

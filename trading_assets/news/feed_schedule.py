@@ -1,0 +1,80 @@
+"""When a feed is asked, and when again: its own interval, and ever longer pauses while it fails.
+
+Pure: everything is computed from what is remembered of a feed. Pauses are spread by the feed's name, so that feeds
+that failed together (a network that was down) do not all come back together, and are the same each time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from trading_assets.ledger.feeds import FeedState
+from trading_assets.news.config import FeedConfig, FetchConfig
+
+#: A feed with an interval may be asked this much early: rounds come once a minute, not to the second.
+_EARLY = timedelta(seconds=30)
+_GONE = 410
+_NOT_FOUND = 404
+#: So many answers 404 in a row, and none else for a day, are no accident any more.
+_MANY = 20
+_LONG = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One address to read."""
+
+    name: str
+    url: str
+    source: str
+    every_minutes: int = 1
+
+
+def configured(feed: FeedConfig) -> Feed:
+    """The feed as it is configured."""
+    return Feed(feed.name, feed.url, feed.source, feed.every_minutes)
+
+
+def is_due(feed: Feed, state: FeedState | None, now: datetime) -> bool:
+    """Whether the feed is to be asked now: one that was never asked at this address is."""
+    if state is None or state.url != feed.url or state.next_attempt_at is None:
+        return True
+    # A clock that was set back (a recorded day played again) must not silence a feed.
+    return now >= state.next_attempt_at or now < state.last_attempt_at
+
+
+def after_success(feed: Feed, at: datetime) -> datetime | None:
+    """When to ask again after an answer; None: in the next round."""
+    return at + timedelta(minutes=feed.every_minutes) - _EARLY if feed.every_minutes > 1 else None
+
+
+def after_failure(state: FeedState, feed: Feed, retry_after_s: int | None, config: FetchConfig) -> datetime:
+    """When to ask again a feed that failed for the ``state.error_count``-th time in a row, at its last attempt.
+
+    A minute at first, twice as long each time up to the cap, a quarter of it less at most by the feed's name; never
+    sooner than its own interval or than the server asked for, as far as that may be honoured.
+    """
+    if is_gone(state):
+        pause = timedelta(hours=config.gone_pause_h)
+    else:
+        longest = timedelta(minutes=config.longest_pause_m)
+        pause = min(longest, timedelta(minutes=1) * 2 ** min(state.error_count - 1, 20))
+    pause *= 1 - 0.25 * _share(feed.name)
+    asked = timedelta(seconds=retry_after_s or 0)
+    own = timedelta(minutes=feed.every_minutes) - _EARLY
+    return state.last_attempt_at + max(pause, own, min(asked, timedelta(hours=config.longest_retry_after_h)))
+
+
+def is_gone(state: FeedState) -> bool:
+    """Whether the feed is no longer there: 410 says so, 404 does when it stays."""
+    if state.last_status == _GONE:
+        return state.error_count > 0
+    recently = state.last_success_at is not None and state.last_attempt_at - state.last_success_at < _LONG
+    return state.last_status == _NOT_FOUND and state.error_count >= _MANY and not recently
+
+
+def _share(name: str) -> float:
+    """A number in [0, 1) that belongs to a name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
