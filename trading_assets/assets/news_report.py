@@ -69,7 +69,7 @@ def _build() -> AssetsDefinition:
 
 def day_of_news(desk: Desk, day: date) -> dict[str, Any]:
     """What is told of a day: counts, the pictures there is something for, and the stories that they number."""
-    from trading_assets.ledger.feed_health import attempts_between
+    from trading_assets.ledger.feeds import attempts_since
     from trading_assets.news.frames import day_bounds
 
     key, now = day.isoformat(), desk.clock.now()
@@ -89,9 +89,9 @@ def day_of_news(desk: Desk, day: date) -> dict[str, Any]:
         arrived = list(articles.select("fetched_at", "feed").iter_rows())
         told["volume"] = _picture("News", key, draw_volume(key, begin, end, arrived, told["stories"]))
     with desk.ledger.connect() as connection:
-        attempts = attempts_between(connection, begin, end)
+        attempts = attempts_since(connection, begin)
     feeds: dict[str, list[Attempt]] = {}
-    for attempt in attempts:
+    for attempt in (each for each in attempts if each.at < end):
         feeds.setdefault(attempt.feed, []).append(Attempt(attempt.at, attempt.status))
     if feeds:
         told["feeds"] = _picture("Feeds", key, draw_health(key, begin, end, feeds))

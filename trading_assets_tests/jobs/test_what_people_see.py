@@ -193,7 +193,7 @@ def assert_small_picture(markdown: str) -> None:
 
 def test_the_news_of_the_day_are_pictures_beside_the_stories_that_they_number(day: Playground) -> None:
     told = latest(day, "news_report")
-    for name in ("sentiment", "volume"):
+    for name in ("sentiment", "volume", "feeds"):
         assert_small_picture(told[name])
     articles = day.desk.frames.read("news", [SESSION.isoformat()])
     assert (told["articles"], told["stories"]) == (articles.height, articles["cluster_id"].n_unique())
