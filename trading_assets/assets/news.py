@@ -20,6 +20,8 @@ from trading_assets.resources.desk import Desk
 if TYPE_CHECKING:
     from trading_assets.news.feed_health import FeedHealth
 
+#: Feeds whose untidiness is told in the run's log.
+_REMARKS = 10
 #: The table of feeds: what is shown of each, and its heading. Those that fail stand first.
 FEED_COLUMNS = {
     "feed": "feed",
@@ -45,6 +47,10 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
         f"{len(report.of_status('not_modified'))} feeds unchanged, {len(report.failed)} failed, "
         f"{len(report.of_status('waiting'))} not asked this time"
     )
+    remarks = [f"{one.feed}: {one.remark}" for one in outcomes if one.remark]
+    came_in += "".join(f"\n  {remark}" for remark in remarks[:_REMARKS])
+    if len(remarks) > _REMARKS:
+        came_in += f"\n  and {len(remarks) - _REMARKS} more feeds that were untidy"
     left_out = {"entries without text or identity": sum(one.unusable for one in outcomes)}
     return Observed(stored.filter(~pl.col("event_uid").is_in(seen.implode())), now, left_out, came_in)
 

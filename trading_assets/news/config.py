@@ -9,6 +9,7 @@ import re
 from enum import StrEnum
 from typing import Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -39,6 +40,19 @@ class FeedConfig(_Frozen):
     url: str = Field(description="http or https address, without user name or password", max_length=2000)
     source: str = Field(description="Publisher shown beside a story, e.g. CNBC", min_length=1, max_length=100)
     every_minutes: int = Field(default=1, ge=1, le=1440, description="Asked this often; rounds come once a minute")
+
+    zone: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Time zone of dates that name none, e.g. America/New_York. Without it such a date is missing",
+    )
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, value: str | None) -> str | None:
+        if value is not None and value not in available_timezones():
+            raise ValueError(f"there is no time zone {value!r}; one is called e.g. America/New_York")
+        return value
 
     @field_validator("name")
     @classmethod

@@ -24,17 +24,18 @@ _LONG = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One address to read."""
+    """One address to read. ``zone`` is that of its dates which name none."""
 
     name: str
     url: str
     source: str
     every_minutes: int = 1
+    zone: str | None = None
 
 
 def configured(feed: FeedConfig) -> Feed:
     """The feed as it is configured."""
-    return Feed(feed.name, feed.url, feed.source, feed.every_minutes)
+    return Feed(feed.name, feed.url, feed.source, feed.every_minutes, feed.zone)
 
 
 def is_due(feed: Feed, state: FeedState | None, now: datetime) -> bool:

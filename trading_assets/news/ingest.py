@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
@@ -21,10 +22,13 @@ from trading_assets.ledger.news import Story
 from trading_assets.news.config import NewsConfig
 from trading_assets.news.feed_schedule import Feed, after_failure, after_success, configured, is_due
 from trading_assets.news.fetch import Failed, Fetched, FetchResult, NotAsked, NotModified, Validators, fetch_all
+from trading_assets.news.identity import event_uid
 from trading_assets.news.parse import FeedUnreadable, ParsedFeed, parse_feed
 from trading_assets.news.storing import Arrival, store_arrivals
 
 _ERROR_LIMIT = 1000
+#: So much a publisher's clock may be ahead of ours.
+_AHEAD = timedelta(minutes=5)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -111,7 +115,9 @@ def ingest(engine: Engine, config: NewsConfig, clock: Clock) -> IngestReport:
         states = memory.feed_states(connection)
         told = {read.feed.name: read for read in reads if not isinstance(read.result, NotAsked)}
         states |= {name: _next_state(read, states.get(name), fetched_at, config) for name, read in told.items()}
-        outcomes = tuple(_outcome(feed.name, told.get(feed.name), states.get(feed.name), fresh) for feed in feeds)
+        outcomes = tuple(
+            _outcome(feed.name, told.get(feed.name), states.get(feed.name), fresh, fetched_at) for feed in feeds
+        )
         _remember(connection, told, states, outcomes, fetched_at, config)
     return IngestReport(fetched_at, outcomes)
 
@@ -138,9 +144,14 @@ def _read(feed: Feed, result: FetchResult) -> _Read:
     if not isinstance(result, Fetched):
         return _Read(feed, result)
     try:
-        return _Read(feed, result, parse_feed(result.body, content_type=result.content_type, where=feed.url))
+        return _Read(feed, result, _parsed(feed, result))
     except FeedUnreadable as problem:
         return _Read(feed, result, error=str(problem)[:_ERROR_LIMIT])
+
+
+def _parsed(feed: Feed, result: Fetched) -> ParsedFeed:
+    zone = ZoneInfo(feed.zone) if feed.zone is not None else None
+    return parse_feed(result.body, content_type=result.content_type, where=feed.url, base=feed.url, zone=zone)
 
 
 def _configured_order(feeds: Iterable[Feed], reads: Iterable[_Read]) -> list[_Read]:
@@ -187,7 +198,9 @@ def _next_state(read: _Read, before: FeedState | None, at: datetime, config: New
     return FeedState(feed.name, feed.url, *known, at, at, 0, None, after_success(feed, at), status)
 
 
-def _outcome(name: str, read: _Read | None, state: FeedState | None, fresh: Iterable[Story]) -> FeedOutcome:
+def _outcome(
+    name: str, read: _Read | None, state: FeedState | None, fresh: Iterable[Story], at: datetime
+) -> FeedOutcome:
     following = state.next_attempt_at if state is not None else None
     if read is None:
         return FeedOutcome(name, "waiting", next_attempt_at=following)
@@ -195,14 +208,29 @@ def _outcome(name: str, read: _Read | None, state: FeedState | None, fresh: Iter
         return FeedOutcome(name, "failed", error=read.error, next_attempt_at=following)
     if read.parsed is None:
         return FeedOutcome(name, "not_modified", next_attempt_at=following)
-    parsed = read.parsed
     new = sum(story.feed == name for story in fresh)
-    remark = parsed.complaint
+    stories, unusable, remark = len(read.parsed.stories), read.parsed.unusable, _remark(read.parsed, at)
+    return FeedOutcome(name, "fetched", stories, new, unusable, remark=remark, next_attempt_at=following)
+
+
+def _remark(parsed: ParsedFeed, at: datetime) -> str | None:
+    """What was untidy in a feed that was read."""
+    said = [parsed.complaint] if parsed.complaint else []
     if not parsed.complete:
-        remark = f"the document breaks off; its last story waits for a complete one ({remark})"
-    return FeedOutcome(
-        name, "fetched", len(parsed.stories), new, parsed.unusable, remark=remark, next_attempt_at=following
-    )
+        said.insert(0, "the document breaks off; its last story waits for a complete one")
+    uids = {event_uid(story.guid, story.link, story.title, story.published_at) for story in parsed.stories}
+    counts = {
+        "identities that were repeated": len(parsed.stories) - len(uids),
+        "stories without a usable date": parsed.undated - parsed.zoneless,
+        "dates without a zone (name that of the feed in its configuration)": parsed.zoneless,
+        "stories dated in the future": sum(_is_later(story.published_at, at) for story in parsed.stories),
+    }
+    said += [f"{what}: {count}" for what, count in counts.items() if count]
+    return "; ".join(said) or None
+
+
+def _is_later(published_at: datetime | None, at: datetime) -> bool:
+    return published_at is not None and published_at > at + _AHEAD
 
 
 def _remember(

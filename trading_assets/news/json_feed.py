@@ -6,26 +6,25 @@ Nothing is guessed of other JSON: what does not call itself a JSON Feed is refus
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from time import struct_time
 from typing import Any
 
 _VERSION = "https://jsonfeed.org/version/"
 _BODIES = ("summary", "content_text", "content_html")
 
 
-def looks_like_json(body: bytes) -> bool:
-    """Whether the body begins as a JSON object."""
-    return body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
+def looks_like_json(text: str) -> bool:
+    """Whether the document begins as a JSON object."""
+    return text.lstrip()[:1] == "{"
 
 
-def json_entries(body: bytes) -> tuple[str, list[dict[str, Any]]]:
-    """The version and the items as entries with ``id``, ``link``, ``title``, ``summary`` and ``published_parsed``.
+def json_entries(text: str) -> tuple[str, list[dict[str, Any]]]:
+    """The version and the items as entries with ``id``, ``link``, ``title``, ``summary``, ``published`` and
+    ``updated``.
 
     Raises ``ValueError`` for broken JSON (also one that breaks off), and for JSON that is no JSON Feed.
     """
     try:
-        document = json.loads(body.decode("utf-8-sig"))
+        document = json.loads(text)
     except (ValueError, RecursionError) as problem:
         raise ValueError(f"the JSON cannot be parsed: {type(problem).__name__}: {problem}") from None
     version, items = document.get("version"), document.get("items")
@@ -43,22 +42,11 @@ def _entry(item: object) -> dict[str, Any]:
         "link": _text(item.get("url")) or _text(item.get("external_url")),
         "title": _text(item.get("title")),
         "summary": next(filter(None, (_text(item.get(key)) for key in _BODIES)), None),
-        "published_parsed": _instant(item.get("date_published")),
-        "updated_parsed": _instant(item.get("date_modified")),
+        "published": _text(item.get("date_published")),
+        "updated": _text(item.get("date_modified")),
     }
 
 
 def _text(value: object) -> str | None:
     """JSON can name half a character, which nothing can store: it becomes a question mark."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
-
-
-def _instant(written: object) -> struct_time | None:
-    """RFC 3339 in UTC; None for a date without a zone or one that is none."""
-    if not isinstance(written, str):
-        return None
-    try:
-        found = datetime.fromisoformat(written.strip())
-    except ValueError:
-        return None
-    return found.astimezone(UTC).timetuple() if found.tzinfo is not None else None

@@ -6,25 +6,28 @@ entries" to it) and what could hurt (entity declarations, of which real feeds ha
 
 from __future__ import annotations
 
-import calendar
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, tzinfo
 from typing import Any
 
 from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.news.charset import decode, xml_text
+from trading_assets.news.dates import Dated, read_date
 from trading_assets.news.json_feed import json_entries, looks_like_json
 from trading_assets.news.text import plain, storable
 
 TITLE_LIMIT = 1000
 SUMMARY_LIMIT = 8000
 LINK_LIMIT = 2000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_ELEMENT = re.compile(rb"<[A-Za-z_:]")
-_ISO_DAY = re.compile(r"\s*(\d{4})-(\d{2})-(\d{2})(?!\d)")
-_ENTITY = re.compile(rb"<!\s*ENTITY", re.IGNORECASE)
-_END = re.compile(rb"</\s*(?:[\w.-]+:)?(?:rss|feed|rdf)\s*>[^<]*(?:<!--.*?-->\s*)*\Z", re.IGNORECASE | re.DOTALL)
+_DECLARATION = b'<?xml version="1.0" encoding="utf-8"?>'
+#: So much of the end of a document is searched for its closing tag.
+_TAIL = 20_000
+_FIRST_ELEMENT = re.compile(r"<[A-Za-z_:]")
+_ENTITY = re.compile(r"<!\s*ENTITY", re.IGNORECASE)
+_END = re.compile(r"</\s*(?:[\w.-]+:)?(?:rss|feed|rdf)\s*>[^<]*(?:<!--.*?-->\s*)*\Z", re.IGNORECASE | re.DOTALL)
 #: What feedparser and the parsers under it raise on input they cannot follow.
 _PARSER_ERRORS = (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, RecursionError)
 
@@ -48,20 +51,21 @@ class ParsedStory:
 @dataclass(frozen=True, slots=True)
 class ParsedFeed:
     """The stories of one body. ``complete`` is False for a document that breaks off: it must be fetched again.
-    ``unusable`` counts entries without any text or identity; ``complaint`` is the parser's, if it had one."""
+    ``unusable`` counts entries without any text or identity, ``undated`` stories without a usable date, ``zoneless``
+    those among them whose date names no zone. ``complaint`` says what was untidy in the document itself."""
 
     version: str
     stories: tuple[ParsedStory, ...]
     complete: bool
     unusable: int
     complaint: str | None
+    undated: int = 0
+    zoneless: int = 0
 
 
-def _refuse_entities(body: bytes, where: str) -> None:
-    # UTF-16 and UTF-32 only put NUL bytes between the letters of a prolog.
-    letters = body.replace(b"\0", b"")
-    first = _FIRST_ELEMENT.search(letters)
-    if _ENTITY.search(letters[: first.start()] if first else letters):
+def _refuse_entities(text: str, where: str) -> None:
+    first = _FIRST_ELEMENT.search(text)
+    if _ENTITY.search(text[: first.start()] if first else text):
         raise FeedUnreadable(
             "the feed declares XML entities, which can be made to expand without bound",
             where=where,
@@ -69,36 +73,25 @@ def _refuse_entities(body: bytes, where: str) -> None:
         )
 
 
-def _in_calendar(written: object) -> bool:
-    """False for "2026-13-45", from which feedparser makes a day of the next year."""
-    found = _ISO_DAY.match(written) if isinstance(written, str) else None
-    if found is None:
-        return True
-    try:
-        date(*map(int, found.groups()))
-    except ValueError:
-        return False
-    return True
-
-
-def _instant(entry: dict[str, Any]) -> datetime | None:
+def _dated(entry: dict[str, Any], zone: tzinfo | None) -> Dated:
+    zoneless = False
     for key in ("published", "updated", "created"):
         # The plain look-up: feedparser's own would answer one date for another, with a warning.
-        parsed = dict.get(entry, f"{key}_parsed")
-        if parsed is None or not _in_calendar(dict.get(entry, key)):
+        written = dict.get(entry, key)
+        if not isinstance(written, str):
             continue
-        try:
-            return _EPOCH + timedelta(seconds=calendar.timegm(parsed))
-        except (ValueError, OverflowError, TypeError):
-            continue
-    return None
+        found = read_date(written, zone)
+        if found.instant is not None:
+            return found
+        zoneless = zoneless or found.zoneless
+    return Dated(None, zoneless)
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _story(entry: dict[str, Any]) -> ParsedStory | None:
+def _story(entry: dict[str, Any], published_at: datetime | None) -> ParsedStory | None:
     title = plain(_text(entry.get("title")) or "", TITLE_LIMIT)
     summary = plain(_text(entry.get("summary")) or "", SUMMARY_LIMIT) or None
     guid = _text(entry.get("id"))
@@ -108,35 +101,35 @@ def _story(entry: dict[str, Any]) -> ParsedStory | None:
         return None
     if guid is None and not link and not title:
         return None
-    return ParsedStory(guid, link or None, title, summary, _instant(entry))
+    return ParsedStory(guid, link or None, title, summary, published_at)
 
 
-def parse_feed(body: bytes, *, content_type: str | None = None, where: str = "feed") -> ParsedFeed:
-    """Read one RSS, Atom or RDF document, or a JSON Feed.
+def parse_feed(
+    body: bytes,
+    *,
+    content_type: str | None = None,
+    where: str = "feed",
+    base: str | None = None,
+    zone: tzinfo | None = None,
+) -> ParsedFeed:
+    """Read one RSS, Atom or RDF document, or a JSON Feed. ``base`` is the address that relative links belong to,
+    ``zone`` that of dates which name none.
 
     Raises ``FeedUnreadable`` when the body is empty, is no feed (an HTML page, other JSON), declares entities, or is
     broken in such a way that not one story could be read. A feed that is merely untidy is read, with ``complaint`` set.
     """
-    import feedparser
-
     if not body.strip():
         raise FeedUnreadable("the body is empty", where=where)
-    if looks_like_json(body):
+    decoded = decode(body, content_type)
+    if looks_like_json(decoded.text):
         try:
-            version, entries = json_entries(body)
+            version, entries = json_entries(decoded.text)
         except ValueError as failure:
             raise FeedUnreadable(str(failure), where=where) from None
-        read = [_story(entry) for entry in entries]
-        kept = tuple(story for story in read if story is not None)
-        return ParsedFeed(version, kept, complete=True, unusable=len(read) - len(kept), complaint=None)
-    _refuse_entities(body, where)
-    headers = {"content-type": content_type} if content_type else {}
-    try:
-        # A bare bytes argument would be tried as an address and as a file name first.
-        result = feedparser.parse(io.BytesIO(body), response_headers=headers)
-    except _PARSER_ERRORS as failure:
-        what = f"the feed cannot be parsed: {type(failure).__name__}: {failure}"
-        raise FeedUnreadable(what, where=where) from failure
+        return _feed(version, entries, zone, complete=True, complaint=decoded.remark)
+    text = xml_text(decoded.text)
+    _refuse_entities(text, where)
+    result = _read_xml(text, where, base)
     problem = result.get("bozo_exception") if result.get("bozo") else None
     complaint = storable(f"{type(problem).__name__}: {problem}", 500) if problem is not None else None
     version = result.get("version") or ""
@@ -147,17 +140,45 @@ def parse_feed(body: bytes, *, content_type: str | None = None, where: str = "fe
             mend="Open the address in a browser: a login, consent or error page may have taken its place.",
         )
     entries = list(result.get("entries", ()))
-    complete = complaint is None or bool(_END.search(body.replace(b"\0", b"").rstrip()))
+    complete = complaint is None or bool(_END.search(text[-_TAIL:].rstrip()))
     if not complete and entries:
         # The last story of a document that breaks off may have lost half its title, and stories are stored for ever.
         entries.pop()
-    stories = [_story(entry) for entry in entries]
-    if not any(stories) and complaint is not None and not _harmless(problem):
+    told = "; ".join(each for each in (decoded.remark, complaint) if each is not None) or None
+    feed = _feed(version, entries, zone, complete=complete, complaint=told)
+    if not feed.stories and complaint is not None:
         raise FeedUnreadable(f"the feed is broken and holds no readable story: {complaint}", where=where)
-    usable = tuple(story for story in stories if story is not None)
-    return ParsedFeed(version, usable, complete, len(stories) - len(usable), complaint)
+    return feed
 
 
-def _harmless(problem: object) -> bool:
-    """Whether the complaint is about the transport (content type, charset label) and not about the document."""
-    return type(problem).__name__ in {"NonXMLContentType", "CharacterEncodingOverride"}
+def _read_xml(text: str, where: str, base: str | None) -> dict[str, Any]:
+    import feedparser
+
+    headers = {"content-type": "application/xml; charset=utf-8"} | ({"content-location": base} if base else {})
+    try:
+        # A bare string would be tried as an address and as a file name first. Markup is removed afterwards anyhow.
+        found: dict[str, Any] = feedparser.parse(
+            io.BytesIO(_DECLARATION + text.encode("utf-8", "replace")),
+            response_headers=headers,
+            sanitize_html=False,
+            resolve_relative_uris=False,
+        )
+        return found
+    except _PARSER_ERRORS as failure:
+        what = f"the feed cannot be parsed: {type(failure).__name__}: {failure}"
+        raise FeedUnreadable(what, where=where) from failure
+
+
+def _feed(
+    version: str, entries: Sequence[dict[str, Any]], zone: tzinfo | None, *, complete: bool, complaint: str | None
+) -> ParsedFeed:
+    stories, undated, zoneless = [], 0, 0
+    for entry in entries:
+        dated = _dated(entry, zone)
+        story = _story(entry, dated.instant)
+        if story is not None:
+            stories.append(story)
+            undated += dated.instant is None
+            zoneless += dated.zoneless
+    unusable = len(entries) - len(stories)
+    return ParsedFeed(version, tuple(stories), complete, unusable, complaint, undated, zoneless)

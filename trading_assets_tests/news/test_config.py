@@ -46,6 +46,12 @@ def test_two_feeds_of_one_name_are_refused() -> None:
         NewsConfig(feeds=(feed(), feed()))
 
 
+def test_a_time_zone_that_does_not_exist_is_refused() -> None:
+    assert FeedConfig(name="a", url="https://example.com/", source="A", zone="Asia/Seoul").zone == "Asia/Seoul"
+    with pytest.raises(ValidationError, match="no time zone 'EDT5'"):
+        FeedConfig(name="a", url="https://example.com/", source="A", zone="EDT5")
+
+
 def test_an_unknown_key_and_a_value_out_of_range_are_refused() -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         NewsConfig.model_validate({"feed": []})

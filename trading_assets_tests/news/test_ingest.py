@@ -181,6 +181,7 @@ def test_F39_duplicate_ids_within_and_across_feeds_are_one_story(
     feeds.serve("/rss/b.xml", rss(item("Same id, third text", guid="x")))
     report = ingest(ledger, news_config(feeds, "a", "b"), clock)
     assert [outcome.new for outcome in report.outcomes] == [1, 0]
+    assert report.outcomes[0].remark == "identities that were repeated: 1; stories without a usable date: 2"
     assert news_frame(ledger, DAY, clock.now())["title"].to_list() == ["Same id, first text"]
 
 
@@ -189,9 +190,24 @@ def test_F39_stories_without_a_date_or_with_a_future_one_are_stored_as_they_are(
 ) -> None:
     future = item("Tomorrow", guid="2", date="Fri, 13 Mar 2026 14:00:00 GMT")
     feeds.serve("/rss/a.xml", rss(item("Never", guid="1"), future))
-    ingest(ledger, news_config(feeds, "a"), clock)
+    (outcome,) = ingest(ledger, news_config(feeds, "a"), clock).outcomes
+    assert outcome.remark == "stories without a usable date: 1; stories dated in the future: 1"
     dates = dict(news_frame(ledger, DAY, clock.now()).select("title", "published_at").iter_rows())
     assert dates == {"Never": None, "Tomorrow": datetime(2026, 3, 13, 14, 0, tzinfo=UTC)}
+
+
+def test_F39_a_feed_without_zones_is_dated_by_its_own(ledger: Engine, feeds: FeedServer, clock: SetClock) -> None:
+    url = feeds.serve("/rss/a.xml", rss(item("Nine thirty", guid="1", date="2026-03-12 09:30:00")))
+    local = NewsConfig(feeds=(FeedConfig(name="a", url=url, source="A", zone="America/New_York"),))
+    assert ingest(ledger, local, clock).outcomes[0].remark is None
+    (story,) = news_frame(ledger, DAY, clock.now()).to_dicts()
+    assert story["published_at"] == datetime(2026, 3, 12, 13, 30, tzinfo=UTC)
+
+
+def test_a_relative_link_belongs_to_its_feed(ledger: Engine, feeds: FeedServer, clock: SetClock) -> None:
+    feeds.serve("/rss/a.xml", rss(item("One", link="/news/1")))
+    ingest(ledger, news_config(feeds, "a"), clock)
+    assert news_frame(ledger, DAY, clock.now())["link"].to_list() == [feeds.url("/news/1")]
 
 
 def test_one_event_over_two_feeds_and_two_rounds_is_one_cluster(

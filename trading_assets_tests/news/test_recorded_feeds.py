@@ -25,8 +25,10 @@ def test_every_recorded_finance_feed_is_read(recorded_data: Path) -> None:
         assert feed.stories, path
         assert feed.complete, path
         assert feed.unusable == 0, path
+        # Speeches that were never dated say 1899-12-30, the zero of a spreadsheet.
+        undated = 3 if path.name == "testimony.xml" and "fed-speech" in path.parent.name else 0
+        assert (feed.undated, feed.zoneless) == (undated, 0), path
         for story in feed.stories:
-            assert story.published_at is not None, path
             assert len(event_uid(story.guid, story.link, story.title, story.published_at)) == 64
             assert "<p>" not in (story.summary or "")
             stories += 1
