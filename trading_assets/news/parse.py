@@ -27,6 +27,10 @@ _DECLARATION = b'<?xml version="1.0" encoding="utf-8"?>'
 _TAIL = 20_000
 _FIRST_ELEMENT = re.compile(r"<[A-Za-z_:]")
 _ENTITY = re.compile(r"<!\s*ENTITY", re.IGNORECASE)
+#: A tag, or a CDATA section with all that looks like one in it.
+_TAG = re.compile(r"<!\[CDATA\[(?:[^\]]|\](?!\]>))*+|</?[A-Za-z_][^<>]*>")
+#: Feeds are a dozen deep; broken ones, with HTML that is not closed, some hundreds.
+_DEEPEST = 3000
 _END = re.compile(r"</\s*(?:[\w.-]+:)?(?:rss|feed|rdf)\s*>[^<]*(?:<!--.*?-->\s*)*\Z", re.IGNORECASE | re.DOTALL)
 #: What feedparser and the parsers under it raise on input they cannot follow.
 _PARSER_ERRORS = (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, RecursionError)
@@ -71,6 +75,18 @@ def _refuse_entities(text: str, where: str) -> None:
             where=where,
             mend="No news feed needs them: check the address.",
         )
+
+
+def _refuse_depth(text: str, where: str) -> None:
+    """feedparser needs the square of the depth: a document of nothing but opening tags would take hours."""
+    depth = 0
+    for tag in _TAG.finditer(text):
+        if tag[0].startswith("</"):
+            depth = max(0, depth - 1)
+        elif not tag[0].endswith("/>"):
+            depth += not tag[0].startswith("<!")
+        if depth > _DEEPEST:
+            raise FeedUnreadable(f"more than {_DEEPEST} elements lie within each other", where=where)
 
 
 def _dated(entry: dict[str, Any], zone: tzinfo | None) -> Dated:
@@ -129,6 +145,7 @@ def parse_feed(
         return _feed(version, entries, zone, complete=True, complaint=decoded.remark)
     text = xml_text(decoded.text)
     _refuse_entities(text, where)
+    _refuse_depth(text, where)
     result = _read_xml(text, where, base)
     problem = result.get("bozo_exception") if result.get("bozo") else None
     complaint = storable(f"{type(problem).__name__}: {problem}", 500) if problem is not None else None

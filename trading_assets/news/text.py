@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 
 _SILENT = frozenset({"script", "style", "template", "noscript", "iframe"})
 _BREAKS = re.compile(r"br|p|div|li|ul|ol|tr|td|th|table|h[1-6]|blockquote|hr|section|article|figure|figcaption")
+#: A tag that is not closed before the next one begins is text. To the parser it would be one as long as the rest.
+_OPEN = re.compile(r"<(?![^<>]*>)")
 _SPACES = re.compile(r"\s+")
 #: Control characters, lone surrogates and invisible direction marks: PostgreSQL refuses the first two, and the last
 #: could make a stored headline read differently from what was scored.
@@ -42,6 +44,15 @@ class _Words(HTMLParser):
             self.parts.append(data)
 
 
+def _without_comments(markup: str) -> str:
+    """Searched from the front once: thousands of comments that never end must not cost their square."""
+    kept, at = [], 0
+    while (start := markup.find("<!--", at)) >= 0 and (end := markup.find("-->", start + 4)) >= 0:
+        kept.append(markup[at:start])
+        at = end + 3
+    return "".join(kept) + markup[at:].replace("<!--", "&lt;!--")
+
+
 def storable(text: str, limit: int) -> str:
     """``text`` on one line, without control characters, at most ``limit`` characters."""
     return _SPACES.sub(" ", _UNWANTED.sub("", text)).strip()[:limit].rstrip()
@@ -52,6 +63,6 @@ def plain(markup: str, limit: int) -> str:
     if "<" not in markup and "&" not in markup:
         return storable(markup, limit)
     reader = _Words()
-    reader.feed(markup)
+    reader.feed(_OPEN.sub("&lt;", _without_comments(markup)))
     reader.close()
     return storable("".join(reader.parts), limit)

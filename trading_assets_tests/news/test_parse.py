@@ -110,6 +110,25 @@ def test_F39_a_document_that_breaks_off_before_its_first_story_ends_is_a_failure
         parse_feed(whole[: whole.index("story")].encode())
 
 
+@pytest.mark.parametrize("tag", ["<a>", "<item>", "<item><title>x"])
+def test_F39_elements_within_each_other_without_end_are_refused(tag: str) -> None:
+    body = rss(*[tag] * 300_000)
+    with pytest.raises(FeedUnreadable, match="more than 3000 elements"):
+        parse_feed(body.encode())
+
+
+@pytest.mark.parametrize("markup", ["<a ", "<!--", "<!-- x >", "<", "<p>", "&#", "<![CDATA[", "<script>", "</"])
+def test_F39_markup_that_never_ends_is_read_all_the_same(markup: str) -> None:
+    escaped = markup.replace("&", "&amp;").replace("<", "&lt;") * 20_000
+    (story,) = parse_feed(rss(item("Nvidia beats", guid="1", summary=f"Really. {escaped}")).encode()).stories
+    assert (story.summary or "").startswith("Really.")
+
+
+def test_tags_within_a_text_are_no_depth() -> None:
+    markup = f"<![CDATA[{'<br><p>' * 4000}x]]>"
+    assert parse_feed(rss(item("Nvidia beats", guid="1", summary=markup)).encode()).stories[0].summary == "x"
+
+
 def test_an_empty_but_sound_feed_is_no_failure() -> None:
     assert parse_feed(rss().encode()).stories == ()
 
