@@ -78,6 +78,8 @@ inbound_events_raw = Table(
     ),
     CheckConstraint("event_uid ~ '^[0-9a-f]{64}$'", name="event_uid_is_sha256"),
     Index("ix_inbound_events_raw_fetched_at", "fetched_at"),
+    # An address may be longer than what a sorted index takes.
+    Index("ix_inbound_events_raw_link", "link", postgresql_using="hash"),
 )
 
 article_texts = Table(

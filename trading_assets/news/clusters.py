@@ -1,54 +1,51 @@
 """Which stories tell the same event: near-duplicate headlines over several feeds form one cluster.
 
-An inverted index finds stories that share words, the Jaccard similarity of the title's word sets decides. A cluster
-carries the ``event_uid`` of the story that opened it, for ever: later stories join, clusters never merge, so the
-membership a decision saw is the membership a replay sees.
+The Jaccard similarity of the titles' word sets decides. A cluster carries the ``event_uid`` of the story that opened
+it, for ever: later stories join, clusters never merge, so the membership a decision saw is the membership a replay
+sees.
 
-Templates are the trap of short texts ("X shares rise 3 %" and "Y shares rise 3 %" share most words). Three guards keep
-different events apart: different numbers, different leading subjects, and different named companies.
+Templates are the trap of short texts ("X shares rise 3 %" and "Y shares rise 3 %" share most words), so what two
+headlines insist on must not differ: numbers, days, directions, leading subjects, names, companies. A filing is an event
+of its own, whatever its title.
+
+Candidates are found exactly, not by chance as with hashing. Two sets with a similarity of t have ⌈t·n⌉ words in common,
+n being the size of either. Sorted in one and the same order, the first n - ⌈t·n⌉ + k words of each hold k of those;
+with the rarest words first, few other pairs do (prefix filtering: Chaudhuri et al., "A primitive operator for
+similarity joins", 2006).
 """
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from trading_assets.ledger.stories import RecentStory
 from trading_assets.news.config import ClusterConfig
-from trading_assets.news.wordlists import words_of
+from trading_assets.news.headlines import Headline, named_words, opposed, read_headline, replaced
+from trading_assets.news.identity import filing_of
 
-_WORD = re.compile(r"[^\W_]+(?:[.,'’&-][^\W_]+)*", re.UNICODE)
-_PREFIX = re.compile(
-    r"^\s*(?:(?:update|correct(?:ed|ion)|refile|wrapup|breaking(?: news)?|exclusive|just in|live|watch|video|analysis)"
-    r"\s*\d*\s*[-:|]\s*)+",
-    re.IGNORECASE,
-)
-_SUFFIX = re.compile(r"\s+(?:[-–—|]|\|\|)\s+[\w.&' ]{2,30}$")
-Names = Callable[[str], frozenset[str]]
+#: The companies that a headline names, each as it is written there.
+Names = Callable[[str], Mapping[str, str]]
+#: With so many stories the words are sorted by how often they came, then again whenever the number has doubled.
+_FIRST_SORT = 256
+#: k of the module's text, where titles are long enough for it: with 3 there are fewer pairs, but it takes longer.
+_DEPTH = 2
 
 
-@dataclass(frozen=True, slots=True)
-class KnownStory:
-    """What clustering needs of a story. ``at`` is its publication time, or its receipt if that is earlier or alone."""
-
+@dataclass(slots=True)
+class _Entry:
     event_uid: str
     cluster_id: str
     title: str
+    filing: str | None
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    cluster_id: str
-    event_uid: str
-    at: datetime
-    words: frozenset[str]
-    lead: str
-    numbers: frozenset[str]
-    plain: str
-    title: str
+    opened: datetime
+    fetched_at: datetime
+    said: Headline
+    companies: Mapping[str, str] | None = None
 
 
 def story_time(published_at: datetime | None, fetched_at: datetime) -> datetime:
@@ -56,34 +53,15 @@ def story_time(published_at: datetime | None, fetched_at: datetime) -> datetime:
     return fetched_at if published_at is None else min(published_at, fetched_at)
 
 
-def _stem(word: str) -> str:
-    word = word.removesuffix("'s").removesuffix("’s")
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    for ending in ("ing", "ed", "es", "s"):
-        if len(word) > len(ending) + 3 and word.endswith(ending) and not word.endswith("ss"):
-            return word[: -len(ending)].rstrip("e")
-    return word.rstrip("e") if len(word) > 3 else word
-
-
-def title_words(title: str) -> tuple[str, ...]:
-    """The significant words of a headline, lower-case and stemmed, in order; wire prefixes and publisher suffixes
-    ("UPDATE 2-", "- Reuters") removed."""
-    stop = words_of("stop_words.txt")
-    text = _SUFFIX.sub("", _PREFIX.sub("", title))
-    found = (match.group().casefold() for match in _WORD.finditer(text))
-    return tuple(_stem(word) for word in found if word not in stop)
-
-
-def _no_names(_: str) -> frozenset[str]:
-    return frozenset()
+def _no_names(_: str) -> Mapping[str, str]:
+    return {}
 
 
 class ClusterIndex:
     """Stories of the last hours, ready to be asked where a new one belongs.
 
     ``names`` returns the companies a headline names; headlines that both name some but none in common never cluster.
-    The result depends only on the stories added before, in their order.
+    The answer depends only on which stories the index holds, not on how or in which order they came into it.
     """
 
     def __init__(self, config: ClusterConfig, names: Names = _no_names) -> None:
@@ -91,78 +69,170 @@ class ClusterIndex:
         self._similarity = config.similarity
         self._min_tokens = config.min_tokens
         self._names = names
-        self._stories: list[_Shape] = []
-        self._opened: dict[str, datetime] = {}
-        self._by_word: dict[str, list[int]] = defaultdict(list)
-        self._by_text: dict[str, list[int]] = defaultdict(list)
+        self._depth = min(_DEPTH, self._shared(self._min_tokens))
+        self._since = datetime.min.replace(tzinfo=UTC)
+        self._clear()
 
-    def load(self, stories: Iterable[KnownStory]) -> None:
+    def _clear(self) -> None:
+        self._entries: list[_Entry] = []
+        self._words: list[frozenset[str]] = []
+        self._by_text: dict[str, list[_Entry]] = defaultdict(list)
+        self._by_filing: dict[str, list[_Entry]] = defaultdict(list)
+        self._by_rare_word: dict[str, list[int]] = defaultdict(list)
+        self._frequency: Counter[str] = Counter()
+        self._sort_again_at = _FIRST_SORT
+
+    def load(self, stories: Iterable[RecentStory]) -> None:
         """Add stories whose cluster is already known."""
         for story in stories:
-            self._add(self._shape(story.event_uid, story.title, story.at, story.cluster_id))
+            entry = self._entry(story.event_uid, story.title, story.link, story.at, story.fetched_at)
+            entry.cluster_id, entry.opened = story.cluster_id, story.opened
+            self._add(entry)
 
-    def assign(self, event_uid: str, title: str, at: datetime) -> str:
+    def forget(self, before: datetime) -> None:
+        """Drop the stories received before an instant: they are no candidates any more."""
+        self._since = before
+        held = sum(entry.fetched_at >= before for entry in self._entries)
+        # Dropping one means reading all lists anew: it waits until half of them are idle.
+        if held < len(self._entries) / 2:
+            kept = [entry for entry in self._entries if entry.fetched_at >= before]
+            self._clear()
+            for entry in kept:
+                self._add(entry)
+
+    @property
+    def uids(self) -> list[str]:
+        """``event_uid`` of every story that is held and not forgotten."""
+        return [entry.event_uid for entry in self._entries if entry.fetched_at >= self._since]
+
+    @property
+    def newest(self) -> datetime | None:
+        """The latest receipt among these; None without any."""
+        return max((entry.fetched_at for entry in self._entries if entry.fetched_at >= self._since), default=None)
+
+    def assign(self, event_uid: str, title: str, link: str | None, at: datetime, fetched_at: datetime) -> str:
         """The cluster of a new story, which is added: that of the most similar story within the window, else its own.
 
-        Ties go to the story that was added first.
+        Of equally similar ones the story that counts from earlier decides, then the smaller ``event_uid``.
         """
-        shape = self._shape(event_uid, title, at, event_uid)
-        best = self._best(shape)
-        joined = shape if best is None else self._shape(event_uid, title, at, best.cluster_id)
-        self._add(joined)
-        return joined.cluster_id
+        entry = self._entry(event_uid, title, link, at, fetched_at)
+        best = self._best(entry)
+        if best is not None:
+            entry.cluster_id, entry.opened = best.cluster_id, best.opened
+        self._add(entry)
+        return entry.cluster_id
 
-    def _shape(self, event_uid: str, title: str, at: datetime, cluster_id: str) -> _Shape:
-        ordered = title_words(title)
-        return _Shape(
-            cluster_id=cluster_id,
-            event_uid=event_uid,
-            at=at,
-            words=frozenset(ordered),
-            lead=ordered[0] if ordered else "",
-            numbers=frozenset(word for word in ordered if any(letter.isdigit() for letter in word)),
-            plain=" ".join(ordered),
-            title=title,
-        )
+    def _entry(self, event_uid: str, title: str, link: str | None, at: datetime, fetched_at: datetime) -> _Entry:
+        return _Entry(event_uid, event_uid, title, filing_of(link), at, at, fetched_at, read_headline(title))
 
-    def _add(self, shape: _Shape) -> None:
-        position = len(self._stories)
-        self._stories.append(shape)
-        self._opened.setdefault(shape.cluster_id, shape.at)
-        self._by_text[shape.plain].append(position)
-        for word in shape.words:
-            self._by_word[word].append(position)
+    def _add(self, entry: _Entry) -> None:
+        self._entries.append(entry)
+        self._words.append(entry.said.words)
+        self._by_text[entry.said.plain].append(entry)
+        if entry.filing is not None:
+            self._by_filing[entry.filing].append(entry)
+        if len(self._entries) < self._sort_again_at:
+            self._add_words(len(self._entries) - 1)
+            return
+        # Any order of words finds the same stories. The order by what has come so far finds them soon.
+        self._frequency = Counter(word for each in self._entries for word in each.said.words)
+        self._by_rare_word.clear()
+        for position in range(len(self._entries)):
+            self._add_words(position)
+        self._sort_again_at = 2 * len(self._entries)
 
-    def _best(self, shape: _Shape) -> _Shape | None:
-        if not shape.plain:
-            return None
-        if len(shape.words) < self._min_tokens:
-            equal = [self._stories[position] for position in self._by_text.get(shape.plain, ())]
-            return next((other for other in equal if self._near(shape, other)), None)
-        shared: dict[int, int] = defaultdict(int)
-        for word in shape.words:
-            for position in self._by_word.get(word, ()):
-                shared[position] += 1
-        best: tuple[float, int] | None = None
-        for position, count in shared.items():
-            other = self._stories[position]
-            if len(other.words) < self._min_tokens or not self._near(shape, other):
-                continue
-            similarity = count / (len(shape.words) + len(other.words) - count)
-            if similarity < self._similarity or not self._compatible(shape, other):
-                continue
-            if best is None or (similarity, -position) > best:
-                best = (similarity, -position)
-        return None if best is None else self._stories[-best[1]]
+    def _add_words(self, position: int) -> None:
+        words = self._entries[position].said.words
+        if len(words) >= self._min_tokens:
+            for word in self._rarest(words):
+                self._by_rare_word[word].append(position)
 
-    def _near(self, one: _Shape, other: _Shape) -> bool:
+    def _rarest(self, words: frozenset[str]) -> list[str]:
+        # ``Counter`` itself would call back for each word that it does not know.
+        known = self._frequency.get
+        size = len(words)
+        return sorted(words, key=lambda word: (known(word, 0), word))[: size - self._shared(size) + self._depth]
+
+    def _shared(self, size: int) -> int:
+        """Of so many words the least that a similar set has, too."""
+        # A hair less than t·n: a float a hair above a whole number must not ask for one word more.
+        return math.ceil(self._similarity * size - 1e-9)
+
+    def _best(self, new: _Entry) -> _Entry | None:
+        if new.filing is not None:
+            same = self._first(new, self._by_filing.get(new.filing, ()))
+            if same is not None:
+                return same
+        if len(new.said.words) < self._min_tokens:
+            equal = self._by_text.get(new.said.plain, ()) if new.said.plain else ()
+            return self._first(new, (other for other in equal if self._compatible(new, other)))
+        found = [
+            (-similarity, other.at, other.event_uid, other)
+            for similarity, other in self._similar(new)
+            if self._near(new, other)
+        ]
+        # Companies are looked for in few headlines: only in those that would decide.
+        for _, _, _, other in sorted(found, key=lambda each: each[:3]):
+            if self._compatible(new, other):
+                return other
+        return None
+
+    def _first(self, new: _Entry, others: Iterable[_Entry]) -> _Entry | None:
+        near = [other for other in others if self._near(new, other)]
+        return min(near, key=lambda other: (other.at, other.event_uid), default=None)
+
+    def _similar(self, new: _Entry) -> Iterable[tuple[float, _Entry]]:
+        words = new.said.words
+        size, shared, least = len(words), self._shared(len(words)), self._similarity
+        largest = math.floor(size / least + 1e-9)
+        # Thousands are looked at for one story: a list of sets alone lies closer together than all that is known.
+        sets = self._words
+        for position in self._candidates(words):
+            theirs = sets[position]
+            if shared <= len(theirs) <= largest and (common := len(words & theirs)) >= shared:
+                similarity = common / (size + len(theirs) - common)
+                if similarity >= least:
+                    yield similarity, self._entries[position]
+
+    def _candidates(self, words: frozenset[str]) -> set[int]:
+        """Positions of the stories that have ``depth`` of their rarest words among the rarest of these."""
+        once: set[int] = set()
+        twice: set[int] = set()
+        for word in self._rarest(words):
+            with_it = self._by_rare_word.get(word, ())
+            twice.update(once.intersection(with_it))
+            once.update(with_it)
+        return twice if self._depth > 1 else once
+
+    def _near(self, one: _Entry, other: _Entry) -> bool:
         # Measured from the cluster's first story: a daily column must not drag one cluster through the year.
-        return abs(one.at - self._opened[other.cluster_id]) <= self._window
+        return other.fetched_at >= self._since and abs(one.at - other.opened) <= self._window
 
-    def _compatible(self, one: _Shape, other: _Shape) -> bool:
-        if one.numbers and other.numbers and not (one.numbers & other.numbers):
+    def _compatible(self, one: _Entry, other: _Entry) -> bool:
+        if one.filing is not None and other.filing is not None:
             return False
-        if not (one.lead == other.lead or one.lead in other.words or other.lead in one.words):
+        ours, theirs = one.said, other.said
+        if not (ours.numbers <= theirs.numbers or theirs.numbers <= ours.numbers):
             return False
-        ours, theirs = self._names(one.title), self._names(other.title)
-        return not ours or not theirs or bool(ours & theirs)
+        if ours.days and theirs.days and ours.days.isdisjoint(theirs.days):
+            return False
+        if ours.symbols and theirs.symbols and ours.symbols.isdisjoint(theirs.symbols):
+            return False
+        if opposed(ours, theirs):
+            return False
+        named, also = self._companies(one), self._companies(other)
+        if named and also and not (named.keys() <= also.keys() or also.keys() <= named.keys()):
+            return False
+        # A company may be called by two names; otherwise one headline begins with what the other speaks of, too.
+        leads = ours.lead == theirs.lead or ours.lead in theirs.words or theirs.lead in ours.words
+        if not leads and not (named and named.keys() == also.keys()):
+            return False
+        if ours.names is None or theirs.names is None:
+            return not replaced(ours, theirs)
+        called = named_words((*named.values(), *also.values())) if named.keys() & also.keys() else frozenset()
+        return not (ours.names - theirs.words - called and theirs.names - ours.words - called)
+
+    def _companies(self, entry: _Entry) -> Mapping[str, str]:
+        if entry.companies is None:
+            entry.companies = self._names(entry.title)
+        return entry.companies

@@ -6,19 +6,20 @@ one story whichever way it came first. What does not belong here: asking sources
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from sqlalchemy import Connection
 
 from trading_assets.ledger import news as store
 from trading_assets.ledger.news import Story
-from trading_assets.news.clusters import ClusterIndex, KnownStory, story_time
+from trading_assets.ledger.stories import HeldStory, stories_held, stories_linked
+from trading_assets.news.clusters import story_time
 from trading_assets.news.config import ClusterConfig
-from trading_assets.news.identity import event_uid
-from trading_assets.news.tickers import TickerExtractor, curated_companies
+from trading_assets.news.identity import event_uid, page_of
+from trading_assets.news.recent import recent_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,53 +47,118 @@ def store_arrivals(
     An article that came twice is stored once, as it stands first in ``arrivals``; one that is stored already stays as
     it is. The caller holds ``store.lock_store``: clusters depend on the order of stories.
     """
-    candidates = _candidates(arrivals, fetched_at)
-    known = store.known_uids(connection, sorted(each.event_uid for _, _, each in candidates))
-    unknown = [story for _, _, story in candidates if story.event_uid not in known]
-    if not unknown:
+    fresh = _new_articles(connection, arrivals)
+    if not fresh:
         return []
-    index = ClusterIndex(config, _curated_extractor().symbols_in)
-    since = fetched_at - timedelta(hours=2 * config.window_hours)
-    index.load(_known(store.stories_fetched_since(connection, since)))
-    fresh = [_clustered(story, index) for story in unknown]
-    store.add_stories(connection, fresh)
+    index = recent_index(connection, config, fetched_at - timedelta(hours=2 * config.window_hours))
+    stories = [
+        replace(story, cluster_id=index.assign(story.event_uid, story.title, story.link, at, fetched_at))
+        for at, story in _in_order(fresh, arrivals, fetched_at)
+    ]
+    store.add_stories(connection, stories)
+    return stories
+
+
+def _in_order(
+    fresh: Iterable[tuple[str, Arrival]], arrivals: Iterable[Arrival], fetched_at: datetime
+) -> list[tuple[datetime, Story]]:
+    """The oldest first; of the same instant in the order of feeds, then of identities."""
+    feeds = {feed: position for position, feed in enumerate(dict.fromkeys(arrival.feed for arrival in arrivals))}
+    told = [
+        (
+            story_time(arrival.published_at, fetched_at),
+            Story(
+                event_uid=uid,
+                cluster_id=uid,
+                feed=arrival.feed,
+                source=arrival.source,
+                title=arrival.title,
+                link=arrival.link,
+                summary=arrival.summary,
+                published_at=arrival.published_at,
+                fetched_at=fetched_at,
+                symbols=arrival.symbols,
+            ),
+        )
+        for uid, arrival in fresh
+    ]
+    return sorted(told, key=lambda each: (each[0], feeds[each[1].feed], each[1].event_uid))
+
+
+# --- which articles are new -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """An arrival with its identity. ``by_link`` is the one it has without its guid; None without a link or a guid."""
+
+    arrival: Arrival
+    uid: str
+    page: str | None
+    by_link: str | None
+
+
+def _new_articles(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[str, Arrival]]:
+    """Those that are not stored yet, each once, with the identity under which it is to be stored.
+
+    Identity is the guid, else the link. Two faults of publishers are mended here. A guid may be that of another
+    article, too (two filers of one filing; a plain number in two feeds): then it identifies neither, and the second is
+    known by its link. And one feed may leave out the guid that another gives: the same headline at the same address is
+    one article.
+    """
+    came = [_came(arrival) for arrival in arrivals]
+    taken = stories_held(connection, {each.uid for each in came} | {each.by_link for each in came if each.by_link})
+    bare = [each for each in came if each.by_link is None and each.page is not None and each.uid not in taken]
+    at_page: dict[str, list[str]] = defaultdict(list)
+    for held in stories_linked(connection, {link for each in bare for link in (each.page, each.arrival.link) if link}):
+        at_page[page_of(held.link) or ""].append(_words(held.title))
+    ambiguous = _ambiguous(came)
+    fresh: list[tuple[str, Arrival]] = []
+    for each in came:
+        uid, title = each.uid, _words(each.arrival.title)
+        if each.by_link is not None:
+            holder = taken.get(uid)
+            if holder is None:
+                same = taken.get(each.by_link)
+                if same is not None and _words(same.title) == title:
+                    continue
+            elif _another(each, holder) and (uid in ambiguous or holder.feed != each.arrival.feed):
+                uid = each.by_link
+        elif uid not in taken and each.page is not None and title in at_page.get(each.page, ()):
+            continue
+        if uid in taken:
+            continue
+        taken[uid] = HeldStory(uid, each.arrival.feed, each.arrival.title, each.arrival.link)
+        if each.page is not None:
+            at_page[each.page].append(title)
+        fresh.append((uid, each.arrival))
     return fresh
 
 
-def _candidates(arrivals: Iterable[Arrival], fetched_at: datetime) -> list[tuple[datetime, int, Story]]:
-    """Every story that came, the oldest first; one that came twice only once, from the source named first."""
-    found: dict[str, tuple[datetime, int, Story]] = {}
-    order: dict[str, int] = {}
-    for arrival in arrivals:
-        position = order.setdefault(arrival.feed, len(order))
-        uid = event_uid(arrival.guid, arrival.link, arrival.title, arrival.published_at)
-        story = Story(
-            event_uid=uid,
-            cluster_id=uid,
-            feed=arrival.feed,
-            source=arrival.source,
-            title=arrival.title,
-            link=arrival.link,
-            summary=arrival.summary,
-            published_at=arrival.published_at,
-            fetched_at=fetched_at,
-            symbols=arrival.symbols,
-        )
-        found.setdefault(uid, (story_time(arrival.published_at, fetched_at), position, story))
-    return sorted(found.values(), key=lambda each: (each[0], each[1], each[2].event_uid))
+def _came(arrival: Arrival) -> _Came:
+    guid, page = (arrival.guid or "").strip(), page_of(arrival.link)
+    uid = event_uid(guid, page, arrival.title, arrival.published_at)
+    both = guid and page is not None
+    return _Came(arrival, uid, page, event_uid(None, page, arrival.title, None) if both else None)
 
 
-def _known(stories: Iterable[Story]) -> Iterable[KnownStory]:
-    for story in stories:
-        at = story_time(story.published_at, story.fetched_at)
-        yield KnownStory(story.event_uid, story.cluster_id, story.title, at)
+def _ambiguous(came: Iterable[_Came]) -> frozenset[str]:
+    """Identities by guid that stand for different articles at the same time."""
+    first: dict[str, HeldStory] = {}
+    found: set[str] = set()
+    for each in came:
+        if each.by_link is not None:
+            one = HeldStory(each.uid, each.arrival.feed, each.arrival.title, each.arrival.link)
+            if _another(each, first.setdefault(each.uid, one)):
+                found.add(each.uid)
+    return frozenset(found)
 
 
-def _clustered(story: Story, index: ClusterIndex) -> Story:
-    at = story_time(story.published_at, story.fetched_at)
-    return replace(story, cluster_id=index.assign(story.event_uid, story.title, at))
+def _another(one: _Came, holder: HeldStory) -> bool:
+    """Whether two with one guid are two articles: an edited one keeps its address or its headline."""
+    theirs = page_of(holder.link)
+    return theirs is not None and theirs != one.page and _words(holder.title) != _words(one.arrival.title)
 
 
-@lru_cache(maxsize=1)
-def _curated_extractor() -> TickerExtractor:
-    return TickerExtractor(curated_companies())
+def _words(title: str) -> str:
+    return " ".join(title.split()).casefold()

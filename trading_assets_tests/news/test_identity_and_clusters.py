@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_assets.news.clusters import ClusterIndex, KnownStory, story_time
+from trading_assets.ledger.stories import RecentStory
+from trading_assets.news import clusters
+from trading_assets.news.clusters import ClusterIndex, story_time
 from trading_assets.news.config import ClusterConfig
-from trading_assets.news.identity import event_uid
-from trading_assets.news.tickers import TickerExtractor, curated_companies
+from trading_assets.news.identity import event_uid, page_of
+from trading_assets.news.recent import companies_named
 
 NOON = datetime(2026, 3, 12, 16, 0, tzinfo=UTC)
 
@@ -31,6 +34,34 @@ def test_the_guid_comes_first_then_the_link_then_title_and_time() -> None:
     assert by_title == event_uid(None, "", " T ", NOON.astimezone())
 
 
+@pytest.mark.parametrize(
+    ("link", "page"),
+    [
+        (None, None),
+        ("  ", None),
+        (" https://x.example/a ", "https://x.example/a"),
+        ("https://x.example/a?utm_source=rss&utm_medium=feed", "https://x.example/a"),
+        ("https://x.example/a?id=7&utm_source=rss#utm_campaign=y", "https://x.example/a?id=7"),
+        ("https://x.example/a?fbclid=1&ID=7&gclid=2", "https://x.example/a?ID=7"),
+        ("https://x.example/a#xtor=RSS-3208", "https://x.example/a"),
+        # What may name the story stays, letter for letter.
+        ("HTTPS://X.example/a?b=%7E&c", "HTTPS://X.example/a?b=%7E&c"),
+        ("https://x.example/day#item-3", "https://x.example/day#item-3"),
+        ("https://x.example/a?mod=view&tid=5", "https://x.example/a?mod=view&tid=5"),
+        ("https://x.example/a?", "https://x.example/a?"),
+    ],
+)
+def test_a_link_is_its_page_without_what_is_there_for_tracking(link: str | None, page: str | None) -> None:
+    assert page_of(link) == page
+    assert page_of(page) == page
+
+
+def test_tracking_in_a_link_makes_no_other_story_and_a_guid_is_taken_as_it_is() -> None:
+    plain = event_uid(None, "https://x.example/a", "T", NOON)
+    assert event_uid(None, "https://x.example/a?utm_source=rss", "T", NOON) == plain
+    assert event_uid("https://x.example/a?utm_source=rss", None, "T", NOON) == uid("https://x.example/a?utm_source=rss")
+
+
 def test_a_story_without_anything_has_no_identity() -> None:
     with pytest.raises(ValueError, match="no identity"):
         event_uid(None, " ", "", None)
@@ -38,11 +69,11 @@ def test_a_story_without_anything_has_no_identity() -> None:
 
 def assigned(*titles: str, minutes_apart: float = 5, config: ClusterConfig | None = None) -> list[int]:
     """For each title the position of the title whose cluster it got."""
-    index = ClusterIndex(config or ClusterConfig(), TickerExtractor(curated_companies()).symbols_in)
+    index = ClusterIndex(config or ClusterConfig(), companies_named)
     uids = [uid(f"{position}") for position in range(len(titles))]
+    moments = [NOON + timedelta(minutes=minutes_apart * position) for position in range(len(titles))]
     return [
-        uids.index(index.assign(own, title, NOON + timedelta(minutes=minutes_apart * position)))
-        for position, (own, title) in enumerate(zip(uids, titles, strict=True))
+        uids.index(index.assign(own, title, None, at, at)) for own, title, at in zip(uids, titles, moments, strict=True)
     ]
 
 
@@ -101,21 +132,77 @@ def test_a_third_story_joins_the_cluster_of_the_first() -> None:
     assert assigned(*titles) == [0, 0, 0, 0]
 
 
+def test_two_filings_with_one_title_are_two_events_and_one_filing_of_two_companies_is_one() -> None:
+    archive = "https://www.sec.gov/Archives/edgar/data"
+    index = ClusterIndex(ClusterConfig())
+    told = [
+        ("8-K - Current report", f"{archive}/1/000121390025006497/0001213900-25-006497-index.htm"),
+        ("8-K - Current report", f"{archive}/2/000121390024112698/0001213900-24-112698-index.htm"),
+        ("Veloria Acquisition Corp. (0000000001) (Filer)", f"{archive}/1/000121390025006497/0001213900-25-006497.zip"),
+    ]
+    found = [index.assign(uid(f"{n}"), title, link, NOON, NOON) for n, (title, link) in enumerate(told)]
+    assert found == [uid("0"), uid("1"), uid("0")]
+
+
 WORDS = ["Apple", "Nvidia", "beats", "misses", "estimates", "sales", "surge", "fall", "3%", "5%", "chips", "deal"]
 
 
-@given(st.lists(st.sampled_from(WORDS), max_size=60))
-def test_clusters_do_not_depend_on_how_often_the_index_was_rebuilt(words: list[str]) -> None:
+@given(st.lists(st.sampled_from(WORDS), max_size=60), st.randoms(use_true_random=False))
+def test_clusters_depend_on_the_stories_that_are_there_and_not_on_how_they_came(
+    words: list[str], chance: random.Random
+) -> None:
     titles = [" ".join(words[start : start + 6]) for start in range(0, len(words), 6)]
     whole = ClusterIndex(ClusterConfig())
-    stored: list[KnownStory] = []
+    stored: list[RecentStory] = []
+    opened: dict[str, datetime] = {}
     for position, title in enumerate(titles):
         at = NOON + timedelta(minutes=position)
+        own = uid(str(position))
         rebuilt = ClusterIndex(ClusterConfig())
-        rebuilt.load(stored)
-        expected = whole.assign(uid(str(position)), title, at)
-        assert rebuilt.assign(uid(str(position)), title, at) == expected
-        stored.append(KnownStory(uid(str(position)), expected, title, at))
+        rebuilt.load(chance.sample(stored, len(stored)))
+        expected = whole.assign(own, title, None, at, at)
+        assert rebuilt.assign(own, title, None, at, at) == expected
+        stored.append(RecentStory(own, expected, title, None, at, opened.setdefault(expected, at), at))
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=9), max_size=40),
+    st.sampled_from([(0.3, 1), (0.5, 4), (0.6, 4), (0.8, 2), (1.0, 1)]),
+)
+def test_no_similar_story_is_overlooked_by_looking_up_rare_words_alone(
+    titles: list[list[str]], setting: tuple[float, int]
+) -> None:
+    least, tokens = setting
+    with pytest.MonkeyPatch.context() as patch:
+        # So that the words are sorted anew in so small an index, too.
+        patch.setattr(clusters, "_FIRST_SORT", 4)
+        index = ClusterIndex(ClusterConfig(similarity=least, min_tokens=tokens))
+    said: list[frozenset[str]] = []
+    for position, title in enumerate(" ".join(words) for words in titles):
+        new = index._entry(uid(str(position)), title, None, NOON, NOON)
+        words = new.said.words
+        if len(words) >= tokens:
+            found = {other.event_uid for _, other in index._similar(new)}
+            assert found == {
+                uid(str(n))
+                for n, other in enumerate(said)
+                if len(other) >= tokens and len(words & other) / len(words | other) >= least
+            }
+        index.assign(new.event_uid, title, None, NOON, NOON)
+        said.append(words)
+
+
+def test_a_forgotten_story_is_no_candidate_whether_it_is_still_held_or_not() -> None:
+    title = "Nvidia beats estimates as data center sales surge"
+    index = ClusterIndex(ClusterConfig())
+    for n in range(4):
+        index.assign(uid(f"other {n}"), f"Company number {n} wins a large contract", None, NOON, NOON)
+    index.assign(uid("old"), title, None, NOON, NOON - timedelta(hours=1))
+    index.forget(NOON)
+    assert len(index.uids) == 4
+    assert index.assign(uid("new"), title, None, NOON, NOON) == uid("new")
+    index.forget(NOON + timedelta(minutes=1))
+    assert index.uids == []
 
 
 def test_a_story_counts_from_its_publication_but_never_after_its_receipt() -> None:

@@ -34,6 +34,7 @@ def upgrade() -> None:
             comment="companies that the source itself says the article is about",
         ),
     )
+    op.create_index("ix_inbound_events_raw_link", "inbound_events_raw", ["link"], postgresql_using="hash")
     op.add_column(
         "inbound_events_classified",
         sa.Column(
@@ -140,6 +141,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("universe_members", "universe_runs", "listed_companies", "article_texts", "feed_attempts"):
         op.drop_table(table)
+    op.drop_index("ix_inbound_events_raw_link", "inbound_events_raw")
     op.drop_column("inbound_events_classified", "mentions")
     op.drop_column("inbound_events_raw", "symbols")
     op.drop_column("feed_state", "last_status")
