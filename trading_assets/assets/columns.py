@@ -47,6 +47,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "model": "who scored it",
         "revision": "version of the model",
         "title": "headline, as text",
+        "how": "how the ticker was found: cashtag, exchange_tag, name, symbol, source or inferred; null if not stored",
+        "matched": "the story's words that name the ticker; null where none do",
+        "clause": "the words about this ticker, whose score it is; null where the whole story was scored",
     },
     "bars": {
         "ticker": "symbol of the stock or fund",

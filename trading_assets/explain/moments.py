@@ -38,6 +38,15 @@ _WATCHED = {
 _OBSERVED = ("volume_ratio", "distance_sma20", "vol_ratio", "trend_state", "mtf_alignment", "watchlist_score")
 _SENTIMENT = ("sentiment", "news_count", "news_age_s")
 _HASH_SHOWN = 12
+#: How a story's ticker was found, as it is stored and as it is said.
+_HOW = {
+    "cashtag": "cashtag",
+    "exchange_tag": "exchange tag",
+    "name": "name",
+    "symbol": "symbol",
+    "source": "the source says so",
+    "inferred": "inferred by a model",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +147,17 @@ def _story(row: Row, article: Row | None, known: bool) -> Story:
         event_uid=row["event_uid"],
         counts=row["counts"] if known else None,
         why=row["why"] if known else "whether it counted is not stored",
+        named_by=clean_or_none(_named_by(row.get("how"), row.get("matched"))),
+        clause=clean_or_none(row.get("clause")),
     )
+
+
+def _named_by(how: str | None, matched: str | None) -> str | None:
+    """Why a story was taken for the ticker, in words; None where it is not stored."""
+    if how is None:
+        return None
+    said = _HOW.get(how, how)
+    return f"{said} {matched!r}" if matched else said
 
 
 def _watched(row: Row, config: WatchlistConfig | None) -> Watched:

@@ -21,7 +21,9 @@ class Story:
     """A story about the ticker that was known at the deciding instant.
 
     ``counts`` is None where it cannot be told, because the decision was made under other rules than those in force.
-    ``fetched_at``, ``source`` and ``feed`` are None where the article itself is not stored any more.
+    ``fetched_at``, ``source`` and ``feed`` are None where the article itself is not stored any more. ``named_by`` says
+    by which words it was taken for the ticker, None where that is not stored; ``clause`` holds the words whose score it
+    is, None where the whole story was scored.
     """
 
     title: str
@@ -40,6 +42,8 @@ class Story:
     event_uid: str
     counts: bool | None
     why: str
+    named_by: str | None = None
+    clause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

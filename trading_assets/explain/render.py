@@ -127,7 +127,19 @@ def _news(moment: Moment) -> Iterator[Block]:
 
 def _stories(stories: Iterable[Story], day: date) -> Grid:
     return Grid(
-        ("score", "conf.", "headline", "source", "published", "fetched", "known", "why", "cluster", "model"),
+        (
+            "score",
+            "conf.",
+            "headline",
+            "source",
+            "published",
+            "fetched",
+            "known",
+            "why",
+            "named by",
+            "cluster",
+            "model",
+        ),
         tuple(
             (
                 number(story.score, "+.3f"),
@@ -138,12 +150,19 @@ def _stories(stories: Iterable[Story], day: date) -> Grid:
                 clock(story.fetched_at, day),
                 clock(story.known_at, day),
                 story.why,
+                _named_by(story),
                 story.cluster_id[:8],
                 f"{story.model} {story.revision}",
             )
             for story in stories
         ),
     )
+
+
+def _named_by(story: Story) -> str:
+    """By which words the story was taken for the ticker, and which of its words were scored."""
+    named = story.named_by or "not stored"
+    return named if story.clause is None else f"{named}; scored: {story.clause}"
 
 
 def _watched(watched: Watched) -> Iterator[Block]:

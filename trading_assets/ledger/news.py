@@ -7,9 +7,10 @@ belongs into one transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, cast, column, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
@@ -41,7 +42,10 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class StoredScore:
-    """A score of one story by one model version. ``tickers`` in the order in which the story names them."""
+    """A score of one story by one model version. ``tickers`` in the order in which the story names them.
+
+    ``mentions`` say for each ticker, in the same order, how it was found; empty for a row of the time before.
+    """
 
     event_uid: str
     model: str
@@ -51,6 +55,7 @@ class StoredScore:
     score: float
     confidence: float
     scored_at: datetime
+    mentions: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ _SCORE = (
     inbound_events_classified.c.sentiment_score,
     inbound_events_classified.c.confidence,
     inbound_events_classified.c.scored_at,
+    inbound_events_classified.c.mentions,
 )
 
 
@@ -96,8 +102,9 @@ def _story(row: Sequence[object]) -> Story:
 
 
 def _score(row: Sequence[object]) -> StoredScore:
-    uid, model, revision, tickers, label, score, confidence, scored_at = row
-    return StoredScore(uid, model, revision, tuple(tickers), label, score, confidence, require_utc(scored_at))  # type: ignore[arg-type]
+    uid, model, revision, tickers, label, score, confidence, scored_at, mentions = row
+    at = require_utc(scored_at)  # type: ignore[arg-type]
+    return StoredScore(uid, model, revision, tuple(tickers), label, score, confidence, at, tuple(mentions))  # type: ignore[arg-type]
 
 
 def lock_store(connection: Connection) -> None:
@@ -187,6 +194,7 @@ def add_scores(connection: Connection, scores: Sequence[StoredScore]) -> int:
             "sentiment_score": score.score,
             "confidence": score.confidence,
             "scored_at": score.scored_at,
+            "mentions": [dict(mention) for mention in score.mentions],
         }
         for score in scores
     ]

@@ -43,6 +43,9 @@ SENTIMENT: Schema = {
     "model": _S,
     "revision": _S,
     "title": _S,
+    "how": _S,
+    "matched": _S,
+    "clause": _S,
 }
 
 #: ``ts`` is the bar's start. A revised bar is a further row with a later ``known_at``.
@@ -234,6 +237,7 @@ WEBHOOK_INPUTS: Schema = {
 #: Columns that a frame got after files of it had been written, with the value those files are read with.
 ADDED_LATER: dict[str, dict[str, str | None]] = {
     "signals": {"preset": "default", "own_factors": None},
+    "sentiment": {"how": None, "matched": None, "clause": None},
 }
 
 SCHEMAS: dict[str, Schema] = {

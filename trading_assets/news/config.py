@@ -14,6 +14,7 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trading_assets.domain.errors import ConfigurationError
+from trading_assets.news.tickers_config import TickersConfig
 
 #: The published commit of ``ProsusAI/finbert`` that scores are tied to.
 FINBERT_REVISION = "4556d13015211d73dccd3fdd39d39232506f3e43"
@@ -150,6 +151,7 @@ class NewsConfig(_Frozen):
     fetch: FetchConfig = Field(default_factory=FetchConfig, description="Limits of a fetch")
     clusters: ClusterConfig = Field(default_factory=ClusterConfig, description="Near-duplicate stories")
     model: ModelConfig = Field(default_factory=ModelConfig, description="Scoring model")
+    tickers: TickersConfig = Field(default_factory=TickersConfig, description="Companies in stories")
 
     @model_validator(mode="after")
     def _feeds_are_unique(self) -> Self:

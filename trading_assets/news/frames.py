@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Engine
 
 from trading_assets.domain.clock import NEW_YORK, require_utc
 from trading_assets.ledger import news as store
+from trading_assets.ledger.news import StoredScore
 from trading_assets.market.frames import NEWS, SENTIMENT, conform
 
 
@@ -36,7 +39,8 @@ def sentiment_frame(engine: Engine, day: date, model: str, revision: str, as_of:
     """Scores of this model version for stories fetched on ``day``, known at ``as_of`` (schema ``SENTIMENT``).
 
     One row per story and ticker, in the story's order of tickers; one row with a null ticker for a story that names
-    none. ``known_at`` is the later of fetched and scored.
+    none. ``known_at`` is the later of fetched and scored. ``how`` and ``matched`` say why the story was taken for the
+    ticker; where the words about it were scored by themselves, ``clause`` holds them, and the score is theirs.
     """
     start, end = day_bounds(day)
     with engine.connect() as connection:
@@ -50,14 +54,24 @@ def sentiment_frame(engine: Engine, day: date, model: str, revision: str, as_of:
             "fetched_at": each.story.fetched_at,
             "scored_at": each.score.scored_at,
             "known_at": max(each.story.fetched_at, each.score.scored_at),
-            "score": each.score.score,
-            "label": each.score.label,
-            "confidence": each.score.confidence,
+            "score": mention.get("score", each.score.score),
+            "label": mention.get("label", each.score.label),
+            "confidence": mention.get("confidence", each.score.confidence),
             "model": each.score.model,
             "revision": each.score.revision,
             "title": each.story.title,
+            "how": mention.get("how"),
+            "matched": mention.get("matched"),
+            "clause": mention.get("clause"),
         }
         for each in scored
-        for ticker in (each.score.tickers or (None,))
+        for ticker, mention in _by_ticker(each.score)
     ]
     return conform(pl.DataFrame(rows, schema=SENTIMENT), SENTIMENT, "sentiment")
+
+
+def _by_ticker(score: StoredScore) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
+    """Each ticker with its mention; a row without a ticker has none."""
+    told = {mention["symbol"]: mention for mention in score.mentions}
+    for ticker in score.tickers or (None,):
+        yield ticker, told.get(ticker, {}) if ticker is not None else {}

@@ -147,9 +147,12 @@ class Desk:
     @cached_property
     def model(self) -> SentimentModel:
         """The configured sentiment model, loaded once per process."""
+        from trading_assets.news.per_company import PerCompanyModel
         from trading_assets.news.sentiment import load_model
 
-        return load_model(self.settings.strategy.news.model)
+        config = self.settings.strategy.news
+        model = load_model(config.model)
+        return PerCompanyModel(model) if config.tickers.per_company else model
 
     @cached_property
     def wall(self) -> Clock:
@@ -174,10 +177,14 @@ class Desk:
 
     @cached_property
     def tickers(self) -> TickerExtractor:
-        """Finds followed companies in texts."""
+        """Finds followed companies in texts, by the names of the broker's list of assets and by our own."""
+        from trading_assets.ledger.companies import current_list
         from trading_assets.news.tickers import TickerExtractor, universe_of
 
-        return TickerExtractor(universe_of(self.universe))
+        with self.ledger.connect() as connection:
+            names = {symbol: company.name for symbol, company in current_list(connection).items()}
+        # Without a list only what is followed can be named; with one, nothing outside it.
+        return TickerExtractor(universe_of(self.universe, names), universe_of(names, names) if names else None)
 
     # --- tickets ----------------------------------------------------------------------------------------------------
 

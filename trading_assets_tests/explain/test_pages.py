@@ -296,3 +296,11 @@ def test_a_rule_set_with_a_formula_of_its_own_shows_its_own_factors() -> None:
     found = make_decision(row, RULES)
     assert found.own_factors == {"gap": 0.014, "size_factor": 0.5}
     assert (found.factors, found.parts, found.product, found.agrees) == ({}, (), None, None)
+
+
+def test_a_story_says_by_which_words_it_was_taken_for_the_ticker() -> None:
+    named = story(how="name", matched="Intel", clause="Intel rises")
+    assert "name 'Intel'; scored: Intel rises" in text_of(moment_rows(named))
+    assert "the source says so" in text_of(moment_rows(story(how="source")))
+    (old,) = make_moment(moment_rows(story()), RULES).stories
+    assert old.named_by is None

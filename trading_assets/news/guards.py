@@ -1,0 +1,137 @@
+"""When a word that is also a name means the company: by what stands beside it, and by how the text writes capitals."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from functools import lru_cache
+
+_COMPANY_AFTER = re.compile(
+    r"(?:['’]s?\b|,?\s+(?:inc|corp|corporation|co|company|companies|plc|ltd|group|holdings|shares?|stocks?|earnings|"
+    r"revenues?|sales|profits?|ceo|cfo|chief|executives?|investors|shareholders|results|quarterly|stores?|options|"
+    r"reports|posts|beats|misses|raises|cuts|lowers|unveils|launches|plans|sues|files|acquires|buys|names|says|to|"
+    r"jumps|falls|soars|plunges|sinks|tumbles|surges|slides|drops|gains|climbs|rallies|slips|rises|dips|hires|"
+    r"agrees|announces|appoints|approves|bought|buyout|deal|expects|hit|hits|loss|pays|posted|reported|returns|reveals|rose|fell|"
+    r"sees|shrugs|signs|slumps|spikes|stake|swings|takes|trims|upgraded|downgraded|sells|recalls|settles|invests|opens|closes|expands|wins|loses|warns|is|has|will|may|could|"
+    r"q[1-4])\b)",
+    re.IGNORECASE,
+)
+_COMPANY_BEFORE = re.compile(
+    r"\b(?:shares|stock|stake|options|position|investors|investment) (?:of|in)\s+$|"
+    r"\b(?:retailer|chipmaker|automaker|carmaker|drugmaker|lender|insurer|airline|miner|software maker|bank)\s+$",
+    re.IGNORECASE,
+)
+_NEVER_BEFORE = re.compile(
+    r"\b(?:price|profit|revenue|growth|inflation|the|a|an|new|sales|earnings|to|and|of|for|h-?1b|work|student)\s+$",
+    re.IGNORECASE,
+)
+#: Between two companies of a list, or two of a comparison.
+_LISTED = re.compile(r"\s*(?:,|&|/|;)\s*(?:and\s+|or\s+)?$|\s+(?:and|or|vs\.?|versus|with)\s+$", re.IGNORECASE)
+#: Signs of another market: a name or symbol in such a text may be one of another exchange.
+_ELSEWHERE = re.compile(r"\bRs\.?\s?\d|\b(?:crore|lakh|Sensex|Nifty|BSE|NSE|Sebi|TSX|ASX|HKEX|INR)\b|₹", re.IGNORECASE)
+#: After a company's name: another company, listed there.
+_AFFILIATE = re.compile(
+    r"\s+(?:India|Pakistan|Bangladesh|Nigeria|Kenya|Ghana|Malaysia|Indonesia|Philippines|Thailand|Egypt|Consumer|"
+    r"Pharma(?:ceuticals)? India|BPO|AMC|MF|Mutual Fund)\b"
+)
+_SYMBOL_AFTER = re.compile(
+    r",?\s+(?:shares|stock|earnings|revenue|calls|puts|options|ceo|cfo|q[1-4]|reports|posts|beats|misses|raises|cuts|"
+    r"lowers|unveils|launches|announces|jumps|falls|soars|plunges|sinks|tumbles|surges|slides|drops|gains|climbs|rallies|"
+    r"slips|rises|dips|spikes|slumps|shares|price target|guidance)\b",
+    re.IGNORECASE,
+)
+_NAME_GOES_ON = re.compile(r"\s+[A-Z][a-z]")
+_STRICT_AFTER = re.compile(r"['’]s\b|\s+(?:shares|stock|inc|corp|plc)\b", re.IGNORECASE)
+_CAPITALS_BEFORE = re.compile(r"\b[A-Z]{2,}\s+$")
+_SHARES_BEFORE = re.compile(r"\b(?:shares|stock|stake) (?:of|in)\s+$", re.IGNORECASE)
+_WITHIN = re.compile(r"[a-z,]\s+$")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_NEXT = re.compile(r"\s+([^\W\d_]+)")
+_PREVIOUS = re.compile(r"([^\W\d_]+(?:\.[^\W\d_])*\.?)\s+$")
+_REACH = 40
+#: More than this share of words in capitals, and capitals say nothing about a word.
+_SHOUTING = 0.6
+#: More than this share of longer words that begin with a capital: a title, in which capitals mean little.
+_TITLE = 0.7
+_FEW, _LONG, _READ = 3, 4, 2000
+
+
+class Style(Enum):
+    """How a text writes capitals."""
+
+    SENTENCE = "sentence"
+    TITLE = "title"
+    SHOUTING = "shouting"
+
+
+def style_of(text: str) -> Style:
+    """How ``text`` writes capitals, by its beginning."""
+    words = _WORD.findall(text, 0, _READ)
+    if len(words) > _FEW and sum(word.isupper() for word in words) > _SHOUTING * len(words):
+        return Style.SHOUTING
+    long = [word for word in words if len(word) >= _LONG]
+    if len(long) > _FEW and sum(word[0].isupper() for word in long) > _TITLE * len(long):
+        return Style.TITLE
+    return Style.SENTENCE
+
+
+def in_company_context(text: str, start: int, stop: int) -> bool:
+    """Whether the words at [start, stop) stand beside a word that belongs to companies."""
+    before = text[max(0, start - _REACH) : start]
+    if _COMPANY_BEFORE.search(before):
+        return True
+    return _COMPANY_AFTER.match(text, stop, stop + _REACH) is not None and not _NEVER_BEFORE.search(before)
+
+
+def symbol_in_context(text: str, start: int, stop: int) -> bool:
+    """Whether a bare symbol at [start, stop) stands beside a word that is said of shares."""
+    before = text[max(0, start - _REACH) : start]
+    return _COMPANY_BEFORE.search(before) is not None or _SYMBOL_AFTER.match(text, stop, stop + _REACH) is not None
+
+
+def part_of_a_name(text: str, start: int, stop: int, style: Style) -> bool:
+    """Whether capitals are the beginning or the end of a longer name: "DB Realty", "HSBC AMC"."""
+    if style is Style.SENTENCE and _NAME_GOES_ON.match(text, stop, stop + _REACH):
+        return True
+    return _CAPITALS_BEFORE.search(text[max(0, start - _REACH) : start]) is not None
+
+
+def within_sentence(text: str, start: int, stop: int) -> bool:
+    """Whether the words stand after a small word and beside one of companies, so that their capital means something."""
+    before = text[max(0, start - _REACH) : start]
+    if _SHARES_BEFORE.search(before):
+        return True
+    return _WITHIN.search(before) is not None and _STRICT_AFTER.match(text, stop, stop + _REACH) is not None
+
+
+@lru_cache(maxsize=64)
+def elsewhere(text: str) -> bool:
+    """Whether ``text`` speaks of a market outside the United States."""
+    return _ELSEWHERE.search(text, 0, _READ) is not None
+
+
+def affiliate(text: str, stop: int) -> bool:
+    """Whether the words after ``stop`` make another listed company of a name: "Colgate-Palmolive India"."""
+    return _AFFILIATE.match(text, stop, stop + _REACH) is not None
+
+
+def beside(text: str, first_stop: int, second_start: int) -> bool:
+    """Whether two names are neighbours in a list: "Walmart, Target and Costco"."""
+    return second_start - first_stop <= _REACH and _LISTED.fullmatch(text, first_stop, second_start) is not None
+
+
+def capitalised(written: str) -> bool:
+    """Whether each longer word of a name has a capital."""
+    return all(len(word) < _LONG or any(letter.isupper() for letter in word) for word in _WORD.findall(written))
+
+
+def next_word(text: str, stop: int) -> str:
+    """The word after ``stop``, in lower case; "" if another sign comes first."""
+    match = _NEXT.match(text, stop, stop + _REACH)
+    return match.group(1).lower() if match else ""
+
+
+def previous_word(text: str, start: int) -> str:
+    """The word before ``start``, in lower case; "" if another sign stands between."""
+    match = _PREVIOUS.search(text[max(0, start - _REACH) : start])
+    return match.group(1).lower() if match else ""
