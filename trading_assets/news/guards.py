@@ -11,8 +11,8 @@ _COMPANY_AFTER = re.compile(
     r"revenues?|sales|profits?|ceo|cfo|chief|executives?|investors|shareholders|results|quarterly|stores?|options|"
     r"reports|posts|beats|misses|raises|cuts|lowers|unveils|launches|plans|sues|files|acquires|buys|names|says|to|"
     r"jumps|falls|soars|plunges|sinks|tumbles|surges|slides|drops|gains|climbs|rallies|slips|rises|dips|hires|"
-    r"agrees|announces|appoints|approves|bought|buyout|deal|expects|hit|hits|loss|pays|posted|reported|returns|reveals|rose|fell|"
-    r"sees|shrugs|signs|slumps|spikes|stake|swings|takes|trims|upgraded|downgraded|sells|recalls|settles|invests|opens|closes|expands|wins|loses|warns|is|has|will|may|could|"
+    r"up|down|agrees|announces|appoints|approves|bought|buyout|deal|expects|hit|hits|loss|pays|posted|reported|returns|reveals|rose|fell|"
+    r"sees|shrugs|signs|slumps|spikes|stake|swings|takes|trims|faces|leads|slump|buoyed|upgraded|downgraded|sells|recalls|settles|invests|opens|closes|expands|wins|loses|warns|is|has|will|may|could|"
     r"q[1-4])\b)",
     re.IGNORECASE,
 )
@@ -43,9 +43,10 @@ _SYMBOL_AFTER = re.compile(
 _NAME_GOES_ON = re.compile(r"\s+[A-Z][a-z]")
 _STRICT_AFTER = re.compile(r"['’]s\b|\s+(?:shares|stock|inc|corp|plc)\b", re.IGNORECASE)
 _CAPITALS_BEFORE = re.compile(r"\b[A-Z]{2,}\s+$")
-_SHARES_BEFORE = re.compile(r"\b(?:shares|stock|stake) (?:of|in)\s+$", re.IGNORECASE)
+_SHARES_BEFORE = re.compile(r"\b(?:shares|stock) (?:of|in)\s+$", re.IGNORECASE)
 _WITHIN = re.compile(r"[a-z,]\s+$")
 _WORD = re.compile(r"[^\W\d_]{2,}")
+_INITIAL = re.compile(r"\b([A-Z])\w*")
 _NEXT = re.compile(r"\s+([^\W\d_]+)")
 _PREVIOUS = re.compile(r"([^\W\d_]+(?:\.[^\W\d_])*\.?)\s+$")
 _REACH = 40
@@ -53,7 +54,7 @@ _REACH = 40
 _SHOUTING = 0.6
 #: More than this share of longer words that begin with a capital: a title, in which capitals mean little.
 _TITLE = 0.7
-_FEW, _LONG, _READ = 3, 4, 2000
+_FEW, _LONG, _SYMBOL, _READ = 3, 4, 5, 2000
 
 
 class Style(Enum):
@@ -67,7 +68,9 @@ class Style(Enum):
 def style_of(text: str) -> Style:
     """How ``text`` writes capitals, by its beginning."""
     words = _WORD.findall(text, 0, _READ)
-    if len(words) > _FEW and sum(word.isupper() for word in words) > _SHOUTING * len(words):
+    shouted = [word for word in words if word.isupper()]
+    # A list of symbols is not shouting: no symbol is that long.
+    if len(words) > _FEW and len(shouted) > _SHOUTING * len(words) and max(map(len, shouted)) > _SYMBOL:
         return Style.SHOUTING
     long = [word for word in words if len(word) >= _LONG]
     if len(long) > _FEW and sum(word[0].isupper() for word in long) > _TITLE * len(long):
@@ -86,7 +89,7 @@ def in_company_context(text: str, start: int, stop: int) -> bool:
 def symbol_in_context(text: str, start: int, stop: int) -> bool:
     """Whether a bare symbol at [start, stop) stands beside a word that is said of shares."""
     before = text[max(0, start - _REACH) : start]
-    return _COMPANY_BEFORE.search(before) is not None or _SYMBOL_AFTER.match(text, stop, stop + _REACH) is not None
+    return _SHARES_BEFORE.search(before) is not None or _SYMBOL_AFTER.match(text, stop, stop + _REACH) is not None
 
 
 def part_of_a_name(text: str, start: int, stop: int, style: Style) -> bool:
@@ -94,6 +97,15 @@ def part_of_a_name(text: str, start: int, stop: int, style: Style) -> bool:
     if style is Style.SENTENCE and _NAME_GOES_ON.match(text, stop, stop + _REACH):
         return True
     return _CAPITALS_BEFORE.search(text[max(0, start - _REACH) : start]) is not None
+
+
+def in_parentheses(text: str, start: int, stop: int) -> bool:
+    """Whether the capitals stand in parentheses behind a name they do not abbreviate: "QXO (QXO)", and not "Reserve Bank
+    of India (RBI)"."""
+    if text[start - 1 : start] != "(" or text[stop : stop + 1] != ")":
+        return False
+    symbol, before = text[start:stop], _INITIAL.findall(text[max(0, start - 2 * _REACH) : start - 1])
+    return "".join(before[-len(symbol) :]) != symbol
 
 
 def within_sentence(text: str, start: int, stop: int) -> bool:
@@ -120,9 +132,12 @@ def beside(text: str, first_stop: int, second_start: int) -> bool:
     return second_start - first_stop <= _REACH and _LISTED.fullmatch(text, first_stop, second_start) is not None
 
 
-def capitalised(written: str) -> bool:
-    """Whether each longer word of a name has a capital."""
-    return all(len(word) < _LONG or any(letter.isupper() for letter in word) for word in _WORD.findall(written))
+def capitalised(written: str, *, first: bool = False) -> bool:
+    """Whether each longer word of a name has a capital, or the ``first`` one alone."""
+    words = _WORD.findall(written)
+    return all(
+        len(word) < _LONG or any(letter.isupper() for letter in word) for word in (words[:1] if first else words)
+    )
 
 
 def next_word(text: str, stop: int) -> str:

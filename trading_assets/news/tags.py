@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from trading_assets.news.companies import canonical, ordinary
-from trading_assets.news.guards import Style, elsewhere, part_of_a_name, symbol_in_context
+from trading_assets.news.guards import Style, elsewhere, in_parentheses, part_of_a_name, symbol_in_context
 from trading_assets.news.mentions import How, TickerMention
 from trading_assets.news.wordlists import words_of
 
@@ -71,6 +71,8 @@ def bare(
         if len(symbol) <= _SHORT and part_of_a_name(text, start, stop, style):
             continue
         sure = curated(symbol) and len(symbol) > _INITIALS
-        if not sure and (elsewhere(text) or not symbol_in_context(text, start, stop)):
+        if not sure and (
+            elsewhere(text) or not (in_parentheses(text, start, stop) or symbol_in_context(text, start, stop))
+        ):
             continue
         yield TickerMention(symbol, How.SYMBOL, symbol, match.start())

@@ -188,6 +188,10 @@ def _surest(found: Iterable[TickerMention]) -> tuple[TickerMention, ...]:
     return tuple(best[symbol] for symbol in sorted(first, key=lambda symbol: (first[symbol], symbol)))
 
 
+#: Initials of a company have no more letters than this.
+_INITIALS = 3
+
+
 class _Verdict(Enum):
     """What the words of a name mean: the company, the company if it stands in a list of companies, another company or
     thing whose name goes on, or nothing."""
@@ -210,11 +214,18 @@ def _judge(text: str, start: int, stop: int, name: Name, style: Style) -> _Verdi
     if affiliate(text, stop) or (company.namesakes and elsewhere(text)):
         return _Verdict.OTHER
     guard = name.guard
+    if name.rank == 0 and len(written) <= _INITIALS and style is not Style.SHOUTING:
+        # Initials are written as initials: "GE" and not "Ge", and "ARM" is more than "Arm".
+        if not written.isupper() and written.upper() in company.aliases:
+            return _Verdict.NOTHING
+        if written.isupper() and style is Style.SENTENCE and not part_of_a_name(text, start, stop, style):
+            return _Verdict.COMPANY
     if " " in written:
-        if not capitalised(written):
+        words_alone = all_ordinary(fold(written))
+        if not capitalised(written, first=name.rank == 0 and not words_alone):
             return _Verdict.NOTHING
         # In a title every word has a capital: "Public Storage Demand Rises".
-        if style is not Style.SENTENCE and name.rank > 0 and all_ordinary(fold(written)):
+        if style is not Style.SENTENCE and name.rank > 0 and words_alone:
             guard = max(guard, Guard.CONTEXT)
     if guard is Guard.STRICT:
         sure = style is Style.SENTENCE and within_sentence(text, start, stop) and not elsewhere(text)
