@@ -74,7 +74,7 @@ def examine(world: World, env: Mapping[str, str] = os.environ, limits: DoctorLim
     if settings is None:
         findings.append(not_checked("sentiment model", "needs the configuration"))
     else:
-        findings.append(check_model(settings.strategy.news.model))
+        findings.append(check_model(settings.strategy.news.model, settings.world.models))
     findings.append(check_disk(world, limits or DoctorLimits()))
     return [_struck(finding, secrets) for finding in findings]
 

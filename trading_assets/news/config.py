@@ -1,4 +1,4 @@
-"""What may be configured about news: feeds, fetch limits, clustering and the scoring model.
+"""What may be configured about news: feeds, fetch limits and clustering; the model has a module of its own.
 
 Only typed, validated values belong here. Nothing is read from files or the environment.
 """
@@ -6,28 +6,18 @@ Only typed, validated values belong here. Nothing is read from files or the envi
 from __future__ import annotations
 
 import re
-from enum import StrEnum
-from typing import Literal, Self
+from typing import Self
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trading_assets.domain.errors import ConfigurationError
+from trading_assets.news.model_config import ModelConfig
 from trading_assets.news.tickers_config import TickersConfig
-
-#: The published commit of ``ProsusAI/finbert`` that scores are tied to.
-FINBERT_REVISION = "4556d13015211d73dccd3fdd39d39232506f3e43"
 
 _MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _FEED_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-
-
-class ModelKind(StrEnum):
-    """Which scorer reads the stories."""
-
-    LEXICON = "lexicon"
-    FINBERT = "finbert"
 
 
 class _Frozen(BaseModel):
@@ -124,24 +114,6 @@ class ClusterConfig(_Frozen):
     )
     similarity: float = Field(default=0.6, gt=0, le=1, description="Least Jaccard similarity of the titles' word sets")
     min_tokens: int = Field(default=4, ge=1, le=20, description="Titles with fewer words match only when equal")
-
-
-class ModelConfig(_Frozen):
-    """Which model scores stories, and how."""
-
-    kind: ModelKind = Field(default=ModelKind.LEXICON, description="lexicon (built in) or finbert (needs weights)")
-    name: str = Field(
-        default="ProsusAI/finbert", min_length=1, max_length=300, description="Hub name or local folder of finbert"
-    )
-    revision: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=100,
-        description="Commit of the weights. None: the pinned one, or a local folder's own digest",
-    )
-    batch_size: int = Field(default=16, ge=1, le=512, description="Stories per forward pass")
-    max_tokens: int = Field(default=512, ge=8, le=512, description="Tokens read of one story; the rest is cut off")
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="Number format of weights")
 
 
 class NewsConfig(_Frozen):

@@ -20,7 +20,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trading_assets.news.sentiment import Score, ScoringError, require_text
+from trading_assets.news.readable import require_readable
+from trading_assets.news.sentiment import Score, ScoringError
 from trading_assets.news.wordlists import document
 
 #: Steepness k and neutral weight b of the softmax: labels leave neutral at |c| > 0.25.
@@ -54,6 +55,11 @@ _NUMERIC_MOVE = {"up": ("movedup", 1.6), "down": ("moveddown", -1.8)}
 _MOVED_NOUN = "movedthing"
 
 
+def lexicon_revision() -> str:
+    """The version of VADER's word list and of the own one, told without reading VADER's."""
+    return f"vader-3.3+{document('finance_lexicon.json')['version']}"
+
+
 class LexiconModel:
     """The built-in ``SentimentModel``. Deterministic; texts do not influence each other."""
 
@@ -63,7 +69,7 @@ class LexiconModel:
         from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
         lists: Mapping[str, Any] = document("finance_lexicon.json")
-        self.revision = f"vader-3.3+{lists['version']}"
+        self.revision = lexicon_revision()
         self._analyzer = SentimentIntensityAnalyzer()
         lexicon: dict[str, float] = self._analyzer.lexicon
         for word in lists["neutral"]:
@@ -85,7 +91,7 @@ class LexiconModel:
         return [self._score(text) for text in texts]
 
     def _score(self, text: object) -> Score:
-        prepared = self._prepare(require_text(text))
+        prepared = self._prepare(require_readable(text))
         readable = any("a" <= letter <= "z" or letter in self._analyzer.emojis for letter in prepared)
         if not readable:
             raise ScoringError("there is no word the lexicon could know", mend="It reads English only.")

@@ -7,14 +7,15 @@ unscored and is tried again, and never becomes a neutral score.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 from trading_assets.domain.errors import TradingAssetsError
-from trading_assets.news.config import ModelConfig, ModelKind
+from trading_assets.news.model_config import ModelConfig, ModelKind
 
 _TOLERANCE = 1e-3
 
@@ -97,13 +98,54 @@ def require_text(text: object) -> str:
     return text
 
 
-@lru_cache(maxsize=4)
-def load_model(config: ModelConfig) -> SentimentModel:
-    """The configured model, loaded once per process. Raises ``ModelUnavailable`` with how to mend it."""
-    if config.kind is ModelKind.FINBERT:
+class LoadedOnce:
+    """A ``SentimentModel`` that is loaded when it first has something to score, and then kept. May be used by several
+    threads. Most minutes bring no story, and loading costs seconds."""
+
+    def __init__(self, name: str, revision: str, load: Callable[[], SentimentModel]) -> None:
+        self.name, self.revision = name, revision
+        self._load = load
+        self._lock = Lock()
+        self._model: SentimentModel | None = None
+
+    def score(self, texts: Sequence[str]) -> list[Score]:
+        """See ``SentimentModel.score``; also raises ``ModelUnavailable`` if the model cannot be loaded."""
+        return self.loaded().score(texts)
+
+    def loaded(self) -> SentimentModel:
+        """The model behind, loaded now if it was not yet."""
+        with self._lock:
+            if self._model is None:
+                self._model = self._load()
+            return self._model
+
+
+_loaded: dict[tuple[ModelConfig, Path], SentimentModel] = {}
+_loading = Lock()
+
+
+def load_model(config: ModelConfig, cache: Path) -> SentimentModel:
+    """The configured model, once per process. Its name and revision are known at once, its weights are loaded with the
+    first text. ``cache`` keeps what is exported. Raises ``ModelUnavailable`` if no revision can be told."""
+    with _loading:
+        known = _loaded.get((config, cache))
+        if known is None:
+            known = _loaded[(config, cache)] = _open(config, cache)
+        return known
+
+
+def _open(config: ModelConfig, cache: Path) -> SentimentModel:
+    if config.kind is ModelKind.LEXICON:
+        from trading_assets.news.lexicon import LexiconModel
+
+        return LexiconModel()
+
+    def load() -> SentimentModel:
         from trading_assets.news.finbert import FinbertModel
 
-        return FinbertModel(config)
-    from trading_assets.news.lexicon import LexiconModel
+        return FinbertModel(config, cache)
 
-    return LexiconModel()
+    from trading_assets.news.model_identity import identity_of
+
+    identity = identity_of(config)
+    return LoadedOnce(identity.name, identity.revision, load)

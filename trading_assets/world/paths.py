@@ -70,6 +70,8 @@ class World:
             )
         self.home = home.absolute()
         self.name = name
+        #: What is exported of sentiment models: the same for all worlds, and made again if it is removed.
+        self.models = self.home / "models"
         self.directory = self.home / "worlds" / name
         self.postgres = self.directory / "postgres"
         self.frames = self.directory / "frames"

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from trading_assets.domain.errors import ConfigurationError
-from trading_assets.news.config import FeedConfig, ModelConfig, ModelKind, NewsConfig
+from trading_assets.news.config import FeedConfig, NewsConfig
+from trading_assets.news.model_config import ModelConfig, ModelKind
 
 
 def feed(name: str = "cnbc", url: str = "https://example.com/rss.xml") -> FeedConfig:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_assets.news.config import ModelConfig
 from trading_assets.news.lexicon import LexiconModel, probabilities
+from trading_assets.news.model_config import ModelConfig
 from trading_assets.news.sentiment import Label, Score, ScoringError, load_model
 
 MODEL = LexiconModel()
@@ -79,7 +79,34 @@ def test_F42_what_is_no_text_is_an_error_and_never_a_neutral_score(text: object)
         MODEL.score([text])  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize("text", ["株価が急騰", "Акции выросли", "12345 67%", "!!! ???"])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("株価が急騰", "other letters"),
+        ("Акции Apple выросли после отчёта", "other letters"),
+        ("Gewinn bricht ein", "another language"),
+        ("Les ventes de la société progressent dans le monde", "another language"),
+    ],
+)
+def test_F42_another_language_is_an_error_and_never_a_neutral_score(text: str, why: str) -> None:
+    with pytest.raises(ScoringError, match=why):
+        MODEL.score([text])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "El Pollo Loco beats estimates",
+        "Rio de Janeiro plant opens",
+        "Las Vegas Sands falls",
+        "Der Spiegel: VW recall",
+    ],
+)
+def test_foreign_names_do_not_make_a_headline_foreign(text: str) -> None:
+    assert MODEL.score([text])
+
+
+@pytest.mark.parametrize("text", ["12345 67%", "!!! ???"])
 def test_F42_a_text_without_a_readable_word_is_an_error(text: str) -> None:
     with pytest.raises(ScoringError, match="no word"):
         MODEL.score([text])
@@ -127,8 +154,8 @@ def test_F42_probabilities_that_are_none_are_refused(values: tuple[float, float,
         Score(*values)
 
 
-def test_the_model_is_loaded_once_per_process_and_names_its_version() -> None:
-    assert load_model(ModelConfig()) is load_model(ModelConfig())
+def test_the_model_is_loaded_once_per_process_and_names_its_version(tmp_path: Path) -> None:
+    assert load_model(ModelConfig(), tmp_path) is load_model(ModelConfig(), tmp_path)
     assert (MODEL.name, MODEL.revision) == ("vader-finance", "vader-3.3+2026.1")
 
 

@@ -23,7 +23,7 @@ from trading_assets.doctor.model_check import check_model
 from trading_assets.ledger.engine import open_ledger
 from trading_assets.ledger.schema import head
 from trading_assets.ledger.tables import accounts, metadata, watchlist_state
-from trading_assets.news.config import ModelConfig, ModelKind
+from trading_assets.news.model_config import ModelConfig, ModelKind
 from trading_assets.settings import Settings, load_settings
 from trading_assets.world import practice
 from trading_assets.world.borrowed import borrowing, clients_lock, occupation
@@ -662,15 +662,17 @@ def finbert(name: str, revision: str | None = None) -> ModelConfig:
 def test_weights_in_a_folder_or_in_the_hubs_cache_are_loaded(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = check_model(finbert(str(weights)))
+    found = check_model(finbert(str(weights)), tmp_path / "exported")
     assert found.state is State.OK, found
     snapshot = tmp_path / "models--acme--tiny" / "snapshots" / ("a" * 40)
     snapshot.parent.mkdir(parents=True)
     snapshot.symlink_to(weights)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    found = check_model(finbert("acme/tiny", "a" * 40))
+    found = check_model(finbert("acme/tiny", "a" * 40), tmp_path / "exported")
     assert found.state is State.OK and str(snapshot) in found.seen, found
-    assert check_model(finbert("acme/tiny", "b" * 40)).state is State.FAILED, "another revision is another model"
+    found = check_model(finbert("acme/tiny", "b" * 40), tmp_path / "exported")
+    assert found.state is State.FAILED, "another revision is another model"
+    assert not (tmp_path / "exported").exists(), "a look changes nothing"
 
 
 def test_missing_weights_fail_the_model_and_are_not_fetched(
@@ -690,17 +692,17 @@ def test_damaged_weights_and_a_missing_library_are_told_apart(
     damaged = tmp_path / "damaged"
     subprocess.run(["cp", "-a", str(weights), str(damaged)], check=True)
     (damaged / "model.safetensors").write_bytes(b"half of it")
-    found = check_model(finbert(str(damaged)))
+    found = check_model(finbert(str(damaged)), tmp_path / "exported")
     assert found.state is State.FAILED and "cannot be loaded" in found.seen and found.mend
     (damaged / "model.safetensors").unlink()
-    found = check_model(finbert(str(damaged)))
+    found = check_model(finbert(str(damaged)), tmp_path / "exported")
     assert found.state is State.FAILED and "not on this machine" in found.seen
     monkeypatch.setitem(sys.modules, "torch", None)
-    found = check_model(finbert(str(weights)))
+    found = check_model(finbert(str(weights)), tmp_path / "exported")
     assert found.state is State.FAILED and "finbert needs torch" in found.seen
     assert "[finbert]" in str(found.mend)
     monkeypatch.setitem(sys.modules, "vaderSentiment.vaderSentiment", None)
-    found = check_model(ModelConfig())
+    found = check_model(ModelConfig(), tmp_path)
     assert found.state is State.FAILED and "vaderSentiment" in found.seen and found.mend
 
 
