@@ -11,7 +11,7 @@ import pytest
 
 from trading_assets.ledger.universe import Status
 from trading_assets.market.frames import BARS, SPLITS, empty
-from trading_assets.market.sessions import MINUTE, require_session, shift
+from trading_assets.market.sessions import MINUTE, Session, require_session, shift
 from trading_assets.news.discovery.asking import question, tool
 from trading_assets.news.discovery.config import DiscoveryConfig
 from trading_assets.news.discovery.context import Article, Context, Volume, events_of, gather, volumes_of
@@ -112,10 +112,14 @@ def test_a_volume_is_compared_with_the_same_part_of_earlier_sessions_in_todays_s
     )
     before = shift(today.day, -1).close
     splits = pl.DataFrame([("KO", today.day, 2.0, 1.0, before)], schema=SPLITS, orient="row")
-    found = {each.ticker: each for each in volumes_of(bars, splits, sessions, as_of, SMALL)}
+
+    def read(session: Session) -> pl.DataFrame:
+        return bars.filter(pl.col("ts").is_between(session.open, session.close))
+
+    found = {each.ticker: each for each in volumes_of(read, splits, sessions, as_of, SMALL)}
     assert {name: each.ratio for name, each in found.items()} == {"NVDA": 3.0, "KO": 1.0}
     assert (found["NVDA"].minutes, found["NVDA"].sessions) == (60, 4)
-    assert volumes_of(empty(BARS), splits, sessions, as_of, SMALL) == []
+    assert volumes_of(lambda _: empty(BARS), splits, sessions, as_of, SMALL) == []
 
 
 # --- the ranking ------------------------------------------------------------------------------------------------------

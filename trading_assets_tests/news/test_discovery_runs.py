@@ -86,7 +86,9 @@ class Asking:
         context = gather(now, [told], [], {"TAA": ("followed",)}, config)
         frame = Frame(LISTED, {}, "SPY")
         bedrock = self.bedrock if config is ASKED else None
-        return discover(self.engine, self.clock, context, frame, config, run_id="run", bedrock=bedrock, **changes)
+        return discover(
+            self.engine, self.clock, context, frame, config, run_id=uuid.uuid4().hex, bedrock=bedrock, **changes
+        )
 
     def followed(self) -> frozenset[str]:
         with self.engine.connect() as connection:
@@ -253,3 +255,15 @@ def test_the_built_in_ranking_needs_no_model_and_its_universe_counts_from_when_i
     assert older is not None
     assert [each.universe_id for each in told] == [older.universe_id, found.run.universe_id]
     assert [each.universe_id for each in before] == [older.universe_id]
+
+
+def test_of_two_discoveries_at_one_instant_of_a_clock_that_stands_still_the_later_one_counts(
+    asking: Asking, converse: ConverseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking.clock, "advance", lambda **parts: None)
+    for number in range(6):
+        converse.answers(call({"tickers": [entry(name) for name in NAMES[number : number + 20]]}))
+        found = asking()
+        with asking.engine.connect() as connection:
+            newest = store.newest_following(connection)
+        assert newest is not None and newest.universe_id == found.run.universe_id

@@ -5,14 +5,14 @@ What belongs here: choosing and ordering. What does not: reading ledgers and fra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 
-from trading_assets.market.bars import latest_versions, locate, usable
+from trading_assets.market.bars import latest_versions, usable
 from trading_assets.market.sessions import MINUTE, Session
 from trading_assets.market.splits import adjusted
 from trading_assets.news.discovery.config import DiscoveryConfig
@@ -151,37 +151,44 @@ def _event(cluster_id: str, articles: Sequence[Article]) -> Event:
 
 
 def volumes_of(
-    bars: pl.DataFrame, splits: pl.DataFrame, sessions: Sequence[Session], as_of: datetime, config: DiscoveryConfig
+    read: Callable[[Session], pl.DataFrame],
+    splits: pl.DataFrame,
+    sessions: Sequence[Session],
+    as_of: datetime,
+    config: DiscoveryConfig,
 ) -> list[Volume]:
     """Each ticker's volume in the last of ``sessions``, up to the newest minute known at ``as_of``, as a multiple of
-    its mean over the same minutes of the earlier ones.
+    its mean over the same minutes of the earlier ones. ``read`` gives a session's minute bars (``frames.BARS``).
 
     Not known, and left out: a ticker without a bar in the last session, with bars in fewer than ``surge_sessions``
     earlier ones, or whose bars come from more than one feed. Earlier volumes are in today's shares.
     """
-    known = bars.filter(pl.col("known_at") <= as_of)
-    if known.is_empty():
-        return []
-    today = sessions[-1]
-    in_shares = adjusted(known.filter(usable()), splits.filter(pl.col("known_at") <= as_of), today.day)
-    rows = latest_versions(locate(in_shares, sessions))
-    last = len(sessions) - 1
-    newest = rows.filter(pl.col("session_no") == last)["ts"].max()
+    *earlier, today = sessions
+    known_splits = splits.filter(pl.col("known_at") <= as_of)
+    bars = read(today).filter(pl.col("known_at") <= as_of)
+    newest = bars.filter(pl.col("ts").is_between(today.open, today.close, closed="left"))["ts"].max()
     if newest is None:
         return []
     minutes = int((newest + MINUTE - today.open) / MINUTE)  # type: ignore[operator]
-    # A half day has no such part.
-    long_enough = [number for number, session in enumerate(sessions) if session.minutes >= minutes]
-    sums = (
-        rows.filter((pl.col("minute_no") < minutes) & pl.col("session_no").is_in(long_enough))
-        .group_by(pl.col("ticker").cast(pl.String()), "session_no")
-        .agg(
-            pl.col("volume").sum().cast(pl.Float64()), pl.col("feed").n_unique().alias("feeds"), pl.col("feed").first()
+
+    def summed(bars: pl.DataFrame, session: Session) -> pl.DataFrame:
+        part = latest_versions(bars.filter((pl.col("known_at") <= as_of) & usable()))
+        part = part.filter(pl.col("ts").is_between(session.open, session.open + MINUTE * minutes, closed="left"))
+        return (
+            adjusted(part, known_splits, today.day)
+            .group_by(pl.col("ticker").cast(pl.String()))
+            .agg(
+                pl.col("volume").sum().cast(pl.Float64()),
+                pl.col("feed").cast(pl.String()).n_unique().alias("feeds"),
+                pl.col("feed").cast(pl.String()).first(),
+            )
         )
-    )
-    now = sums.filter(pl.col("session_no") == last).select("ticker", "volume", "feeds", "feed")
+
+    now = summed(bars, today)
+    # Session by session, for the minutes of many tickers are many. A half day has no such part.
+    sums = [summed(read(session), session) for session in earlier if session.minutes >= minutes]
     before = (
-        sums.filter(pl.col("session_no") < last)
+        pl.concat([now.clear(), *sums])
         .group_by("ticker")
         .agg(
             pl.col("volume").mean().alias("usual"),

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Engine
@@ -28,6 +29,7 @@ from trading_assets.news.discovery.validation import AnswerRefused, Listed, judg
 
 _log = logging.getLogger(__name__)
 _LONGEST_ERROR = 500
+_NEXT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +97,15 @@ def discover(
         store.lock_discovery(connection)
         if error is None:
             members = with_kept(members, store.at_stake(connection), frame.index)
+        newest = store.newest_run(connection, counting=False)
+        known_at = clock.now()
+        if newest is not None and known_at <= newest.known_at:
+            # A clock that stands still must not leave open which of two universes counts.
+            known_at = newest.known_at + _NEXT
         run = UniverseRun(
             universe_id=digest("universe", run_id, context.as_of.isoformat())[:32],
             as_of=context.as_of,
-            known_at=clock.now(),
+            known_at=known_at,
             method=config.method.value,
             model=model,
             revision=revision,
