@@ -30,9 +30,11 @@ from trading_assets.assets.signals import signals
 from trading_assets.assets.splits import splits
 from trading_assets.assets.standing_checks import standing_checks
 from trading_assets.assets.stream_check import trade_stream_flows
+from trading_assets.assets.universe import universe
 from trading_assets.assets.watchlist import watchlist
+from trading_assets.automation.discovering import discovery_schedule
 from trading_assets.automation.failures import failure_sensor
-from trading_assets.automation.names import MINUTE_JOB, NEWS_JOB, NEWS_REPORT_JOB
+from trading_assets.automation.names import DISCOVERY_JOB, MINUTE_JOB, NEWS_JOB, NEWS_REPORT_JOB
 from trading_assets.automation.schedules import minute_schedules
 from trading_assets.automation.sensors import acting_sensors
 from trading_assets.jobs.dispatcher import dispatcher
@@ -59,17 +61,33 @@ def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:
         description="Draws the pictures of a day of news. Reads what is stored and sends nothing.",
         executor_def=in_process_executor,
     )
+    discovery = define_asset_job(
+        DISCOVERY_JOB,
+        selection=AssetSelection.assets(universe.key),
+        description="Finds the tickers to follow. A person may run it, too: it sends no order.",
+        executor_def=in_process_executor,
+    )
     session_minute = define_asset_job(
         MINUTE_JOB,
         selection=AssetSelection.assets(*(asset.key for asset in SESSION_ASSETS)),
         description="One minute of the session: bars, features, context, watchlist, signals. Sends no order.",
         executor_def=in_process_executor,
     )
+    schedules = DefaultScheduleStatus.RUNNING if ticking else DefaultScheduleStatus.STOPPED
     return Definitions(
-        assets=[*NEWS_ASSETS, news_report, *SESSION_ASSETS, orders, executions, reconciliation, positions],
+        assets=[*NEWS_ASSETS, news_report, universe, *SESSION_ASSETS, orders, executions, reconciliation, positions],
         asset_checks=[*standing_checks, trade_stream_flows],
-        jobs=[news_minute, report, session_minute, dispatcher, position_manager, end_of_session, kill_switch],
-        schedules=list(minute_schedules(DefaultScheduleStatus.RUNNING if ticking else DefaultScheduleStatus.STOPPED)),
+        jobs=[
+            news_minute,
+            report,
+            discovery,
+            session_minute,
+            dispatcher,
+            position_manager,
+            end_of_session,
+            kill_switch,
+        ],
+        schedules=[*minute_schedules(schedules), discovery_schedule(schedules)],
         sensors=[
             *acting_sensors(DefaultSensorStatus.RUNNING if ticking else DefaultSensorStatus.STOPPED),
             failure_sensor(),

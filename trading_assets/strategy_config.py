@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from trading_assets.broker.config import BrokerConfig
 from trading_assets.market.config import ContextConfig, FeatureConfig
 from trading_assets.news.config import NewsConfig
+from trading_assets.news.discovery.config import DiscoveryConfig, Mode
 from trading_assets.risk.config import GateConfig, SizingConfig
 from trading_assets.strategy.config_signals import NewsViewConfig, SignalConfig, WatchlistConfig
 from trading_assets.strategy.config_trading import ContractConfig, ExitConfig, OrderConfig
@@ -48,7 +49,8 @@ _SECTORS = {
     "WMT": "Consumer",
     "XOM": "Energy",
 }
-_TICKER = r"^[A-Z][A-Z0-9.]{0,9}$"
+#: A ticker as the broker writes it.
+TICKER = r"^[A-Z][A-Z0-9.]{0,9}$"
 
 
 class UniverseConfig(BaseModel):
@@ -56,6 +58,10 @@ class UniverseConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    mode: Mode = Field(
+        default=Mode.FIXED,
+        description="fixed (the tickers below) or discovered (found in news and volumes; the tickers below until then)",
+    )
     tickers: tuple[str, ...] = Field(
         default=tuple(_SECTORS), min_length=1, max_length=8000, description="tickers that are followed"
     )
@@ -63,11 +69,13 @@ class UniverseConfig(BaseModel):
         default=_SECTORS, description="sector of a ticker; all that are not named here count as one sector"
     )
 
+    discovery: DiscoveryConfig = Field(default=DiscoveryConfig(), description="How tickers are discovered")
+
     @field_validator("tickers", mode="after")
     @classmethod
     def _well_formed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for ticker in value:
-            if not re.fullmatch(_TICKER, ticker):
+            if not re.fullmatch(TICKER, ticker):
                 raise ValueError(f"{ticker!r} is no ticker")
         if len(set(value)) != len(value):
             raise ValueError("a ticker stands twice")

@@ -8,11 +8,12 @@ from typing import cast
 
 import polars as pl
 
+from trading_assets.assets.entrants import waiting
 from trading_assets.assets.frame_asset import Finding, Observed, Product, coverage, frame_asset, lag
 from trading_assets.assets.groups import MARKET_DATA
 from trading_assets.assets.scope import Kind, Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
-from trading_assets.automation.partitions import SESSIONS
+from trading_assets.automation.partitions import SESSIONS, same_day_news
 from trading_assets.market.bars import clean_bars
 from trading_assets.market.frames import BARS
 from trading_assets.market.sessions import Session, require_session
@@ -29,7 +30,7 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
     stored = desk.frames.read("bars", [scope.key])
     newest = cast("datetime | None", stored["ts"].max())
     start = session.open if newest is None else max(session.open, newest - REVISION_WINDOW)
-    finished = _finished(desk, start, min(scope.now, session.close))
+    finished = _newest(desk, session, stored, start, min(scope.now, session.close))
     received = desk.clock.now()
     known = finished.with_columns(known_at=pl.lit(received).cast(BARS["known_at"]), known_how=pl.lit("observed"))
     clean, left_out = clean_bars(known.select(list(BARS)))
@@ -41,15 +42,25 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
 
 def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
     session = require_session(scope.day)
-    finished = _finished(desk, session.open, session.close)
+    finished = _finished(desk, desk.universe_in(scope.day), session.open, session.close)
     known = finished.with_columns(known_at=(pl.col("ts") + MINUTE).cast(BARS["known_at"]), known_how=pl.lit("assumed"))
     clean, left_out = clean_bars(known.select(list(BARS)))
     return Observed(clean, scope.now, left_out, _told(finished))
 
 
-def _finished(desk: Desk, start: datetime, until: datetime) -> pl.DataFrame:
-    """The broker's bars that start at or after ``start`` and end by ``until``."""
-    return desk.data.stock_bars(desk.universe, start, until).filter(pl.col("ts") + MINUTE <= until)
+def _newest(desk: Desk, session: Session, stored: pl.DataFrame, start: datetime, until: datetime) -> pl.DataFrame:
+    """What there is since ``start``; of a ticker that entered in this session everything since the open, once."""
+    held_back, entered = waiting(desk, session), desk.entered(session.open)
+    last = dict(stored.filter(pl.col("ticker").is_in(list(entered))).group_by("ticker").agg(pl.col("ts").max()).rows())
+    behind = [name for name in entered if name not in held_back and (name not in last or last[name] < start)]
+    followed = [name for name in desk.universe if name not in held_back and name not in behind]
+    found = _finished(desk, followed, start, until)
+    return pl.concat([found, _finished(desk, behind, session.open, until)]) if behind else found
+
+
+def _finished(desk: Desk, tickers: Sequence[str], start: datetime, until: datetime) -> pl.DataFrame:
+    """The broker's bars of ``tickers`` that start at or after ``start`` and end by ``until``."""
+    return desk.data.stock_bars(tickers, start, until).filter(pl.col("ts") + MINUTE <= until)
 
 
 def _told(finished: pl.DataFrame) -> str:
@@ -65,7 +76,7 @@ def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, float]:
         return {}
     newest = cast("datetime", rows["ts"].max())
     revised = rows.height - rows.select("ticker", "ts").n_unique()
-    return {**coverage(desk, rows), "minutes": rows["ts"].n_unique(), "rows_revised": revised} | lag(
+    return {**coverage(desk, scope, rows), "minutes": rows["ts"].n_unique(), "rows_revised": revised} | lag(
         scope, newest + MINUTE
     )
 
@@ -121,6 +132,7 @@ bars = frame_asset(
         tick=MINUTE_TICK,
         observe=_observe,
         rebuild=_rebuild,
+        deps=[same_day_news("universe")],
         checks={
             "bars_unique": "No version of a bar is stored twice.",
             "bars_in_range": "Prices are positive and ordered, volumes not negative.",

@@ -51,6 +51,18 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "matched": "the story's words that name the ticker; null where none do",
         "clause": "the words about this ticker, whose score it is; null where the whole story was scored",
     },
+    "universe": {
+        "universe_id": "the discovery that named it",
+        "position": "place in the answer, from 1; what is kept without being named stands behind",
+        "symbol": "as it was named, also where it is none",
+        "status": "active or kept (followed), reserve (right, but others were named with more confidence), rejected",
+        "reason": "why it was rejected or kept; null for the others",
+        "sector": "as it was named; null where none was. The risk limits take sectors from the configuration only",
+        "catalyst": "why it was named, as text; null where nothing was said",
+        "confidence": "as it was named, 0 to 1; null where it was no number in that range",
+        "expected_volume": "the day's volume as a multiple of the usual one; null where it is not known",
+        "sources": "events, stories and volume of the context that speak for it, and why it was tracked",
+    },
     "bars": {
         "ticker": "symbol of the stock or fund",
         "ts": "start of the minute",

@@ -14,23 +14,27 @@ from trading_assets.assets.scope import Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS
 from trading_assets.market.frames import DAILY_BARS, empty
-from trading_assets.market.sessions import shift
+from trading_assets.market.sessions import require_session, shift
 from trading_assets.resources.desk import Desk
 
 
 def _observe(desk: Desk, scope: Scope) -> Observed:
     stored = desk.frames.read("daily_bars", [scope.key])
+    wanted: Sequence[str] = desk.universe
     if stored.height and stored["session"].max() == shift(scope.day, -1).day:
-        return Observed(empty(DAILY_BARS), scope.now)
-    # Fetched before the previous session's bars were there, or not yet: what is missing is added.
-    fetched = _fetch(desk, scope, known_how="observed")
+        there = set(stored["ticker"].unique().to_list())
+        wanted = [ticker for ticker in desk.entered(require_session(scope.day).open) if ticker not in there]
+        if not wanted:
+            return Observed(empty(DAILY_BARS), scope.now)
+    # Fetched before the previous session's bars were there, or not yet, or of a ticker that entered since.
+    fetched = _fetch(desk, scope, wanted, known_how="observed")
     new = fetched.join(stored, on=["ticker", "session"], how="anti")
     known_already = f"; {fetched.height - new.height} were stored before"
     return Observed(new, desk.clock.now(), came_in=_told(fetched) + known_already)
 
 
 def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
-    rows = _fetch(desk, scope, known_how="assumed")
+    rows = _fetch(desk, scope, desk.universe_in(scope.day), known_how="assumed")
     return Observed(rows, scope.now, came_in=_told(rows))
 
 
@@ -39,10 +43,10 @@ def _told(rows: pl.DataFrame) -> str:
     return f"daily bars of {rows['ticker'].n_unique()} tickers, {first} to {last}"
 
 
-def _fetch(desk: Desk, scope: Scope, *, known_how: str) -> pl.DataFrame:
+def _fetch(desk: Desk, scope: Scope, tickers: Sequence[str], *, known_how: str) -> pl.DataFrame:
     count = desk.settings.strategy.collection.daily_sessions
     first, last = shift(scope.day, -count), shift(scope.day, -1)
-    rows = desk.data.daily_bars(desk.universe, first.day, last.day)
+    rows = desk.data.daily_bars(tickers, first.day, last.day)
     known = pl.lit(desk.clock.now()) if known_how == "observed" else pl.lit(last.close)
     return (
         rows.with_columns(known_at=known.cast(DAILY_BARS["known_at"]), known_how=pl.lit(known_how))
@@ -71,7 +75,7 @@ def _stored(desk: Desk, scope: Scope, rows: pl.DataFrame) -> pl.DataFrame:
 
 def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, int]:
     stored = _stored(desk, scope, rows)
-    return coverage(desk, stored) | (_extended(desk, rows) if rows.height else {})
+    return coverage(desk, scope, stored) | (_extended(desk, rows) if rows.height else {})
 
 
 def _extended(desk: Desk, rows: pl.DataFrame) -> dict[str, int]:

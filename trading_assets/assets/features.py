@@ -68,7 +68,7 @@ def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, float]:
     if not rows.height:
         return {}
     return {
-        **coverage(desk, rows),
+        **coverage(desk, scope, rows),
         "instants": rows["as_of"].n_unique(),
         "rows_without_trend": rows["trend_state"].null_count(),
         **lag(scope, cast("datetime", rows["ts"].max()) + MINUTE),

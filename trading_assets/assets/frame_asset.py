@@ -54,13 +54,14 @@ class Finding:
 class Observed:
     """What a run found: its rows (perhaps none), the instant as of which they are known, how many rows it had to leave
     out for which reason, and what it looked at, in words. ``unread``: the source gave no answer, so that nothing is
-    known, not even that there is nothing."""
+    known, not even that there is nothing. ``looked``: the look is recorded even if it found nothing new."""
 
     rows: pl.DataFrame
     as_of: datetime
     left_out: Mapping[str, int] = field(default_factory=dict)
     came_in: str = ""
     unread: bool = False
+    looked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ def _run(product: Product, desk: Desk, scope: Scope, log: Log) -> _Done:
             return _Done(found.rows, note, 0, sum(found.left_out.values()))
         # A decision product records its instant even when it decided nothing: those after it ask for it.
         first = not store.exists(name, scope.key) and not found.unread
-        if found.rows.height or product.as_of_column or first:
+        if found.rows.height or product.as_of_column or first or found.looked:
             store.append(name, scope.key, found.rows, found.as_of)
         note = f"{found.rows.height} new rows as of {instant}{_omitted(found)}"
         log.info(f"{told}: {note}")
@@ -266,9 +267,14 @@ def lag(scope: Scope, newest: datetime | None) -> dict[str, float]:
     return {"lag_s": round((scope.now - newest).total_seconds(), 3)}
 
 
-def coverage(desk: Desk, rows: pl.DataFrame, column: str = "ticker") -> dict[str, int]:
+def followed(desk: Desk, scope: Scope) -> tuple[str, ...]:
+    """Who is followed in the scope's session: now, or in a past one at any time of it."""
+    return desk.universe_in(scope.day) if scope.kind is Kind.PAST else desk.universe
+
+
+def coverage(desk: Desk, scope: Scope, rows: pl.DataFrame, column: str = "ticker") -> dict[str, int]:
     """``tickers`` that the rows cover, and ``tickers_missing`` of the followed ones; nothing without a row."""
     if not rows.height:
         return {}
     covered = set(rows[column].drop_nulls().unique().to_list())
-    return {"tickers": len(covered), "tickers_missing": len(set(desk.universe) - covered)}
+    return {"tickers": len(covered), "tickers_missing": len(set(followed(desk, scope)) - covered)}

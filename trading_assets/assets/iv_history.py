@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from trading_assets.assets.frame_asset import Observed, Product, frame_asset
+from trading_assets.assets.frame_asset import Observed, Product, followed, frame_asset
 from trading_assets.assets.groups import MARKET_DATA
 from trading_assets.assets.scope import Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
@@ -42,7 +42,7 @@ def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, int]:
     if not rows.height:
         return {}
     known = set(rows.filter(pl.col("iv").is_not_null())["ticker"].to_list())
-    return {"ivs": len(known), "ivs_unknown": len(set(desk.universe) - known)}
+    return {"ivs": len(known), "ivs_unknown": len(set(followed(desk, scope)) - known)}
 
 
 iv_history = frame_asset(

@@ -29,11 +29,15 @@ _AHEAD = 5
 
 def _observe(desk: Desk, scope: Scope) -> Observed:
     now = desk.clock.now()
-    if desk.frames.exists("splits", scope.key) and now.minute % _EVERY_MINUTES:
+    read_at = desk.frames.last_as_of("splits", scope.key)
+    entered = desk.entered(require_session(scope.day).open)
+    # Bars of a ticker that entered since wait for this look, so it is recorded even if it finds nothing.
+    asked_for = read_at is not None and any(since >= read_at for since in entered.values())
+    if read_at is not None and now.minute % _EVERY_MINUTES and not asked_for:
         return Observed(empty(SPLITS), now)
     stored = desk.frames.read("splits", [scope.key])
     try:
-        fetched = _fetch(desk, scope, now)
+        fetched = _fetch(desk, scope, desk.universe, now)
     except (BrokerUnavailable, Rejected) as error:
         # It is asked for again: each minute until it was read once, for without it and the session before's nothing is
         # decided.
@@ -45,21 +49,21 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
         *_SPLIT, pl.min_horizontal("known_at", "known_at_before").alias("known_at")
     )
     new = whole.join(stored, on=_SPLIT, how="anti", maintain_order="left").select(list(SPLITS))
-    return Observed(new, now, came_in=f"{fetched.height} splits of followed names")
+    return Observed(new, now, came_in=f"{fetched.height} splits of followed names", looked=asked_for)
 
 
 def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
-    rows = _fetch(desk, scope, None)
+    rows = _fetch(desk, scope, desk.universe_in(scope.day), None)
     return Observed(rows, scope.now, came_in=f"{rows.height} splits of followed names")
 
 
-def _fetch(desk: Desk, scope: Scope, now: datetime | None) -> pl.DataFrame:
+def _fetch(desk: Desk, scope: Scope, tickers: Sequence[str], now: datetime | None) -> pl.DataFrame:
     """What is listed for the sessions of the daily bars and the next ones. What is in force already counts as known
     since the close before its day; what is to come as known at ``now``, or (None: history) likewise."""
     count = desk.settings.strategy.collection.daily_sessions
     first, last = shift(scope.day, -count).day, shift(scope.day, _AHEAD).day
     rows = []
-    for split in desk.data.splits(desk.universe, first, last):
+    for split in desk.data.splits(tickers, first, last):
         before = shift(split.ex_date, -1).close
         known_at = before if now is None or split.ex_date < scope.day else now
         rows.append((split.symbol, split.ex_date, float(split.numerator), float(split.denominator), known_at))

@@ -62,7 +62,7 @@ def minute_schedules(status: DefaultScheduleStatus) -> Sequence[ScheduleDefiniti
         description="Fetches and scores news every minute of the day.",
     )
     def news_schedule(context: ScheduleEvaluationContext, desk: ResourceParam[Desk]) -> RunRequest | SkipReason:
-        held = _held_back(context, desk, NEWS_JOB)
+        held = held_back(context, desk, NEWS_JOB)
         if held is not None:
             return held
         now = desk.clock.now()
@@ -77,7 +77,7 @@ def minute_schedules(status: DefaultScheduleStatus) -> Sequence[ScheduleDefiniti
         description="Bars, features, watchlist and signals, every minute of a session.",
     )
     def minute_schedule(context: ScheduleEvaluationContext, desk: ResourceParam[Desk]) -> RunRequest | SkipReason:
-        held = _held_back(context, desk, MINUTE_JOB)
+        held = held_back(context, desk, MINUTE_JOB)
         if held is not None:
             return held
         now = desk.clock.now()
@@ -99,7 +99,7 @@ def minute_schedules(status: DefaultScheduleStatus) -> Sequence[ScheduleDefiniti
     def end_of_session_schedule(
         context: ScheduleEvaluationContext, desk: ResourceParam[Desk]
     ) -> RunRequest | SkipReason:
-        held = _held_back(context, desk, CLOSING_JOB)
+        held = held_back(context, desk, CLOSING_JOB)
         if held is not None:
             return held
         now = desk.clock.now()
@@ -117,7 +117,7 @@ def minute_schedules(status: DefaultScheduleStatus) -> Sequence[ScheduleDefiniti
         description="The pictures of the day's news, every hour.",
     )
     def news_report_schedule(context: ScheduleEvaluationContext, desk: ResourceParam[Desk]) -> RunRequest | SkipReason:
-        held = _held_back(context, desk, NEWS_REPORT_JOB)
+        held = held_back(context, desk, NEWS_REPORT_JOB)
         if held is not None:
             return held
         now = desk.clock.now()
@@ -131,7 +131,8 @@ def minute_schedules(status: DefaultScheduleStatus) -> Sequence[ScheduleDefiniti
     return [news_schedule, minute_schedule, end_of_session_schedule, news_report_schedule]
 
 
-def _held_back(context: ScheduleEvaluationContext, desk: Desk, job: str) -> SkipReason | None:
+def held_back(context: ScheduleEvaluationContext, desk: Desk, job: str) -> SkipReason | None:
+    """Why a tick requests no run of ``job``: it is stale, or the last run still works; None if it may."""
     late = desk.wall.now() - context.scheduled_execution_time
     if late > STALE:
         return SkipReason(f"the tick is {late.total_seconds():.0f} s old; the next one covers its minute")

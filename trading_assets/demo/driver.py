@@ -21,6 +21,7 @@ from rich.markup import escape
 
 from trading_assets.automation.names import (
     CLOSING_TICK,
+    DISCOVERY_TICK,
     DISPATCHER_TICK,
     MINUTE_TICK,
     NEWS_REPORT_TICK,
@@ -245,6 +246,8 @@ class _Demo:
 
     def _tick(self) -> None:
         self._schedule(NEWS_TICK)
+        if self.desk.discovers:
+            self._schedule(DISCOVERY_TICK)
         self._schedule(MINUTE_TICK)
         self._settle()
 

@@ -100,8 +100,8 @@ def part_of_a_name(text: str, start: int, stop: int, style: Style) -> bool:
 
 
 def in_parentheses(text: str, start: int, stop: int) -> bool:
-    """Whether the capitals stand in parentheses behind a name they do not abbreviate: "QXO (QXO)", and not "Reserve Bank
-    of India (RBI)"."""
+    """Whether the capitals stand in parentheses behind a name they do not abbreviate: "QXO (QXO)", and not "Reserve
+    Bank of India (RBI)"."""
     if text[start - 1 : start] != "(" or text[stop : stop + 1] != ")":
         return False
     symbol, before = text[start:stop], _INITIAL.findall(text[max(0, start - 2 * _REACH) : start - 1])

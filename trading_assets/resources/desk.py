@@ -6,9 +6,9 @@ database, no broker, no model.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ class Desk:
         self._open_runtime = open_runtime
         self._brokers: dict[str, AlpacaBroker] = {}
         self._patient: Desk | None = None
+        self._extractor: tuple[tuple[tuple[str, ...], datetime | None], TickerExtractor] | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -129,20 +130,38 @@ class Desk:
         )
 
     @cached_property
+    def configured_universe(self) -> tuple[str, ...]:
+        """The configured tickers and the index; of a recorded world what its recording has."""
+        from trading_assets.resources.following import configured
+
+        return configured(self)
+
+    @cached_property
+    def discovers(self) -> bool:
+        """Whether the universe is discovered, and not the configured one."""
+        from trading_assets.resources.following import discovers
+
+        return discovers(self)
+
+    @property
     def universe(self) -> tuple[str, ...]:
-        """Tickers that are followed: the configured ones; the index is always among them.
+        """Tickers that are followed now; the index is always among them. Asked anew each time: a process may outlive a
+        discovered universe."""
+        from trading_assets.resources.following import followed_now
 
-        A recorded world follows what its recording has: all of it, or what a universe of one's own names of it.
-        """
-        from trading_assets.strategy_config import UniverseConfig
+        return followed_now(self)
 
-        strategy = self.settings.strategy
-        configured = {*strategy.universe.tickers, strategy.context.index}
-        recorded = self.runtime.recorded_tickers()
-        if recorded is None:
-            return tuple(sorted(configured))
-        chosen = strategy.universe.tickers != UniverseConfig().tickers
-        return tuple(sorted(configured & set(recorded) if chosen else recorded))
+    def universe_in(self, day: date) -> tuple[str, ...]:
+        """Everyone who was followed at any time of the session ``day``, as known in it."""
+        from trading_assets.resources.following import followed_in
+
+        return followed_in(self, day)
+
+    def entered(self, since: datetime) -> Mapping[str, datetime]:
+        """Who is followed now and was not at some time from ``since`` on, with the instant since which it is."""
+        from trading_assets.resources.following import entered_since
+
+        return entered_since(self, since)
 
     @cached_property
     def model(self) -> SentimentModel:
@@ -175,16 +194,25 @@ class Desk:
         )
         return config.model_copy(update={"feeds": feeds})
 
-    @cached_property
+    @property
     def tickers(self) -> TickerExtractor:
-        """Finds followed companies in texts, by the names of the broker's list of assets and by our own."""
-        from trading_assets.ledger.companies import current_list
+        """Finds followed companies in texts, by the names of the broker's list of assets and by our own.
+
+        Built anew when others are followed or the list was read again.
+        """
+        from trading_assets.ledger.companies import current_list, last_seen
         from trading_assets.news.tickers import TickerExtractor, universe_of
 
+        followed = self.universe
         with self.ledger.connect() as connection:
+            made_of = followed, last_seen(connection)
+            if self._extractor is not None and self._extractor[0] == made_of:
+                return self._extractor[1]
             names = {symbol: company.name for symbol, company in current_list(connection).items()}
         # Without a list only what is followed can be named; with one, nothing outside it.
-        return TickerExtractor(universe_of(self.universe, names), universe_of(names, names) if names else None)
+        listed = universe_of(names, names) if names else None
+        self._extractor = made_of, TickerExtractor(universe_of(followed, names), listed)
+        return self._extractor[1]
 
     # --- tickets ----------------------------------------------------------------------------------------------------
 

@@ -49,9 +49,12 @@ def test_only_a_live_minute_has_a_lag(kind: Kind, expected: dict[str, float]) ->
 
 
 def test_what_is_not_known_is_left_out_and_never_zero() -> None:
-    desk = desk_of(universe=("AAPL", "MSFT", "SPY"))
-    assert coverage(desk, pl.DataFrame({"ticker": ["AAPL", "AAPL", "SPY"]})) == {"tickers": 2, "tickers_missing": 1}
-    assert coverage(desk, pl.DataFrame(schema=BARS)) == {}
+    desk = desk_of(universe=("AAPL", "MSFT", "SPY"), universe_in=lambda day: ("AAPL",))
+    live, rows = Scope("2026-03-11", Kind.LIVE, NOW), pl.DataFrame({"ticker": ["AAPL", "AAPL", "SPY"]})
+    assert coverage(desk, live, rows) == {"tickers": 2, "tickers_missing": 1}
+    past = Scope("2026-03-10", Kind.PAST, NOW)
+    assert coverage(desk, past, rows) == {"tickers": 2, "tickers_missing": 0}, "by who was followed on that day"
+    assert coverage(desk, live, pl.DataFrame(schema=BARS)) == {}
 
 
 def test_daily_bars_before_a_tickers_recording_are_counted_as_extended(tmp_path: Any) -> None:

@@ -69,6 +69,7 @@ def test_splits_are_known_from_their_announcement_on_and_told_where_it_came_too_
         frames=FrameStore(tmp_path / "frames"),
         data=SharedMarketData([("one", lambda: broker)]),
         universe=("BAC", "KO", "NVDA", "PFE"),
+        entered=lambda since: {},
         settings=strategy(),
     )
     desk, friday = cast("Desk", parts), require_session(SESSION)
@@ -120,6 +121,7 @@ def test_F29_what_was_seen_two_sessions_before_is_known_at_the_open_though_the_l
         frames=FrameStore(tmp_path / "frames"),
         data=SharedMarketData([("one", lambda: broker)]),
         universe=("BAC", "NVDA"),
+        entered=lambda since: {},
         settings=strategy(),
     )
     desk = cast("Desk", parts)

@@ -11,6 +11,7 @@ from trading_assets.assets.columns import COLUMNS
 from trading_assets.assets.groups import GROUPS, group_title
 from trading_assets.automation.tags import RECOMPUTABLE_TAG
 from trading_assets.definitions import build_definitions
+from trading_assets.ledger.news_tables import universe_members
 from trading_assets.ledger.tables import accounts, active_positions, dispatch_executions, order_intents
 from trading_assets.market.frames import SCHEMAS
 from trading_assets.resources.desk import Desk
@@ -28,6 +29,7 @@ RECORDED = {
     "executions": dispatch_executions,
     "reconciliation": accounts,
     "positions": active_positions,
+    "universe": universe_members,
 }
 #: Drawn for people: no rows, and nothing comes after them.
 DRAWN = {"news_report"}

@@ -1,0 +1,64 @@
+"""Tickers that come to be followed: their material is fetched before anything is decided on them.
+
+Minute bars of the sessions before are fetched by the discovery, before its universe becomes known. Of a session that
+has begun the minute runs fetch the rest: daily bars and splits first, then the session's minute bars from its open.
+Without bars a ticker has no features, and without features nothing is decided on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import polars as pl
+
+from trading_assets.assets.history import window
+from trading_assets.domain.clock import NEW_YORK
+from trading_assets.market.bars import clean_bars
+from trading_assets.market.frames import BARS
+from trading_assets.market.sessions import Session, session_of, shift
+from trading_assets.resources.desk import Desk
+
+
+def load_minutes(desk: Desk, tickers: Iterable[str]) -> int:
+    """Fetch and store the minute bars of ``tickers`` for the sessions that the features of the next decision look back
+    on, as far as they are not stored; how many sessions were added to. They become known now: no earlier decision sees
+    them.
+
+    A session of which nothing at all is stored is left to what loads it whole. Raises what the broker raises.
+    """
+    wanted, added = sorted(set(tickers)), 0
+    for session in window(desk, _deciding(desk.clock.now()).day)[:-1] if wanted else ():
+        if not desk.frames.exists("bars", session.key):
+            continue
+        received = desk.data.stock_bars(wanted, session.open, session.close)
+        known_at = desk.clock.now()
+        known = received.with_columns(known_at=pl.lit(known_at).cast(BARS["known_at"]), known_how=pl.lit("observed"))
+        clean, _ = clean_bars(known.select(list(BARS)))
+        # One that was followed in a part of the session has some of them.
+        new = clean.join(desk.frames.read("bars", [session.key]), on=["ticker", "ts"], how="anti")
+        if new.height:
+            desk.frames.append("bars", session.key, new, known_at)
+            added += 1
+    return added
+
+
+def _deciding(now: datetime) -> Session:
+    """The session that runs or comes next; one that is over is history already."""
+    session = session_of(now)
+    return session if session is not None and now < session.close else shift(now.astimezone(NEW_YORK).date(), 1)
+
+
+def waiting(desk: Desk, session: Session) -> frozenset[str]:
+    """Tickers that entered in this session and whose daily bars or splits are not there yet: their minutes wait.
+
+    Bars are read in the shares of today only if the splits are known, so that no minute of theirs is decided before.
+    """
+    entered = desk.entered(session.open)
+    if not entered:
+        return frozenset()
+    read_at = desk.frames.last_as_of("splits", session.key)
+    daily = set(desk.frames.read("daily_bars", [session.key])["ticker"].unique().to_list())
+    return frozenset(
+        ticker for ticker, since in entered.items() if ticker not in daily or read_at is None or read_at <= since
+    )
