@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 _DECLARED = re.compile(rb"\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._:-]{1,40})[\"']")
 _HTTP = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
-_PROLOG = re.compile(r"\A\s*(?:<\?xml[^>]*\?>)?")
+_PROLOG = re.compile(r"\A(?:\s*<\?xml[^>]*\?>)?")
 _EBCDIC_PROLOG = "<?xml".encode("cp037")
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
