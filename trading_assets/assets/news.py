@@ -37,7 +37,7 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
     from trading_assets.news.frames import news_frame
     from trading_assets.news.ingest import ingest
 
-    report = ingest(desk.ledger, desk.news, desk.clock)
+    report = ingest(desk.ledger, desk.news, desk.clock, desk.universe)
     seen = desk.frames.read("news", [scope.key])["event_uid"]
     now = desk.clock.now()
     stored = news_frame(desk.ledger, scope.day, now)
@@ -66,14 +66,14 @@ def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
 
     doubled = rows.height - rows["event_uid"].n_unique()
     yield Finding("news_unique", doubled == 0, f"{doubled} articles appear twice")
-    failing = failing_sentence(feed_health(desk.ledger, desk.news))
+    failing = failing_sentence(feed_health(desk.ledger, desk.news, desk.universe))
     yield Finding("feeds_answer", failing is None, failing or "every feed answered", warning=True)
 
 
 def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, Any]:
     from trading_assets.news.feed_health import feed_health
 
-    feeds = feed_health(desk.ledger, desk.news)
+    feeds = feed_health(desk.ledger, desk.news, desk.universe)
     found: dict[str, Any] = {
         "stories": rows["cluster_id"].n_unique(),
         "feeds_failing": sum(feed.failing for feed in feeds),

@@ -17,6 +17,8 @@ from trading_assets.news.model_config import ModelConfig
 from trading_assets.news.tickers_config import TickersConfig
 
 _MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+#: What stands for a ticker in the address of a feed.
+TICKER = "{ticker}"
 _FEED_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -25,10 +27,13 @@ class _Frozen(BaseModel):
 
 
 class FeedConfig(_Frozen):
-    """One RSS or Atom feed."""
+    """One RSS, Atom or JSON feed, or, with ``{ticker}`` in its address, one for each followed ticker."""
 
     name: str = Field(description="Short name, unique: lower-case letters, digits, '_', '.', '-', at most 64")
-    url: str = Field(description="http or https address, without user name or password", max_length=2000)
+    url: str = Field(
+        description="http or https address, without user name or password; {ticker} stands for each followed ticker",
+        max_length=2000,
+    )
     source: str = Field(description="Publisher shown beside a story, e.g. CNBC", min_length=1, max_length=100)
     every_minutes: int = Field(default=1, ge=1, le=1440, description="Asked this often; rounds come once a minute")
 
@@ -36,6 +41,17 @@ class FeedConfig(_Frozen):
         default=None,
         max_length=64,
         description="Time zone of dates that name none, e.g. America/New_York. Without it such a date is missing",
+    )
+
+    tickers_per_round: int = Field(
+        default=10,
+        ge=1,
+        le=500,
+        description="Tickers asked in one round, by turns; only where {ticker} is in the address",
+    )
+    names_ticker: bool = Field(
+        default=False,
+        description="Every story of a ticker's own feed is about that ticker; only where {ticker} is in the address",
     )
 
     @field_validator("zone")
@@ -62,7 +78,21 @@ class FeedConfig(_Frozen):
             raise ValueError("a feed address must not carry a user name or password")
         if any(ord(letter) <= ord(" ") for letter in value):
             raise ValueError("a feed address must not contain spaces or control characters")
+        path = value.partition(parts.netloc)[2]
+        if value.count(TICKER) > 1 or "{" in parts.netloc or "{" in path.replace(TICKER, ""):
+            raise ValueError(f"a feed address may contain {TICKER} once, after its host, and no other braces")
         return value
+
+    @model_validator(mode="after")
+    def _only_a_template_names_tickers(self) -> Self:
+        if self.names_ticker and not self.is_template:
+            raise ValueError(f"names_ticker needs {TICKER} in the address")
+        return self
+
+    @property
+    def is_template(self) -> bool:
+        """Whether this stands for one feed per followed ticker."""
+        return TICKER in self.url
 
 
 class FetchConfig(_Frozen):

@@ -48,12 +48,12 @@ class FeedHealth:
         return f"{self.feed} ({self.error_count} times: {self.last_error}; {since}; {following}{gone})"
 
 
-def feed_health(engine: Engine, config: NewsConfig) -> list[FeedHealth]:
+def feed_health(engine: Engine, config: NewsConfig, tickers: Sequence[str] = ()) -> list[FeedHealth]:
     """Every configured feed, those that fail first, without what is remembered of others or of other addresses."""
     with engine.connect() as connection:
         states = memory.feed_states(connection)
     found = []
-    for feed in map(configured, config.feeds):
+    for feed in configured(config.feeds, tickers):
         state = states.get(feed.name)
         if state is None or state.url != feed.url:
             found.append(FeedHealth(feed.name, None, None, 0, None, None, False))

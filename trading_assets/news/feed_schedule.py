@@ -7,14 +7,18 @@ that failed together (a network that was down) do not all come back together, an
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from trading_assets.ledger.feeds import FeedState
-from trading_assets.news.config import FeedConfig, FetchConfig
+from trading_assets.news.config import TICKER, FeedConfig, FetchConfig
 
 #: A feed with an interval may be asked this much early: rounds come once a minute, not to the second.
 _EARLY = timedelta(seconds=30)
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _GONE = 410
 _NOT_FOUND = 404
 #: So many answers 404 in a row, and none else for a day, are no accident any more.
@@ -24,18 +28,49 @@ _LONG = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One address to read. ``zone`` is that of its dates which name none."""
+    """One address to read. ``zone`` is that of its dates which name none, ``symbols`` are the companies that its
+    stories are about because they stand in it. ``turn`` names the template it was made from, of which ``at_once`` are
+    asked in one round."""
 
     name: str
     url: str
     source: str
     every_minutes: int = 1
     zone: str | None = None
+    symbols: tuple[str, ...] = ()
+    turn: str | None = None
+    at_once: int = 1
 
 
-def configured(feed: FeedConfig) -> Feed:
-    """The feed as it is configured."""
-    return Feed(feed.name, feed.url, feed.source, feed.every_minutes, feed.zone)
+def configured(feeds: Iterable[FeedConfig], tickers: Sequence[str]) -> list[Feed]:
+    """Every address to read, in configured order; a template stands for one feed for each of ``tickers``."""
+    found = []
+    for feed in feeds:
+        if not feed.is_template:
+            found.append(Feed(feed.name, feed.url, feed.source, feed.every_minutes, feed.zone))
+            continue
+        for ticker in tickers:
+            url = feed.url.replace(TICKER, quote(ticker, safe=""))
+            symbols = (ticker,) if feed.names_ticker else ()
+            made = Feed(f"{feed.name}.{ticker}", url, feed.source, feed.every_minutes, feed.zone, symbols)
+            found.append(replace(made, turn=feed.name, at_once=feed.tickers_per_round))
+    return found
+
+
+def due(feeds: Iterable[Feed], states: Mapping[str, FeedState], now: datetime) -> list[Feed]:
+    """Feeds to ask now, the one that was asked longest ago first: where time is short, and among the tickers of one
+    template, they take turns."""
+    ready = [feed for feed in feeds if is_due(feed, states.get(feed.name), now)]
+    ready.sort(key=lambda feed: state.last_attempt_at if (state := states.get(feed.name)) else _NEVER)
+    taken: Counter[str] = Counter()
+    asked = []
+    for feed in ready:
+        if feed.turn is not None:
+            taken[feed.turn] += 1
+            if taken[feed.turn] > feed.at_once:
+                continue
+        asked.append(feed)
+    return asked
 
 
 def is_due(feed: Feed, state: FeedState | None, now: datetime) -> bool:

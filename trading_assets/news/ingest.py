@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,7 @@ from trading_assets.ledger import news as store
 from trading_assets.ledger.feeds import FeedAttempt, FeedState
 from trading_assets.ledger.news import Story
 from trading_assets.news.config import NewsConfig
-from trading_assets.news.feed_schedule import Feed, after_failure, after_success, configured, is_due
+from trading_assets.news.feed_schedule import Feed, after_failure, after_success, configured, due
 from trading_assets.news.fetch import Failed, Fetched, FetchResult, NotAsked, NotModified, Validators, fetch_all
 from trading_assets.news.identity import event_uid
 from trading_assets.news.parse import FeedUnreadable, ParsedFeed, parse_feed
@@ -29,7 +29,6 @@ from trading_assets.news.storing import Arrival, store_arrivals
 _ERROR_LIMIT = 1000
 #: So much a publisher's clock may be ahead of ours.
 _AHEAD = timedelta(minutes=5)
-_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +94,9 @@ class _Read:
     error: str | None = None
 
 
-def ingest(engine: Engine, config: NewsConfig, clock: Clock) -> IngestReport:
-    """Ask the feeds of ``config`` that are due and store what is new.
+def ingest(engine: Engine, config: NewsConfig, clock: Clock, tickers: Sequence[str] = ()) -> IngestReport:
+    """Ask the feeds of ``config`` that are due and store what is new. ``tickers`` are those for which feeds with a
+    ticker in their address are read.
 
     A feed that fails is reported, counted in its state and tried again later and later; it never raises and never stops
     the others. Raises only for the database. Every new story carries the clock's instant after the last feed has
@@ -104,8 +104,8 @@ def ingest(engine: Engine, config: NewsConfig, clock: Clock) -> IngestReport:
     """
     with engine.connect() as connection:
         states = memory.feed_states(connection)
-    feeds = [configured(feed) for feed in config.feeds]
-    asked = _due(feeds, states, clock.now())
+    feeds = configured(config.feeds, tickers)
+    asked = due(feeds, states, clock.now())
     results = fetch_all(asked, config.fetch, _conditions(asked, states))
     reads = [_read(feed, result) for feed, result in zip(asked, results, strict=True)]
     with engine.begin() as connection:
@@ -120,12 +120,6 @@ def ingest(engine: Engine, config: NewsConfig, clock: Clock) -> IngestReport:
         )
         _remember(connection, told, states, outcomes, fetched_at, config)
     return IngestReport(fetched_at, outcomes)
-
-
-def _due(feeds: Iterable[Feed], states: Mapping[str, FeedState], now: datetime) -> list[Feed]:
-    """Feeds to ask, the one that was asked longest ago first: where time is short they take turns."""
-    due = [feed for feed in feeds if is_due(feed, states.get(feed.name), now)]
-    return sorted(due, key=lambda feed: state.last_attempt_at if (state := states.get(feed.name)) else _NEVER)
 
 
 def _conditions(feeds: Iterable[Feed], states: Mapping[str, FeedState]) -> dict[str, Validators]:
@@ -160,14 +154,16 @@ def _configured_order(feeds: Iterable[Feed], reads: Iterable[_Read]) -> list[_Re
 
 
 def _arrivals(reads: Iterable[_Read]) -> list[Arrival]:
-    return [
-        Arrival(
-            read.feed.name, read.feed.source, story.guid, story.link, story.title, story.summary, story.published_at
-        )
-        for read in reads
-        if read.parsed is not None
-        for story in read.parsed.stories
-    ]
+    """What came, in configured order. A story in the feeds of several tickers is about all of them."""
+    found = []
+    symbols: dict[str, tuple[str, ...]] = {}
+    for read in reads:
+        for story in read.parsed.stories if read.parsed is not None else ():
+            uid = event_uid(story.guid, story.link, story.title, story.published_at)
+            symbols[uid] = tuple(dict.fromkeys((*symbols.get(uid, ()), *read.feed.symbols)))
+            parts = story.guid, story.link, story.title, story.summary, story.published_at
+            found.append((uid, Arrival(read.feed.name, read.feed.source, *parts)))
+    return [replace(arrival, symbols=symbols[uid]) if symbols[uid] else arrival for uid, arrival in found]
 
 
 def _next_state(read: _Read, before: FeedState | None, at: datetime, config: NewsConfig) -> FeedState:

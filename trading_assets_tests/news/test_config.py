@@ -29,6 +29,9 @@ def test_the_lexicon_is_the_default_model_and_no_feed_is_invented() -> None:
         "http://",
         "https://user:secret@example.com/",
         "http://a b/",
+        "https://{ticker}.example.com/",
+        "https://example.com/{ticker}/{ticker}",
+        "https://example.com/{symbol}",
     ],
 )
 def test_F59_an_address_that_is_no_plain_http_address_is_refused(url: str) -> None:
@@ -51,6 +54,13 @@ def test_a_time_zone_that_does_not_exist_is_refused() -> None:
     assert FeedConfig(name="a", url="https://example.com/", source="A", zone="Asia/Seoul").zone == "Asia/Seoul"
     with pytest.raises(ValidationError, match="no time zone 'EDT5'"):
         FeedConfig(name="a", url="https://example.com/", source="A", zone="EDT5")
+
+
+def test_only_a_feed_with_a_ticker_in_its_address_can_name_it() -> None:
+    url = "https://example.com/rss?s={ticker}"
+    assert FeedConfig(name="a", url=url, source="A", names_ticker=True).is_template
+    with pytest.raises(ValidationError, match=r"names_ticker needs \{ticker\}"):
+        FeedConfig(name="a", url="https://example.com/", source="A", names_ticker=True)
 
 
 def test_an_unknown_key_and_a_value_out_of_range_are_refused() -> None:
