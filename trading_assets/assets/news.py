@@ -33,11 +33,16 @@ FEED_COLUMNS = {
 }
 
 
+def _tickers(desk: Desk) -> tuple[str, ...]:
+    """The followed tickers where a feed is read for each of them; they are not asked for without need."""
+    return desk.universe if any(feed.is_template for feed in desk.news.feeds) else ()
+
+
 def _observe(desk: Desk, scope: Scope) -> Observed:
     from trading_assets.news.frames import news_frame
     from trading_assets.news.ingest import ingest
 
-    report = ingest(desk.ledger, desk.news, desk.clock, desk.universe)
+    report = ingest(desk.ledger, desk.news, desk.clock, _tickers(desk))
     seen = desk.frames.read("news", [scope.key])["event_uid"]
     now = desk.clock.now()
     stored = news_frame(desk.ledger, scope.day, now)
@@ -66,14 +71,14 @@ def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
 
     doubled = rows.height - rows["event_uid"].n_unique()
     yield Finding("news_unique", doubled == 0, f"{doubled} articles appear twice")
-    failing = failing_sentence(feed_health(desk.ledger, desk.news, desk.universe))
+    failing = failing_sentence(feed_health(desk.ledger, desk.news, _tickers(desk)))
     yield Finding("feeds_answer", failing is None, failing or "every feed answered", warning=True)
 
 
 def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, Any]:
     from trading_assets.news.feed_health import feed_health
 
-    feeds = feed_health(desk.ledger, desk.news, desk.universe)
+    feeds = feed_health(desk.ledger, desk.news, _tickers(desk))
     found: dict[str, Any] = {
         "stories": rows["cluster_id"].n_unique(),
         "feeds_failing": sum(feed.failing for feed in feeds),
