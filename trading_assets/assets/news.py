@@ -39,10 +39,12 @@ def _tickers(desk: Desk) -> tuple[str, ...]:
 
 
 def _observe(desk: Desk, scope: Scope) -> Observed:
+    from trading_assets.news.articles import read_articles
     from trading_assets.news.frames import news_frame
     from trading_assets.news.ingest import ingest
 
     report = ingest(desk.ledger, desk.news, desk.clock, _tickers(desk))
+    articles = read_articles(desk.ledger, desk.news, desk.clock)
     seen = desk.frames.read("news", [scope.key])["event_uid"]
     now = desk.clock.now()
     stored = news_frame(desk.ledger, scope.day, now)
@@ -56,6 +58,8 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
     came_in += "".join(f"\n  {remark}" for remark in remarks[:_REMARKS])
     if len(remarks) > _REMARKS:
         came_in += f"\n  and {len(remarks) - _REMARKS} more feeds that were untidy"
+    if desk.news.articles.enabled:
+        came_in += f"\n  {articles.sentence()}"
     left_out = {"entries without text or identity": sum(one.unusable for one in outcomes)}
     return Observed(stored.filter(~pl.col("event_uid").is_in(seen.implode())), now, left_out, came_in)
 

@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trading_assets.domain.errors import ConfigurationError
+from trading_assets.news.articles_config import ArticlesConfig
 from trading_assets.news.model_config import ModelConfig
 from trading_assets.news.tickers_config import TickersConfig
 
@@ -151,6 +152,7 @@ class NewsConfig(_Frozen):
 
     feeds: tuple[FeedConfig, ...] = Field(default=(), max_length=500, description="Feeds to read")
     fetch: FetchConfig = Field(default_factory=FetchConfig, description="Limits of a fetch")
+    articles: ArticlesConfig = Field(default_factory=ArticlesConfig, description="Texts behind the links of stories")
     clusters: ClusterConfig = Field(default_factory=ClusterConfig, description="Near-duplicate stories")
     model: ModelConfig = Field(default_factory=ModelConfig, description="Scoring model")
     tickers: TickersConfig = Field(default_factory=TickersConfig, description="Companies in stories")
