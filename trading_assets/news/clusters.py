@@ -8,31 +8,25 @@ Templates are the trap of short texts ("X shares rise 3 %" and "Y shares rise 3 
 headlines insist on must not differ: numbers, days, directions, leading subjects, names, companies. A filing is an event
 of its own, whatever its title.
 
-Candidates are found exactly, not by chance as with hashing. Two sets with a similarity of t have ⌈t·n⌉ words in common,
-n being the size of either. Sorted in one and the same order, the first n - ⌈t·n⌉ + k words of each hold k of those;
-with the rarest words first, few other pairs do (prefix filtering: Chaudhuri et al., "A primitive operator for
-similarity joins", 2006).
+Candidates are found exactly, not by chance as with hashing: one headline must hold the word that leads the other, so
+those that hold it, and those that are led by one of its words, are all that need be looked at.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from trading_assets.ledger.stories import RecentStory
 from trading_assets.news.config import ClusterConfig
-from trading_assets.news.headlines import Headline, named_words, opposed, read_headline, replaced
+from trading_assets.news.headlines import Claims, Headline, claims_of, named_words, opposed, read_headline, replaced
 from trading_assets.news.identity import filing_of
 
 #: The companies that a headline names, each as it is written there.
 Names = Callable[[str], Mapping[str, str]]
-#: With so many stories the words are sorted by how often they came, then again whenever the number has doubled.
-_FIRST_SORT = 256
-#: k of the module's text, where titles are long enough for it: with 3 there are fewer pairs, but it takes longer.
-_DEPTH = 2
 
 
 @dataclass(slots=True)
@@ -45,6 +39,7 @@ class _Entry:
     opened: datetime
     fetched_at: datetime
     said: Headline
+    claims: Claims | None = None
     companies: Mapping[str, str] | None = None
 
 
@@ -69,7 +64,6 @@ class ClusterIndex:
         self._similarity = config.similarity
         self._min_tokens = config.min_tokens
         self._names = names
-        self._depth = min(_DEPTH, self._shared(self._min_tokens))
         self._since = datetime.min.replace(tzinfo=UTC)
         self._clear()
 
@@ -78,9 +72,8 @@ class ClusterIndex:
         self._words: list[frozenset[str]] = []
         self._by_text: dict[str, list[_Entry]] = defaultdict(list)
         self._by_filing: dict[str, list[_Entry]] = defaultdict(list)
-        self._by_rare_word: dict[str, list[int]] = defaultdict(list)
-        self._frequency: Counter[str] = Counter()
-        self._sort_again_at = _FIRST_SORT
+        self._by_word: dict[str, list[int]] = defaultdict(list)
+        self._led_by: dict[str, list[int]] = defaultdict(list)
 
     def load(self, stories: Iterable[RecentStory]) -> None:
         """Add stories whose cluster is already known."""
@@ -131,27 +124,10 @@ class ClusterIndex:
         self._by_text[entry.said.plain].append(entry)
         if entry.filing is not None:
             self._by_filing[entry.filing].append(entry)
-        if len(self._entries) < self._sort_again_at:
-            self._add_words(len(self._entries) - 1)
-            return
-        # Any order of words finds the same stories. The order by what has come so far finds them soon.
-        self._frequency = Counter(word for each in self._entries for word in each.said.words)
-        self._by_rare_word.clear()
-        for position in range(len(self._entries)):
-            self._add_words(position)
-        self._sort_again_at = 2 * len(self._entries)
-
-    def _add_words(self, position: int) -> None:
-        words = self._entries[position].said.words
-        if len(words) >= self._min_tokens:
-            for word in self._rarest(words):
-                self._by_rare_word[word].append(position)
-
-    def _rarest(self, words: frozenset[str]) -> list[str]:
-        # ``Counter`` itself would call back for each word that it does not know.
-        known = self._frequency.get
-        size = len(words)
-        return sorted(words, key=lambda word: (known(word, 0), word))[: size - self._shared(size) + self._depth]
+        position = len(self._entries) - 1
+        self._led_by[entry.said.lead].append(position)
+        for word in entry.said.words:
+            self._by_word[word].append(position)
 
     def _shared(self, size: int) -> int:
         """Of so many words the least that a similar set has, too."""
@@ -187,22 +163,19 @@ class ClusterIndex:
         largest = math.floor(size / least + 1e-9)
         # Thousands are looked at for one story: a list of sets alone lies closer together than all that is known.
         sets = self._words
-        for position in self._candidates(words):
+        for position in self._candidates(new.said):
             theirs = sets[position]
             if shared <= len(theirs) <= largest and (common := len(words & theirs)) >= shared:
                 similarity = common / (size + len(theirs) - common)
                 if similarity >= least:
                     yield similarity, self._entries[position]
 
-    def _candidates(self, words: frozenset[str]) -> set[int]:
-        """Positions of the stories that have ``depth`` of their rarest words among the rarest of these."""
-        once: set[int] = set()
-        twice: set[int] = set()
-        for word in self._rarest(words):
-            with_it = self._by_rare_word.get(word, ())
-            twice.update(once.intersection(with_it))
-            once.update(with_it)
-        return twice if self._depth > 1 else once
+    def _candidates(self, said: Headline) -> set[int]:
+        """Positions of the stories that may be similar and led alike."""
+        found = set(self._by_word.get(said.lead, ()))
+        for word in said.words:
+            found.update(self._led_by.get(word, ()))
+        return found
 
     def _near(self, one: _Entry, other: _Entry) -> bool:
         # Measured from the cluster's first story: a daily column must not drag one cluster through the year.
@@ -211,7 +184,9 @@ class ClusterIndex:
     def _compatible(self, one: _Entry, other: _Entry) -> bool:
         if one.filing is not None and other.filing is not None:
             return False
-        ours, theirs = one.said, other.said
+        if one.said.lead not in other.said.words and other.said.lead not in one.said.words:
+            return False
+        ours, theirs = self._claims(one), self._claims(other)
         if not (ours.numbers <= theirs.numbers or theirs.numbers <= ours.numbers):
             return False
         if ours.days and theirs.days and ours.days.isdisjoint(theirs.days):
@@ -223,14 +198,18 @@ class ClusterIndex:
         named, also = self._companies(one), self._companies(other)
         if named and also and not (named.keys() <= also.keys() or also.keys() <= named.keys()):
             return False
-        # A company may be called by two names; otherwise one headline begins with what the other speaks of, too.
-        leads = ours.lead == theirs.lead or ours.lead in theirs.words or theirs.lead in ours.words
-        if not leads and not (named and named.keys() == also.keys()):
-            return False
+        if ours.caseless and theirs.caseless:
+            # Nothing tells a name from a word there: one of the two may only say more than the other.
+            return one.said.words <= other.said.words or other.said.words <= one.said.words
         if ours.names is None or theirs.names is None:
-            return not replaced(ours, theirs)
+            return not replaced(one.said, other.said)
         called = named_words((*named.values(), *also.values())) if named.keys() & also.keys() else frozenset()
-        return not (ours.names - theirs.words - called and theirs.names - ours.words - called)
+        return not (ours.names - other.said.words - called and theirs.names - one.said.words - called)
+
+    def _claims(self, entry: _Entry) -> Claims:
+        if entry.claims is None:
+            entry.claims = claims_of(entry.title)
+        return entry.claims
 
     def _companies(self, entry: _Entry) -> Mapping[str, str]:
         if entry.companies is None:

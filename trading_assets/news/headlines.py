@@ -26,25 +26,34 @@ _NUMBER = re.compile(r"(\d+(?:,\d{3})*(?:\.\d+)?)(bn|bln|b|mn|mln|m|tn|trln|t|k|
 _UNITS = {"b": "billion", "m": "million", "t": "trillion", "k": "thousand"}
 _SYMBOL = re.compile(r"\((?:[A-Za-z ]{2,12}: ?)?([A-Z]{1,5}(?:[.-][A-Z])?)\)|\$([A-Z]{1,5})\b")
 #: More than this share of words begins with a capital, and a capital says nothing about a word.
-_TITLE_CASE = 0.7
+_TITLE_CASE = 0.85
+_NO_LEAD = frozenset({"stock"})
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """``words`` are the significant ones, folded; ``plain`` the same in order; ``lead`` the first.
-
-    ``numbers`` are words with a digit; ``days`` name a day or a month; ``turns`` are words that have an opposite;
-    ``names`` begin with a capital inside, None for a headline that capitalises everything or nothing; ``symbols`` are
-    the tickers it prints itself.
-    """
+    """``words`` are the significant ones, folded; ``plain`` the same in order; ``lead`` the first ("Shares of" leads
+    nothing)."""
 
     plain: str
     words: frozenset[str]
     lead: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a headline insists on.
+
+    ``numbers`` are words with a digit; ``days`` name a day or a month; ``turns`` are words that have an opposite;
+    ``names`` begin with a capital inside, None for a headline that capitalises everything or nothing; ``caseless`` is
+    one in a script without capitals; ``symbols`` are the tickers it prints itself.
+    """
+
     numbers: frozenset[str]
     days: frozenset[str]
     turns: frozenset[str]
     names: frozenset[str] | None
+    caseless: bool
     symbols: frozenset[str]
 
 
@@ -117,32 +126,35 @@ def _number(digits: str, unit: str | None) -> tuple[str, ...]:
 
 def read_headline(title: str) -> Headline:
     """Wire prefixes and publisher suffixes ("UPDATE 2-", "- Reuters") do not count."""
-    lexicon = _lexicon()
-    text = _SUFFIX.sub("", _PREFIX.sub("", title))
-    symbols = frozenset(one or other for one, other in _SYMBOL.findall(text)) if "(" in text or "$" in text else _NONE
-    text = lexicon.phrases.sub(lambda found: lexicon.instead[found.group().casefold()], text)
-    written = _WORD.findall(text)
-    ordered: list[str] = []
-    inside: list[tuple[bool, tuple[str, ...]]] = []
-    for word in written:
-        said = _folded(word)
-        if said:
-            inside.append((word[0].isupper(), said))
-            ordered.extend(said)
-    words = frozenset(ordered)
-    return Headline(
-        plain=" ".join(ordered),
-        words=words,
-        lead=ordered[0] if ordered else "",
-        numbers=frozenset(word for word in words if not word.isalpha() and any(map(str.isdigit, word))),
+    ordered = [each for word in _WORD.findall(_with_phrases(_bare(title))) for each in _folded(word)]
+    lead = next((word for word in ordered if word not in _NO_LEAD), ordered[0] if ordered else "")
+    return Headline(" ".join(ordered), frozenset(ordered), lead)
+
+
+def claims_of(title: str) -> Claims:
+    """Of the same words as ``read_headline``."""
+    text = _bare(title)
+    symbols = frozenset(one or other for one, other in _SYMBOL.findall(text))
+    written = _WORD.findall(_with_phrases(text))
+    inside = [(word, said) for word in written if (said := _folded(word))]
+    words = frozenset(each for _, said in inside for each in said)
+    return Claims(
+        numbers=frozenset(word for word in words if any(map(str.isdigit, word))),
         days=words & _folded_days(),
-        turns=words & lexicon.opposite.keys(),
+        turns=words & _lexicon().opposite.keys(),
         names=_names(inside),
+        caseless=_caseless(written),
         symbols=symbols,
     )
 
 
-_NONE: frozenset[str] = frozenset()
+def _bare(title: str) -> str:
+    return _SUFFIX.sub("", _PREFIX.sub("", title))
+
+
+def _with_phrases(text: str) -> str:
+    lexicon = _lexicon()
+    return lexicon.phrases.sub(lambda found: lexicon.instead[found.group().casefold()], text)
 
 
 @lru_cache(maxsize=1)
@@ -150,12 +162,21 @@ def _folded_days() -> frozenset[str]:
     return frozenset(_stem(day) for day in _lexicon().days)
 
 
-def _names(inside: list[tuple[bool, tuple[str, ...]]]) -> frozenset[str] | None:
-    rest = inside[1:]
-    capitals = sum(capital for capital, _ in inside)
-    if not capitals or sum(capital for capital, _ in rest) > _TITLE_CASE * len(rest):
+def _names(inside: list[tuple[str, tuple[str, ...]]]) -> frozenset[str] | None:
+    rest = [(word, said) for word, said in inside[1:] if word[0].isalpha()]
+    # An abbreviation is written in capitals everywhere.
+    telling = [word for word, _ in rest if not word.isupper()]
+    if not any(word[0].isupper() for word, _ in inside):
         return None
-    return frozenset(word for capital, said in rest if capital for word in said) - _folded_days()
+    if telling and sum(word[0].isupper() for word in telling) > _TITLE_CASE * len(telling):
+        return None
+    return frozenset(each for word, said in rest if word[0].isupper() for each in said) - _folded_days()
+
+
+def _caseless(written: list[str]) -> bool:
+    """Whether most words are of a script without capitals."""
+    letters = [word[0] for word in written if word[0].isalpha()]
+    return sum(letter.lower() == letter.upper() for letter in letters) * 2 > len(letters)
 
 
 def named_words(written: Iterable[str]) -> frozenset[str]:
@@ -180,7 +201,7 @@ def _same(ours: Sequence[str], theirs: Sequence[str]) -> int:
     )
 
 
-def opposed(one: Headline, other: Headline) -> bool:
+def opposed(one: Claims, other: Claims) -> bool:
     """Whether one says "rises" where the other says "falls". A headline that says both opposes neither."""
     opposite = _lexicon().opposite
     return any(

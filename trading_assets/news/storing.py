@@ -21,6 +21,9 @@ from trading_assets.news.config import ClusterConfig
 from trading_assets.news.identity import event_uid, page_of
 from trading_assets.news.recent import recent_index
 
+#: Stories that are clustered and written together: seconds of work at most.
+_AT_ONCE = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -51,11 +54,16 @@ def store_arrivals(
     if not fresh:
         return []
     index = recent_index(connection, config, fetched_at - timedelta(hours=2 * config.window_hours))
-    stories = [
-        replace(story, cluster_id=index.assign(story.event_uid, story.title, story.link, at, fetched_at))
-        for at, story in _in_order(fresh, arrivals, fetched_at)
-    ]
-    store.add_stories(connection, stories)
+    ordered = _in_order(fresh, arrivals, fetched_at)
+    stories: list[Story] = []
+    # Written as they are formed: a transaction in which nothing happens for long is taken for a forgotten one.
+    for start in range(0, len(ordered), _AT_ONCE):
+        some = [
+            replace(story, cluster_id=index.assign(story.event_uid, story.title, story.link, at, fetched_at))
+            for at, story in ordered[start : start + _AT_ONCE]
+        ]
+        store.add_stories(connection, some)
+        stories.extend(some)
     return stories
 
 
