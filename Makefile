@@ -61,6 +61,10 @@ chaos: full ## Random fault sequences for an hour; what fails is shrunk. ARGS="-
 bench: full ## Measure speed and memory on large inputs; it judges nothing. ARGS="--only features" chooses
 	@$(PYTHON) tools/bench.py $(ARGS)
 
+.PHONY: bench-news
+bench-news: full ## How fast and how right the news are. ARGS="--only clusters" chooses a section
+	@$(PYTHON) tools/bench_news.py $(ARGS)
+
 ##@ Before a commit
 
 .PHONY: check

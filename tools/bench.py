@@ -16,6 +16,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     here = Path(__file__).parent
     found = {path.stem.removeprefix("bench_"): path for path in sorted(here.glob("bench_*.py"))}
+    # Sections of its own: ``make bench-news``.
+    del found["news"]
     parser.add_argument("--only", choices=sorted(found), help="run this benchmark alone")
     chosen, handed_on = parser.parse_known_args()
     for name, path in found.items():
