@@ -71,7 +71,10 @@ def test_a_story_is_stored_with_all_that_its_source_said(ledger: Engine) -> None
     assert sorted(kept, key=lambda story: story.title) == [first, second]
 
 
-def test_the_same_input_again_writes_nothing(ledger: Engine) -> None:
+def test_the_same_input_again_writes_nothing(ledger: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Look-ups and writes are made in parts: here in small ones.
+    monkeypatch.setattr("trading_assets.ledger.stories._AT_ONCE", 7)
+    monkeypatch.setattr("trading_assets.ledger.news._ADDED_AT_ONCE", 3)
     came = [
         article(f"Company number {n} wins a large contract", f"g{n % 30}", f"https://x.example/{n}") for n in range(40)
     ]
@@ -202,8 +205,9 @@ def test_a_process_that_remembers_says_the_same_as_one_that_has_just_begun(
 
 
 def test_members_never_move_and_how_arrivals_are_split_into_rounds_makes_no_other_cluster(
-    ledger: Engine, empty_database_url: str
+    ledger: Engine, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("trading_assets.news.storing._AT_ONCE", 4)
     forms = ("{} beats estimates as data center sales surge", "UPDATE 1-{} tops estimates as data-center sales soar")
     subjects = ("Nvidia", "Apple", "Veloria", "Norvik", "Boeing")
     came = [
