@@ -63,18 +63,21 @@ class _Piece:
 def clauses_of(text: str, spans: Sequence[NamedSpan]) -> dict[str, list[tuple[int, int]]]:
     """The parts [start, stop) of ``text`` that speak of each named company, by its key; in order, not overlapping.
 
-    Empty if fewer than two companies are named: the whole text speaks of the one.
+    Empty if fewer than two companies are named: the whole text speaks of the one. A company that is first named far
+    down a long text has no part of its own, and is left out.
     """
     named = frozenset(span.key for span in spans)
     found: dict[str, list[tuple[int, int]]] = {key: [] for key in sorted(named)}
+    own: set[str] = set()
     if len(named) < 2:
         return {}
     for sentence in _cut(text, 0, min(len(text), _READ), _SENTENCE, spans):
         pieces = [sentence] if len(sentence.keys) < 2 else _pieces(text, sentence, spans)
         for piece in pieces:
+            own |= piece.keys
             for key in piece.keys or named:
                 found[key].append((piece.start, piece.stop))
-    return {key: _joined(parts) for key, parts in found.items()}
+    return {key: _joined(parts) for key, parts in found.items() if key in own}
 
 
 def words_of_clauses(text: str, parts: Iterable[tuple[int, int]]) -> str:

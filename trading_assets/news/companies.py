@@ -34,10 +34,11 @@ _SHARES = re.compile(
     re.IGNORECASE,
 )
 _DERIVED = re.compile(
-    r"\b(?:warrants?|rights?|units|unit|preferred|preference|pfd|notes?|debentures?|bonds?|convertible|when-issued)\b|"
+    r"\b(?:warrants?|rights?|units|unit|preferred|preference|pfd|notes?|debentures?|bonds?|convertible)\b|"
     r"(?<!american )deposit[ao]ry (?:shares?|sh)\b|\d%|\bdue 20\d\d",
     re.IGNORECASE,
 )
+_DETAILS = re.compile(r"[,(]|\b(?:each|representing|exercisable|consisting|entitling|to purchase|and)\b", re.IGNORECASE)
 _PARTNERS = re.compile(r"\bcommon units|units representing limited|limited partner", re.IGNORECASE)
 _DERIVED_NAME = re.compile(r"\b\d+(?:\.\d+)?\s?%|\bdue 20\d\d\b|\b(?:notes|debentures) due\b|\bCorTS\b", re.IGNORECASE)
 _PLACE = re.compile(r"\s*\((?:the|canada|delaware|de|new|switzerland)\)", re.IGNORECASE)
@@ -144,6 +145,8 @@ def universe_of(symbols: Iterable[str], names: Mapping[str, str | None] | None =
     found = {}
     for symbol in sorted({canonical(symbol) for symbol in symbols}):
         known, registered = curated.get(symbol), given.get(symbol) or ""
+        if canonical(registered) == symbol:
+            registered = ""  # a list that repeats the symbol names nothing
         if known is None or (registered and not _same_company(known, registered)):
             found[symbol] = Company(registered)
         else:
@@ -180,7 +183,8 @@ def kind_of(symbol: str, registered: str) -> Kind:
         return Kind.DERIVED
     if _FUND.search(registered):
         return Kind.FUND
-    described = registered[len(issuer(registered)) :]
+    # Only its first words: a receipt of shares may tell of "the right to receive twenty of them".
+    described = _DETAILS.split(registered[len(issuer(registered)) :].lstrip(" -,"), maxsplit=1)[0]
     if _DERIVED.search(described) and not _PARTNERS.search(described):
         return Kind.DERIVED
     return Kind.SHARE

@@ -57,8 +57,9 @@ def bare(
 ) -> Iterator[TickerMention]:
     """Upper-case words that are the symbol of a followed company and no ordinary word.
 
-    Of a company that nobody has looked at, and of two letters, a symbol counts only beside a word that is said of
-    shares, and never in a text that speaks of another market: a few letters mean many things.
+    Of a company that nobody has looked at, and of two letters, a symbol counts only in parentheses behind a name or
+    beside a word that is said of shares, three letters only in parentheses, and none in a text that speaks of another
+    market: a few letters mean many things.
     """
     if style is Style.SHOUTING:
         return
@@ -70,9 +71,13 @@ def bare(
         start, stop = match.span(1)
         if len(symbol) <= _SHORT and part_of_a_name(text, start, stop, style):
             continue
-        sure = curated(symbol) and len(symbol) > _INITIALS
-        if not sure and (
-            elsewhere(text) or not (in_parentheses(text, start, stop) or symbol_in_context(text, start, stop))
-        ):
+        if curated(symbol) and len(symbol) > _INITIALS:
+            yield TickerMention(symbol, How.SYMBOL, symbol, match.start())
+            continue
+        if elsewhere(text):
+            continue
+        behind = in_parentheses(text, start, stop)
+        said = (curated(symbol) or len(symbol) > _SHORT) and symbol_in_context(text, start, stop)
+        if not behind and not said:
             continue
         yield TickerMention(symbol, How.SYMBOL, symbol, match.start())

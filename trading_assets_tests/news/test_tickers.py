@@ -124,3 +124,70 @@ def test_every_curated_company_is_found_by_each_of_its_names() -> None:
 
 def test_F59_a_hostile_text_is_only_a_text() -> None:
     assert found("'; DROP TABLE inbound_events_raw; -- $NVDA; " + "A" * 100_000) == ["NVDA"]
+
+
+def test_no_ticker_outside_the_list_of_assets_is_found_and_every_listed_one_by_its_tags() -> None:
+    listed = universe_of(["AAPL", "AMD"])
+    extractor = TickerExtractor(universe_of(["AAPL", "NVDA"]), listed)
+    assert extractor.symbols == {"AAPL"}
+    assert extractor.symbols_in("Apple, Nvidia, $NVDA, (NASDAQ: NVDA) and (NVDA.O) fall") == {"AAPL"}
+    assert extractor.symbols_in("$AMD and Advanced Micro Devices") == {"AMD"}
+    assert extractor.symbols_in("Advanced Micro Devices") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("followed", "found"), [(["GOOG"], ["GOOG"]), (["GOOGL", "GOOG"], ["GOOGL"]), (["BRK.A"], ["BRK.A"])]
+)
+def test_the_name_of_an_issuer_means_the_followed_symbol(followed: list[str], found: list[str]) -> None:
+    names = {
+        "GOOG": "Alphabet Inc. - Class C Capital Stock",
+        "GOOGL": "Alphabet Inc. - Class A Common Stock",
+        "BRK.A": "Berkshire Hathaway Inc. Common Stock",
+        "BRK.B": "Berkshire Hathaway Inc. New Common Stock",
+    }
+    extractor = TickerExtractor(universe_of(followed, names), universe_of(names, names))
+    told = extractor.extract("Alphabet gains" if "GOOG" in followed else "Berkshire Hathaway gains")
+    assert [mention.symbol for mention in told] == found
+
+
+def test_a_company_that_is_not_followed_keeps_its_longer_name() -> None:
+    names = {"AAPL": "Apple Inc. - Common Stock", "APLE": "Apple Rush Hotels, Inc. Common Shares"}
+    extractor = TickerExtractor(universe_of(["AAPL"], names), universe_of(names, names))
+    assert extractor.extract("Apple Rush Hotels opens a house") == ()
+    assert extractor.symbols_in("Apple opens a house") == {"AAPL"}
+
+
+def test_a_symbol_that_was_given_away_does_not_inherit_the_names() -> None:
+    names = {"META": "Metallic Explorers ETF", "AAPL": "AAPL", "XYZ": "Block, Inc. Class A Common Stock,"}
+    extractor = TickerExtractor(universe_of(names, names), universe_of(names, names))
+    assert extractor.symbols_in("Facebook and Apple and Block's stores") == {"AAPL", "XYZ"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Record gains on the S&P 500 as index funds rise",
+        "Stocks rally: best buy signals of the week",
+        "GM of Colgate-Palmolive India resigns",
+        "Reserve Bank of India (RBI) acts",
+        "Buy Pfizer with a target of Rs 1,200",
+        "HSBC AMC: NBFC stocks fall",
+    ],
+)
+def test_with_everything_followed_names_of_other_things_are_left_alone(text: str) -> None:
+    names = {
+        "SPY": "State Street SPDR S&P 500 ETF Trust", "BBY": "Best Buy Co., Inc.", "CL": "Colgate-Palmolive Company",
+        "RBI": "Some Fund ETF", "PFE": "Pfizer, Inc. Common Stock", "NBFC": "Narrow Bridge Fuel Co. Common Stock",
+    }  # fmt: skip
+    every = universe_of(names, names)
+    assert TickerExtractor(every, every).extract(text) == ()
+
+
+def test_entities_lists_initials_and_parentheses_are_read() -> None:
+    names = {"QXO": "QXO, Inc. Common Stock", "JNJ": "Johnson & Johnson Common Stock", "TGT": "Target Corporation"}
+    every = universe_of([*names, "WMT", "COST", "ARM"], names)
+    extractor = TickerExtractor(every, every)
+    assert extractor.symbols_in("QXO (QXO) struggled; J&amp;J waits") == {"QXO", "JNJ"}
+    assert extractor.symbols_in("Walmart, Target and Costco lower prices") == {"WMT", "TGT", "COST"}
+    assert extractor.symbols_in("ARM and chips") == {"ARM"}
+    assert extractor.symbols_in("arm and chips") == frozenset()
