@@ -42,8 +42,10 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
     from trading_assets.news.articles import read_articles
     from trading_assets.news.frames import news_frame
     from trading_assets.news.ingest import ingest
+    from trading_assets.news.wire_round import ask_wire
 
     report = ingest(desk.ledger, desk.news, desk.clock, _tickers(desk))
+    wire = ask_wire(desk.ledger, desk.news, desk.clock, desk.news_wire) if desk.news.alpaca.api else None
     articles = read_articles(desk.ledger, desk.news, desk.clock)
     seen = desk.frames.read("news", [scope.key])["event_uid"]
     now = desk.clock.now()
@@ -58,9 +60,12 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
     came_in += "".join(f"\n  {remark}" for remark in remarks[:_REMARKS])
     if len(remarks) > _REMARKS:
         came_in += f"\n  and {len(remarks) - _REMARKS} more feeds that were untidy"
+    unusable = sum(one.unusable for one in outcomes)
+    if wire is not None:
+        came_in, unusable = f"{came_in}\n  {wire.sentence()}", unusable + wire.unusable
     if desk.news.articles.enabled:
         came_in += f"\n  {articles.sentence()}"
-    left_out = {"entries without text or identity": sum(one.unusable for one in outcomes)}
+    left_out = {"entries without text or identity": unusable}
     return Observed(stored.filter(~pl.col("event_uid").is_in(seen.implode())), now, left_out, came_in)
 
 
@@ -72,11 +77,14 @@ def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Obs
 
 def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
     from trading_assets.news.feed_health import failing_sentence, feed_health
+    from trading_assets.news.wire_health import wire_troubles
 
     doubled = rows.height - rows["event_uid"].n_unique()
     yield Finding("news_unique", doubled == 0, f"{doubled} articles appear twice")
     failing = failing_sentence(feed_health(desk.ledger, desk.news, _tickers(desk)))
-    yield Finding("feeds_answer", failing is None, failing or "every feed answered", warning=True)
+    wires = wire_troubles(desk.ledger, desk.news)
+    troubles = [said for said in (failing, *wires) if said is not None]
+    yield Finding("feeds_answer", not troubles, "; ".join(troubles) or "every feed answered", warning=True)
 
 
 def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from trading_assets.domain.errors import ConfigurationError
 from trading_assets.news.articles_config import ArticlesConfig
 from trading_assets.news.model_config import ModelConfig
 from trading_assets.news.tickers_config import TickersConfig
+from trading_assets.news.wire_config import WIRE_NAMES, WireConfig
 
 _MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 #: What stands for a ticker in the address of a feed.
@@ -156,6 +157,7 @@ class NewsConfig(_Frozen):
     clusters: ClusterConfig = Field(default_factory=ClusterConfig, description="Near-duplicate stories")
     model: ModelConfig = Field(default_factory=ModelConfig, description="Scoring model")
     tickers: TickersConfig = Field(default_factory=TickersConfig, description="Companies in stories")
+    alpaca: WireConfig = Field(default_factory=WireConfig, description="The broker's own news interface")
 
     @model_validator(mode="after")
     def _feeds_are_unique(self) -> Self:
@@ -163,6 +165,8 @@ class NewsConfig(_Frozen):
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"feed names must be unique; doubled: {', '.join(doubled)}")
+        if reserved := sorted(set(names) & WIRE_NAMES):
+            raise ValueError(f"the broker's own news are called that, no feed may be: {', '.join(reserved)}")
         return self
 
     @model_validator(mode="after")

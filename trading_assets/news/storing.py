@@ -16,10 +16,12 @@ from sqlalchemy import Connection
 from trading_assets.ledger import news as store
 from trading_assets.ledger.news import Story
 from trading_assets.ledger.stories import HeldStory, stories_held, stories_linked
+from trading_assets.ledger.wires import WIRE
 from trading_assets.news.clusters import story_time
 from trading_assets.news.config import ClusterConfig
 from trading_assets.news.identity import event_uid, page_of
 from trading_assets.news.recent import recent_index
+from trading_assets.news.same_article import without_told
 
 #: Stories that are clustered and written together: seconds of work at most.
 _AT_ONCE = 1_000
@@ -48,9 +50,10 @@ def store_arrivals(
     """Store what is new of ``arrivals``, all known from ``fetched_at`` on; returns the new stories.
 
     An article that came twice is stored once, as it stands first in ``arrivals``; one that is stored already stays as
-    it is. The caller holds ``store.lock_store``: clusters depend on the order of stories.
+    it is, also if the broker told it by its number and a feed by the same address. The caller holds
+    ``store.lock_store``: clusters depend on the order of stories.
     """
-    fresh = _new_articles(connection, arrivals)
+    fresh = without_told(connection, _new_articles(connection, arrivals))
     if not fresh:
         return []
     index = recent_index(connection, config, fetched_at - timedelta(hours=2 * config.window_hours))
@@ -146,7 +149,8 @@ def _new_articles(connection: Connection, arrivals: Sequence[Arrival]) -> list[t
 def _came(arrival: Arrival) -> _Came:
     guid, page = (arrival.guid or "").strip(), page_of(arrival.link)
     uid = event_uid(guid, page, arrival.title, arrival.published_at)
-    both = guid and page is not None
+    # The broker's number is never another article's, whatever was changed in it.
+    both = guid and page is not None and arrival.feed != WIRE
     return _Came(arrival, uid, page, event_uid(None, page, arrival.title, None) if both else None)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from trading_assets.account_config import AccountConfig
     from trading_assets.broker.alpaca import AlpacaBroker
+    from trading_assets.broker.news_wire import SharedNewsWire
     from trading_assets.broker.shared_data import SharedMarketData
     from trading_assets.news.config import NewsConfig
     from trading_assets.news.sentiment import SentimentModel
@@ -193,6 +194,16 @@ class Desk:
             for name, url in self.runtime.practice_feeds().items()
         )
         return config.model_copy(update={"feeds": feeds})
+
+    @cached_property
+    def news_wire(self) -> SharedNewsWire:
+        """The broker's news interface through the first account, and through the next one while it does not answer."""
+        from trading_assets.broker.news_wire import NewsWire, SharedNewsWire
+
+        def wire(account: AccountConfig) -> NewsWire:
+            return NewsWire(self.runtime.connection(account), self.clock, self.settings.strategy.broker)
+
+        return SharedNewsWire([(account.name, partial(wire, account)) for account in self.accounts])
 
     @property
     def tickers(self) -> TickerExtractor:

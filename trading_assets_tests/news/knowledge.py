@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import polars as pl
 from sqlalchemy import Engine, select
 
 from trading_assets.domain.clock import require_utc
@@ -53,6 +54,11 @@ class View:
     def sentiment(self) -> float:
         weight = sum(voice.confidence for voice in self.voices)
         return sum(voice.score * voice.confidence for voice in self.voices) / weight
+
+
+def canonical(frame: pl.DataFrame) -> bytes:
+    """Every value of every row to the last digit, and nothing of how it lies in memory."""
+    return "\n".join([repr(frame.schema), *map(repr, frame.rows())]).encode()
 
 
 def facts(engine: Engine) -> list[Fact]:

@@ -21,7 +21,7 @@ from trading_assets.news.tickers import TickerExtractor, curated_companies
 from trading_assets.strategy.config_signals import NewsViewConfig
 from trading_assets.strategy.news_view import aggregate_sentiment
 from trading_assets_tests.news.conftest import SetClock
-from trading_assets_tests.news.knowledge import facts, views
+from trading_assets_tests.news.knowledge import canonical, facts, views
 
 DAY = date(2026, 3, 12)
 START = datetime(2026, 3, 12, 13, 30, tzinfo=UTC)
@@ -96,7 +96,7 @@ def test_each_minute_sees_a_story_only_once_it_was_fetched_and_scored_and_the_da
         look()
     whole = sentiment_frame(ledger, DAY, model.name, model.revision, clock.now())
     recomputed = aggregate_sentiment(whole, as_ofs, config)
-    assert recomputed.write_ipc(None).getvalue() == pl.concat(lived).write_ipc(None).getvalue()
+    assert canonical(recomputed) == canonical(pl.concat(lived))
 
     told = facts(ledger)
     assert {row["event_uid"]: row["known_at"] for row in whole.to_dicts()} == {fact.uid: fact.known for fact in told}
