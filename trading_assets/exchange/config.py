@@ -6,6 +6,7 @@ Secrets are ``SecretStr``: no log line, error message or repr shows them.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -79,6 +80,19 @@ class StreamRules(BaseModel):
     slow_seconds: float = Field(5, gt=0, le=600, description="wall time in which a client takes a frame, or is cut off")
 
 
+class FeedDelay(BaseModel):
+    """How late one generated feed shows its items. Their dates stay what they are; REST and sockets are not late."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float = Field(0, ge=0, le=86_400, description="each item is shown so long after its publication")
+    straggler_one_in: int | None = Field(None, ge=1, description="of about so many items one comes later still")
+    straggler_seconds: float = Field(0, ge=0, le=86_400, description="how long after its publication that one is shown")
+    opens_at: AwareDatetime | None = Field(
+        None, description="the feed is empty before, and shows its backlog at once from then on; null: always open"
+    )
+
+
 class ExchangeConfig(BaseModel):
     """Everything a practice exchange is started with."""
 
@@ -90,6 +104,9 @@ class ExchangeConfig(BaseModel):
     scenario: str = Field("normal", min_length=1, description="scenario of the simulated market")
     recorded: bool = Field(False, description="play recording.parquet beside this file instead of a simulated market")
     recorded_feeds: bool = Field(False, description="serve the captures of feeds.json instead of generated headlines")
+    feed_delays: Mapping[str, FeedDelay] = Field(
+        default_factory=dict, description="generated feeds by name that show their items late"
+    )
     composite: str | None = Field(None, description="the recorded ticker that is an index made of the others")
     start_at: AwareDatetime | None = Field(None, description="first instant; default five minutes before the open")
     speed: float = Field(0, ge=0, le=3600, description="0 = stepped; else multiples of wall time")

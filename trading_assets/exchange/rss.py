@@ -6,7 +6,7 @@ The feeds are generated with the market, or recorded ones: a world with recorded
 from __future__ import annotations
 
 import hashlib
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from xml.sax.saxutils import escape
 
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trading_assets.exchange.config import FeedDelay
 from trading_assets.exchange.http import answer
 from trading_assets.exchange.market_port import Headline
 from trading_assets.exchange.recorded_feeds import RecordedFeeds
@@ -70,13 +71,27 @@ class RssRoutes:
                 body = b"" if shown.status in _WITHOUT_BODY else shown.body
                 return Response(body, shown.status, headers={"Content-Type": shown.content_type})
             return _conditional(request, shown.body, shown.content_type, shown.since)
-        visible = self._visible(name)[-_ITEMS:][::-1]
-        changed = visible[0].published_at if visible else None
-        return _conditional(request, _document(name, visible).encode(), "application/rss+xml", changed)
+        visible = self._visible(name)
+        changed = self._shown_at(visible[-1]) if visible else None
+        items = visible[-_ITEMS:][::-1]
+        return _conditional(request, _document(name, items).encode(), "application/rss+xml", changed)
 
     def _visible(self, name: str) -> list[Headline]:
+        """The items that are shown now, in the order in which they came to be shown."""
         now = self._venue.world.now
-        return [headline for headline in self._feeds[name] if headline.published_at <= now]
+        return sorted((item for item in self._feeds[name] if self._shown_at(item) <= now), key=self._shown_at)
+
+    def _shown_at(self, item: Headline) -> datetime:
+        delay = self._venue.config.feed_delays.get(item.feed)
+        return item.published_at if delay is None else shown_at(delay, item)
+
+
+def shown_at(delay: FeedDelay, item: Headline) -> datetime:
+    """When a late feed shows the item. Its id decides whether it is one of those that come later still."""
+    straggles = delay.straggler_one_in is not None and int(item.id[:8], 16) % delay.straggler_one_in == 0
+    late = max(delay.seconds, delay.straggler_seconds) if straggles else delay.seconds
+    at = item.published_at + timedelta(seconds=late)
+    return at if delay.opens_at is None else max(at, delay.opens_at)
 
 
 def _conditional(request: Request, body: bytes, content_type: str, changed: datetime | None) -> Response:

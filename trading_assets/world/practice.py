@@ -70,6 +70,7 @@ def write_config(
     recorded: bool = False,
     composite: str | None = None,
     recorded_feeds: bool = False,
+    feed_delays: Mapping[str, Mapping[str, Any]] | None = None,
     accounts: Sequence[PracticeAccount],
     start_at: datetime | None = None,
     speed: float = 0.0,
@@ -78,7 +79,8 @@ def write_config(
 
     ``last_session`` is the last that is played (default: only ``session``); ``recorded`` plays the recording kept in
     the directory, in which ``composite`` is an index made of the other names; ``recorded_feeds`` serves the feeds kept
-    there instead of generated headlines. Other values than the stored ones raise
+    there instead of generated headlines; ``feed_delays`` makes generated ones late (the exchange's
+    ``FeedDelay`` by name of the feed). Other values than the stored ones raise
     :class:`ConfigurationError`; ``start_at`` only matters at birth, ``speed`` and ``last_session`` may change with
     every start.
     """
@@ -89,14 +91,15 @@ def write_config(
         "recorded": recorded,
         "composite": composite,
         "recorded_feeds": recorded_feeds,
+        "feed_delays": {name: dict(delay) for name, delay in (feed_delays or {}).items()},
     }
     running = {"speed": speed, "last_session": (last_session or session).isoformat()}
     opened = {account.name: (account.cash, account.options_level) for account in accounts}
     path = directory / "config.json"
     if path.exists():
         stored = read_config(directory)
-        # An exchange that was made before there were recorded feeds has none.
-        kept = {"recorded_feeds": False} | stored
+        # An exchange that was made before there were recorded or late feeds has none.
+        kept = {"recorded_feeds": False, "feed_delays": {}} | stored
         differing = [key for key, value in wanted.items() if kept.get(key) != value]
         if {a["name"]: (Decimal(a["cash"]), a["options_level"]) for a in stored["accounts"]} != opened:
             differing.append("accounts")

@@ -203,6 +203,7 @@ def _exchange(settings: Settings, record: WorldRecord, speed: float) -> Practice
         recorded=arguments.get("recording") is not None,
         composite=(counts_of(world.exchange) or {}).get("composite_index"),
         recorded_feeds=arguments.get("feeds") is not None,
+        feed_delays=arguments.get("feed_delays"),
         speed=speed,
         scenario=str(arguments["scenario"]),
         accounts=[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -93,11 +93,12 @@ def playground(
     history: int = 10,
     accounts: str | None = None,
     sessions: int = 1,
+    feed_delays: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Playground]:
     """Open a world with ``history`` sessions of minute bars; everything ends with the block.
 
     ``accounts`` is the text of an ``accounts.yaml`` in place of the packaged one; ``sessions`` are played one after the
-    other.
+    other. ``feed_delays`` makes the exchange's feeds late.
     """
     world = World(home, "play")
     if accounts is not None:
@@ -107,6 +108,8 @@ def playground(
     arguments: dict[str, Any] = {"session": SESSION.isoformat(), "seed": seed, "scenario": scenario}
     if sessions > 1:
         arguments["sessions"] = sessions
+    if feed_delays is not None:
+        arguments["feed_delays"] = feed_delays
     lock = world.lock()
     lock.acquire()
     kept = os.environ.get("TRADING_ASSETS_DAGSTER_URL")
