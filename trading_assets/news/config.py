@@ -157,7 +157,7 @@ class NewsConfig(_Frozen):
     clusters: ClusterConfig = Field(default_factory=ClusterConfig, description="Near-duplicate stories")
     model: ModelConfig = Field(default_factory=ModelConfig, description="Scoring model")
     tickers: TickersConfig = Field(default_factory=TickersConfig, description="Companies in stories")
-    alpaca: WireConfig = Field(default_factory=WireConfig, description="The broker's own news interface")
+    alpaca: WireConfig = Field(default_factory=WireConfig, description="The broker's own news interface and socket")
 
     @model_validator(mode="after")
     def _feeds_are_unique(self) -> Self:

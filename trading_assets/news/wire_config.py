@@ -1,4 +1,4 @@
-"""What may be configured about the broker's own news: is it asked, and how patiently.
+"""What may be configured about the broker's own news: is it asked, is it listened to, and how patiently.
 
 Only typed, validated values belong here.
 """
@@ -12,11 +12,12 @@ WIRE_NAMES = frozenset({"alpaca", "alpaca-stream"})
 
 
 class WireConfig(BaseModel):
-    """The broker's news interface. It is off unless somebody switches it on."""
+    """The broker's news interface and its socket. Both are off unless somebody switches them on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     api: bool = Field(default=False, description="Ask the broker's news interface in every round of news")
+    stream: bool = Field(default=False, description="Listen to the broker's news socket while the world is open")
     overlap_seconds: float = Field(
         default=300.0,
         ge=0,
@@ -30,3 +31,9 @@ class WireConfig(BaseModel):
         default=60.0, ge=0, le=3600, description="Not asked for this long after a failure; doubles each time"
     )
     longest_backoff_seconds: float = Field(default=900.0, ge=0, le=86_400, description="Longest such wait")
+    compare_seconds: float = Field(
+        default=60.0,
+        ge=0.1,
+        le=3600,
+        description="Wall seconds between two looks whether the socket told what the interface shows",
+    )

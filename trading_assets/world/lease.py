@@ -13,7 +13,7 @@ from trading_assets.world.paths import World
 from trading_assets.world.processes import Children
 
 #: Clients first, then what they use.
-STOP_ORDER = ("webserver", "daemon", "code-server", "trade-stream", "exchange")
+STOP_ORDER = ("webserver", "daemon", "code-server", "news-stream", "trade-stream", "exchange")
 _leases: dict[str, FileLock] = {}
 
 

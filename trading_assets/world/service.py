@@ -48,6 +48,7 @@ Listening = Callable[[str, "Clock", float, Callable[[str], None]], AbstractConte
 
 _CODE = "trading_assets.definitions"
 _STREAM = "trading_assets.trade_stream_service"
+_NEWS = "trading_assets.news_stream_service"
 _CLOCK_LOOK_SECONDS = 5.0
 
 
@@ -94,7 +95,15 @@ def serve(
         for account in settings.idle_accounts:
             _say("account", f"{account.name}  does not trade: {account.key_variable} is not set")
         chosen = _free_port(port)
-        services = _services(children, runtime, home, chosen, pace, lambda: mend(settings, runtime))
+        services = _services(
+            children,
+            runtime,
+            home,
+            chosen,
+            pace,
+            lambda: mend(settings, runtime),
+            news=settings.strategy.news.alpaca.stream,
+        )
         supervisor = Supervisor(children, services, _say)
         supervisor.start()
         for line in said:
@@ -144,7 +153,14 @@ class _RecordingEnd:
 
 
 def _services(
-    children: Children, runtime: Runtime, home: Path, port: int, pace: float, mend: Callable[[], None]
+    children: Children,
+    runtime: Runtime,
+    home: Path,
+    port: int,
+    pace: float,
+    mend: Callable[[], None],
+    *,
+    news: bool = False,
 ) -> list[Service]:
     """What an open world consists of, in the order of starting: each needs those before it."""
     world, server = runtime.world, runtime.world.server()
@@ -179,6 +195,10 @@ def _services(
         _start(children, "trade-stream", [_STREAM])
         return "fills are heard of as they happen; without it they are learned by polling"
 
+    def headlines() -> str:
+        _start(children, "news-stream", [_NEWS])
+        return "the broker's articles are heard of as they come; without it they are asked for"
+
     def code() -> str:
         _start(
             children, "code-server", ["dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(code_port), "-m", _CODE]
@@ -200,11 +220,13 @@ def _services(
             children.start(name, [sys.executable, "-m", *arguments], env=environment)
 
     own = [Service("postgres", database, server.is_running)] if runtime.owns_database else []
+    told = [Service("news-stream", headlines, alive("news-stream"), needed=False)] if news else []
     traded = [Service("exchange", exchange, alive("exchange"))] if runtime.exchange is not None else []
     return [
         *own,
         *traded,
         Service("trade-stream", stream, alive("trade-stream"), needed=False),
+        *told,
         Service("code-server", code, alive("code-server"), mend),
         Service("daemon", daemon, alive("daemon")),
         Service("webserver", webserver, alive("webserver")),

@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,8 +46,8 @@ def stream_url(connection: BrokerConnection) -> str:
     return f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}/stream"
 
 
-class Session:
-    """A connection that is authorized and listens. One thread uses it."""
+class Line:
+    """An open connection, whatever is spoken on it. One thread uses it."""
 
     def __init__(self, socket: Any, url: str, config: TradeStreamConfig) -> None:
         self._socket = socket
@@ -57,22 +57,28 @@ class Session:
         self._next_ping = time.monotonic()
 
     def __repr__(self) -> str:
-        return f"Session(at={self._url!r})"
+        return f"{type(self).__name__}(at={self._url!r})"
 
-    def receive(self, timeout: float) -> str | None:
-        """The next frame as text, bytes that are none replaced; None if none came in time. ``StreamLost`` at its end.
-
-        The paper interface sends text inside binary frames: both are taken.
-        """
+    def frame(self, timeout: float) -> str | bytes | None:
+        """The next frame as it came; None if none came in time. ``StreamLost`` at the connection's end."""
         from websockets.exceptions import ConnectionClosed
 
         try:
-            frame = self._socket.recv(timeout=timeout)
+            found: str | bytes = self._socket.recv(timeout=timeout)
         except TimeoutError:
             return None
         except ConnectionClosed as error:
             raise StreamLost(f"the connection is over: {_farewell(error)}", where=self._url) from None
-        return frame.decode(errors="replace") if isinstance(frame, bytes) else str(frame)
+        return found
+
+    def say(self, frame: str | bytes) -> None:
+        """Send. ``StreamRefused`` if the other side has already left."""
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            self._socket.send(frame)
+        except ConnectionClosed as error:
+            raise StreamRefused(f"the connection was ended at once: {_farewell(error)}", where=self._url) from None
 
     def keep_alive(self) -> bool:
         """Ping when it is time to; True if a pong has come since the last call.
@@ -96,26 +102,30 @@ class Session:
                 raise StreamLost(f"the connection is over: {_farewell(error)}", where=self._url) from None
         return False
 
+
+class Session(Line):
+    """A connection that is authorized and listens."""
+
+    def receive(self, timeout: float) -> str | None:
+        """The next frame as text, bytes that are none replaced; None if none came in time. ``StreamLost`` at its end.
+
+        The paper interface sends text inside binary frames: both are taken.
+        """
+        frame = self.frame(timeout)
+        return frame.decode(errors="replace") if isinstance(frame, bytes) else frame
+
     def greet(self, key: str, secret: str) -> None:
         """Authorize and ask for the trade updates; returns once the broker has confirmed both."""
-        self._say({"action": "authenticate", "data": {"key_id": key, "secret_key": secret}})
+        self.say(json.dumps({"action": "authenticate", "data": {"key_id": key, "secret_key": secret}}))
         status = self._answer("authorization").get("status")
         if status != "authorized":
             raise NotAuthorized(
                 f"the stream did not accept the credentials: {status}", where=self._url, mend="Check key and secret."
             )
-        self._say({"action": "listen", "data": {"streams": [STREAM]}})
+        self.say(json.dumps({"action": "listen", "data": {"streams": [STREAM]}}))
         streams = self._answer("listening").get("streams")
         if not isinstance(streams, list) or STREAM not in streams:
             raise StreamRefused(f"the broker does not let us listen to {STREAM}, but to {streams}", where=self._url)
-
-    def _say(self, message: dict[str, Any]) -> None:
-        from websockets.exceptions import ConnectionClosed
-
-        try:
-            self._socket.send(json.dumps(message))
-        except ConnectionClosed as error:
-            raise StreamRefused(f"the connection was ended at once: {_farewell(error)}", where=self._url) from None
 
     def _answer(self, stream: str) -> dict[str, Any]:
         """The data of the next message of ``stream``; other messages before it are passed over."""
@@ -137,18 +147,15 @@ class Session:
 
 
 @contextmanager
-def open_session(connection: BrokerConnection, config: TradeStreamConfig) -> Iterator[Session]:
-    """Connect and greet; the connection is closed at the end of the block.
-
-    Raises ``StreamLost``, ``StreamRefused`` or ``NotAuthorized``; never waits longer than the configured time-outs.
-    """
+def dialled(url: str, config: TradeStreamConfig, headers: Mapping[str, str] | None = None) -> Iterator[Any]:
+    """An open socket at ``url``, closed at the end of the block. Raises ``StreamLost`` or ``StreamRefused``."""
     from websockets.exceptions import InvalidHandshake, InvalidStatus
     from websockets.sync.client import connect
 
-    url = stream_url(connection)
     try:
         socket = connect(
             url,
+            additional_headers=headers,
             open_timeout=config.open_seconds,
             close_timeout=_CLOSE_SECONDS,
             # Pings are sent here: health must know of the pongs.
@@ -166,12 +173,23 @@ def open_session(connection: BrokerConnection, config: TradeStreamConfig) -> Ite
     except (InvalidHandshake, EOFError, OSError, TimeoutError) as error:
         raise StreamLost(f"no connection ({type(error).__name__})", where=url) from None
     try:
-        session = Session(socket, url, config)
-        session.greet(connection.key, connection.secret)
-        yield session
+        yield socket
     finally:
         with suppress(OSError):
             socket.close()
+
+
+@contextmanager
+def open_session(connection: BrokerConnection, config: TradeStreamConfig) -> Iterator[Session]:
+    """Connect and greet; the connection is closed at the end of the block.
+
+    Raises ``StreamLost``, ``StreamRefused`` or ``NotAuthorized``; never waits longer than the configured time-outs.
+    """
+    url = stream_url(connection)
+    with dialled(url, config) as socket:
+        session = Session(socket, url, config)
+        session.greet(connection.key, connection.secret)
+        yield session
 
 
 def error_text(message: dict[str, Any]) -> str:
