@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from xml.sax.saxutils import escape
 
 from dagster import AssetKey
@@ -15,6 +16,7 @@ from dagster import AssetKey
 from trading_assets.assets.groups import GROUPS, group_title
 from trading_assets.definitions import build_definitions
 from trading_assets.resources.desk import Desk
+from trading_assets.strategy_config import StrategyConfig
 
 TARGET = Path(__file__).parent.parent / "docs" / "lineage.svg"
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 132, 40, 56, 26, 24
@@ -30,7 +32,8 @@ def _never() -> object:
 
 def graph() -> tuple[dict[str, str], dict[str, set[str]]]:
     """Group of every asset, and its upstream assets."""
-    definitions = build_definitions(Desk(_never, _never))  # type: ignore[arg-type]
+    settings = SimpleNamespace(strategy=StrategyConfig())
+    definitions = build_definitions(Desk(lambda: settings, _never))  # type: ignore[arg-type,return-value]
     nodes = definitions.resolve_asset_graph()
     groups: dict[str, str] = {}
     parents: dict[str, set[str]] = {}

@@ -25,7 +25,7 @@ from trading_assets.assets.market_context import market_context
 from trading_assets.assets.news import news
 from trading_assets.assets.news_report import news_report
 from trading_assets.assets.option_chains import option_chains
-from trading_assets.assets.sentiment import sentiment
+from trading_assets.assets.sentiment import sentiment, sentiment_by
 from trading_assets.assets.signals import signals
 from trading_assets.assets.splits import splits
 from trading_assets.assets.standing_checks import standing_checks
@@ -48,7 +48,19 @@ SESSION_ASSETS = (daily_bars, splits, bars, option_chains, iv_history, features,
 
 
 def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:
-    """Everything Dagster needs to know. ``ticking`` starts schedules and sensors by default (practice worlds)."""
+    """Everything Dagster needs to know. ``ticking`` starts schedules and sensors by default (practice worlds).
+
+    The configured model is a part of the code by which ``sentiment`` is made; it is named here and not loaded.
+    """
+    from trading_assets.news.model_identity import version_text
+
+    config = desk.settings.strategy.news
+    version = version_text(config.model)
+    if config.tickers.per_company:
+        from trading_assets.news.per_company import RULES
+
+        version += f"+{RULES}"
+    scored = sentiment_by(version)
     news_minute = define_asset_job(
         NEWS_JOB,
         selection=AssetSelection.assets(*(asset.key for asset in NEWS_ASSETS)),
@@ -75,7 +87,7 @@ def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:
     )
     schedules = DefaultScheduleStatus.RUNNING if ticking else DefaultScheduleStatus.STOPPED
     return Definitions(
-        assets=[*NEWS_ASSETS, news_report, universe, *SESSION_ASSETS, orders, executions, reconciliation, positions],
+        assets=[news, scored, news_report, universe, *SESSION_ASSETS, orders, executions, reconciliation, positions],
         asset_checks=[*standing_checks, trade_stream_flows],
         jobs=[
             news_minute,

@@ -80,9 +80,10 @@ class Product:
 
     ``observe(desk, scope)`` returns what a live minute found; ``rebuild(desk, scope, as_ofs)`` all rows of a past
     partition, decided at the given instants (the stored ones of a live day, else every minute), or None if nothing can
-    be rebuilt. ``check(desk, scope, rows)`` returns one finding per name in ``checks``. ``numbers(desk, scope, rows)``
-    is what the UI shows and plots: a number that is not known is left out, never zero. ``missing`` says what an absent
-    row or a null means.
+    be rebuilt. ``complete(desk, scope, stored)`` returns what a backfill adds to the rows of a past partition that was
+    observed live, known from then on; without it nothing is ever added. ``check(desk, scope, rows)`` returns one
+    finding per name in ``checks``. ``numbers(desk, scope, rows)`` is what the UI shows and plots: a number that is not
+    known is left out, never zero. ``missing`` says what an absent row or a null means.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Product:
     tick: str
     observe: Callable[[Desk, Scope], Observed]
     rebuild: Callable[[Desk, Scope, Sequence[datetime] | None], Observed | None]
+    complete: Callable[[Desk, Scope, pl.DataFrame], Observed] | None = None
     deps: Sequence[AssetDep | AssetKey | str] = ()
     checks: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[Desk, Scope, pl.DataFrame], Iterable[Finding]] | None = None
@@ -195,7 +197,7 @@ def _past(product: Product, desk: Desk, scope: Scope) -> _Done:
         return _Done(stored, f"{stored.height} rows stored; the current session is written by its minute runs only")
     live = store.is_live(product.name, scope.key)
     if live and product.as_of_column is None:
-        return _Done(stored, f"{stored.height} rows observed live are kept as they were")
+        return _completed(product, desk, scope, stored)
     as_ofs = stored[product.as_of_column].unique().sort().to_list() if live and product.as_of_column else None
     rebuilt = product.rebuild(desk, scope, as_ofs)
     if rebuilt is None:
@@ -208,6 +210,20 @@ def _past(product: Product, desk: Desk, scope: Scope) -> _Done:
     looked = f" from {rebuilt.came_in}" if rebuilt.came_in else ""
     note = f"{rebuilt.rows.height} rows rebuilt{looked}{_omitted(rebuilt)}"
     return _Done(rebuilt.rows, note, rebuilt.rows.height, sum(rebuilt.left_out.values()))
+
+
+def _completed(product: Product, desk: Desk, scope: Scope, stored: pl.DataFrame) -> _Done:
+    """A past partition that was observed live: its rows stay, what became known since may follow them."""
+    kept = f"{stored.height} rows observed live are kept as they were"
+    if product.complete is None:
+        return _Done(stored, kept)
+    added = product.complete(desk, scope, stored)
+    left_out = sum(added.left_out.values())
+    if not added.rows.height:
+        return _Done(stored, f"{kept}; nothing is missing{_omitted(added)}", 0, left_out)
+    desk.frames.append(product.name, scope.key, added.rows, added.as_of)
+    note = f"{kept}; {added.rows.height} added, known as of {added.as_of:%Y-%m-%d %H:%M:%S} UTC{_omitted(added)}"
+    return _Done(pl.concat([stored, added.rows]), note, added.rows.height, left_out)
 
 
 def _omitted(found: Observed) -> str:
@@ -248,6 +264,8 @@ def _description(product: Product) -> str:
         )
     else:
         backfill = "rebuilt by a backfill; what was observed live is kept as it was"
+        if product.complete is not None:
+            backfill += ", and what is missing is added with the time at which it became known"
     return "\n\n".join(
         [
             product.description,

@@ -1,12 +1,19 @@
-"""``sentiment``: signed scores of the articles, one row per story and ticker, by New York calendar day."""
+"""``sentiment``: signed scores of the articles, one row per story and ticker, by New York calendar day.
+
+A minute scores what no model has scored yet, for a bounded time, the newest first. What another model version has
+scored is scored anew by a backfill alone, in a run of its own: the partitions are stale once the model is another.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 import polars as pl
+from dagster import AssetsDefinition, get_dagster_logger
 
 from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
 from trading_assets.assets.groups import NEWS
@@ -17,31 +24,96 @@ from trading_assets.resources.desk import Desk
 
 #: A list that is older is told: new listings are not known by name.
 _LIST_AGE = timedelta(days=2)
+#: A minute scores stories of so long ago at most: what is older can no longer be news to a decision.
+_RECENT = timedelta(hours=6)
+#: Stories that a minute looks at; its time ends before.
+_LIMIT = 5_000
+_VERSION = ["event_uid", "model", "revision"]
 
 
 def _observe(desk: Desk, scope: Scope) -> Observed:
     from trading_assets.news.classify import classify_pending
     from trading_assets.news.listing import refresh_list
+    from trading_assets.news.sentiment import ModelUnavailable
 
     listing = refresh_list(desk.ledger, lambda: desk.broker(desk.accounts[0].name).assets(), desk.clock)
-    report = classify_pending(desk.ledger, desk.model, desk.tickers, desk.clock)
-    seen = desk.frames.read("sentiment", [scope.key]).select("event_uid").unique()
-    now = desk.clock.now()
-    came_in = f"{report.pending} unscored stories: {report.scored} scored by {report.model}"
+    config = desk.settings.strategy.news.model
+    try:
+        report = classify_pending(
+            desk.ledger,
+            desk.model,
+            desk.tickers,
+            desk.clock,
+            _LIMIT,
+            since=scope.now - _RECENT,
+            seconds=config.minute_seconds,
+        )
+    except ModelUnavailable as problem:
+        # Told by the check, which fails the run: nothing is scored, and nothing else is lost.
+        desk.unscored = {"*": str(problem)}
+        return Observed(_unseen(desk, scope), desk.clock.now(), {f"all stories: {problem}": 1}, "unscored stories")
+    desk.unscored = report.failures
+    came_in = f"{report.pending} unscored stories: {report.scored} scored by {report.model} {report.revision}"
+    if report.left:
+        came_in += f", {report.left} left for the next minute"
     if listing.asked:
         came_in += f"; list of assets: {listing.error or f'{listing.symbols} companies read'}"
-    rows = _stored(desk, scope).join(seen, on="event_uid", how="anti")
-    return Observed(rows, now, {"stories that could not be scored": report.failed}, came_in)
+    return Observed(_unseen(desk, scope), desk.clock.now(), _why(report.failures), came_in)
 
 
 def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
-    return Observed(_stored(desk, scope), scope.now)
+    came_in, left_out = _score_day(desk, scope)
+    now = desk.clock.now()
+    return Observed(_stored(desk, scope, now), now, left_out, came_in)
 
 
-def _stored(desk: Desk, scope: Scope) -> pl.DataFrame:
+def _complete(desk: Desk, scope: Scope, stored: pl.DataFrame) -> Observed:
+    """What a backfill adds to a day that was observed live: the stories that the present model had not scored.
+
+    They are known from now on, so that no decision of that day can see them; its own rows stay as they were.
+    """
+    came_in, left_out = _score_day(desk, scope)
+    now = desk.clock.now()
+    return Observed(_stored(desk, scope, now).join(stored, on=_VERSION, how="anti"), now, left_out, came_in)
+
+
+def _score_day(desk: Desk, scope: Scope) -> tuple[str, dict[str, int]]:
+    """Let the present model score what it has not scored of the day; what came of it in words, and what is left out."""
+    from trading_assets.news.classify import classify_day
+    from trading_assets.news.frames import day_bounds
+
+    log = get_dagster_logger()
+    report = classify_day(
+        desk.ledger,
+        desk.model,
+        desk.tickers,
+        desk.clock,
+        *day_bounds(scope.day),
+        tell=lambda progress: log.info(f"sentiment {scope.key}: {progress}"),
+    )
+    desk.unscored = report.failures
+    return f"{report.scored} stories scored anew by {report.model} {report.revision}", _why(report.failures)
+
+
+def _why(failures: dict[str, str]) -> dict[str, int]:
+    """How many stories could not be scored for which reason, the commonest first."""
+    reasons = Counter(failures.values())
+    return {f"stories that could not be scored ({reason})": count for reason, count in reasons.most_common(10)}
+
+
+def _unseen(desk: Desk, scope: Scope) -> pl.DataFrame:
+    """Rows of the day's scored stories that no minute has recorded. A story is recorded with the score that was known
+    first: scored anew, it is not news again."""
+    seen = desk.frames.read("sentiment", [scope.key]).select("event_uid").unique()
+    rows = _stored(desk, scope, desk.clock.now()).join(seen, on="event_uid", how="anti")
+    first = rows.select(_VERSION).unique("event_uid", keep="first", maintain_order=True)
+    return rows.join(first, on=_VERSION, how="semi")
+
+
+def _stored(desk: Desk, scope: Scope, as_of: datetime) -> pl.DataFrame:
     from trading_assets.news.frames import sentiment_frame
 
-    return sentiment_frame(desk.ledger, scope.day, desk.model.name, desk.model.revision, desk.clock.now())
+    return sentiment_frame(desk.ledger, scope.day, None, None, as_of)
 
 
 def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
@@ -49,13 +121,17 @@ def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
     yield Finding(
         "sentiment_in_range", odd == 0, f"{odd} scores lie outside [-1, 1] or their confidence outside [0, 1]"
     )
-    from trading_assets.ledger.news import unscored_count
+    from trading_assets.ledger.news import unscored_between
+    from trading_assets.news.frames import day_bounds
 
     with desk.ledger.connect() as connection:
-        waiting = unscored_count(connection, desk.model.name, desk.model.revision)
-    yield Finding(
-        "every_article_scored", waiting == 0, f"{waiting} articles still wait for a score", {"waiting": waiting}, True
-    )
+        waiting = unscored_between(connection, None, *day_bounds(scope.day))
+    reasons = [reason for reason, _ in Counter(desk.unscored.values()).most_common(3)]
+    unusable = "*" in desk.unscored
+    told = f"{waiting} articles of the day still wait for a score" + (f": {'; '.join(reasons)}" if reasons else "")
+    # A story that no model can read is a warning; a model that cannot be used is a failure.
+    passed = waiting == 0 and not unusable
+    yield Finding("every_article_scored", passed, told, {"waiting": waiting, "reasons": reasons}, not unusable)
     yield _listed(desk, scope)
 
 
@@ -76,39 +152,54 @@ def _listed(desk: Desk, scope: Scope) -> Finding:
 def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, Any]:
     if not rows.height:
         return {}
+    from trading_assets.news.frames import newest_scores
+
     waited = (rows["known_at"] - rows["fetched_at"]).max()
+    scored_by = rows.group_by("model", "revision").agg(pl.col("event_uid").n_unique()).sort("model", "revision")
     return {
         "stories": rows["event_uid"].n_unique(),
         "tickers": rows["ticker"].drop_nulls().n_unique(),
-        "mean_score": round(cast("float", rows["score"].mean()), 4),
+        "mean_score": round(cast("float", newest_scores(rows)["score"].mean()), 4),
+        "scored_by": "; ".join(f"{model} {revision}: {count}" for model, revision, count in scored_by.iter_rows()),
         **({"lag_s": round(waited.total_seconds(), 3)} if scope.kind is Kind.LIVE and waited is not None else {}),  # type: ignore[union-attr]
     }
 
 
-sentiment = frame_asset(
-    Product(
-        name="sentiment",
-        group=NEWS,
-        description=(
-            "Signed sentiment of each story, P(positive) - P(negative) in [-1, 1], with the model and revision that "
-            "scored it, once per ticker the story names. An article that could not be scored stays unscored and is "
-            "tried again; it is never stored as neutral."
+_PRODUCT = Product(
+    name="sentiment",
+    group=NEWS,
+    description=(
+        "Signed sentiment of each story, P(positive) - P(negative) in [-1, 1], with the model and revision that scored "
+        "it, once per ticker the story names. An article that could not be scored stays unscored and is tried again; "
+        "it is never stored as neutral. Another model makes the partitions stale: a backfill scores their stories "
+        "anew, each then has rows of both versions, and those are known from the backfill on."
+    ),
+    kinds=frozenset({"huggingface", "parquet"}),
+    code_version="3",
+    partitions=DAYS,
+    job=NEWS_JOB,
+    tick=NEWS_TICK,
+    observe=_observe,
+    rebuild=_rebuild,
+    complete=_complete,
+    deps=["news"],
+    checks={
+        "sentiment_in_range": "Scores lie in [-1, 1], confidences in [0, 1].",
+        "every_article_scored": (
+            "No article of the day waits for a score (a warning, never a block), and the model can be used (else the "
+            "run fails)."
         ),
-        kinds=frozenset({"huggingface", "parquet"}),
-        code_version="2",
-        partitions=DAYS,
-        job=NEWS_JOB,
-        tick=NEWS_TICK,
-        observe=_observe,
-        rebuild=_rebuild,
-        deps=["news"],
-        checks={
-            "sentiment_in_range": "Scores lie in [-1, 1], confidences in [0, 1].",
-            "every_article_scored": "No article waits for a score (a warning, never a block).",
-            "companies_listed": "The broker's list of assets was read within two days (a warning, never a block).",
-        },
-        check=_check,
-        numbers=_numbers,
-        missing="a story without a score has no row yet; a story that names no followed company has a null `ticker`",
-    )
+        "companies_listed": "The broker's list of assets was read within two days (a warning, never a block).",
+    },
+    check=_check,
+    numbers=_numbers,
+    missing="a story without a score has no row yet; a story that names no followed company has a null `ticker`",
 )
+
+
+def sentiment_by(model_version: str) -> AssetsDefinition:
+    """The asset as the given model version makes it: another version makes its partitions stale."""
+    return frame_asset(replace(_PRODUCT, code_version=f"{_PRODUCT.code_version} {model_version}"))
+
+
+sentiment = frame_asset(_PRODUCT)

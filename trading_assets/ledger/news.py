@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, cast, column, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Text, and_, cast, column, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from trading_assets.domain.clock import require_utc
@@ -149,33 +149,54 @@ def _written(story: Story) -> dict[str, object]:
     }
 
 
-def _unscored(model: str, revision: str) -> ColumnElement[bool]:
-    return ~(
-        select(literal(1))
-        .where(
-            and_(
-                inbound_events_classified.c.event_uid == inbound_events_raw.c.event_uid,
-                inbound_events_classified.c.model == model,
-                inbound_events_classified.c.revision == revision,
-            )
-        )
-        .exists()
-    )
+def _unscored(version: tuple[str, str] | None) -> ColumnElement[bool]:
+    """Stories without a score of the model version (name, revision), or of any."""
+    scored = inbound_events_classified.c
+    conditions = [scored.event_uid == inbound_events_raw.c.event_uid]
+    if version is not None:
+        conditions += [scored.model == version[0], scored.revision == version[1]]
+    return ~select(literal(1)).where(and_(*conditions)).exists()
 
 
 def unscored_count(connection: Connection, model: str, revision: str) -> int:
     """How many stories wait for a score of this model version."""
-    counted = select(func.count()).select_from(inbound_events_raw).where(_unscored(model, revision))
+    counted = select(func.count()).select_from(inbound_events_raw).where(_unscored((model, revision)))
     return connection.scalar(counted) or 0
 
 
-def unscored_stories(connection: Connection, model: str, revision: str, limit: int) -> list[Story]:
-    """Stories without a score of this model version, the newest first: old news is worth least when time is short."""
+def unscored_between(connection: Connection, version: tuple[str, str] | None, start: datetime, end: datetime) -> int:
+    """How many stories fetched in [start, end) have no score of the version (name, revision), or of any."""
+    raw = inbound_events_raw.c
+    counted = select(func.count()).select_from(inbound_events_raw)
+    counted = counted.where(_unscored(version), raw.fetched_at >= start, raw.fetched_at < end)
+    return connection.scalar(counted) or 0
+
+
+def unscored_stories(
+    connection: Connection,
+    model: str | None,
+    revision: str | None,
+    limit: int,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    after: Story | None = None,
+) -> list[Story]:
+    """Stories without a score of this model version (None: of any), the newest first: old news is worth least when
+    time is short. ``start`` and ``end`` bound when they were fetched, [start, end); ``after`` is the last story of the
+    list before, where one goes on."""
+    raw = inbound_events_raw.c
+    version = None if model is None or revision is None else (model, revision)
+    conditions = [_unscored(version)]
+    if start is not None:
+        conditions.append(raw.fetched_at >= start)
+    if end is not None:
+        conditions.append(raw.fetched_at < end)
+    if after is not None:
+        same = and_(raw.fetched_at == after.fetched_at, raw.event_uid > after.event_uid)
+        conditions.append(or_(raw.fetched_at < after.fetched_at, same))
     rows = connection.execute(
-        select(*_STORY)
-        .where(_unscored(model, revision))
-        .order_by(inbound_events_raw.c.fetched_at.desc(), inbound_events_raw.c.event_uid)
-        .limit(limit)
+        select(*_STORY).where(*conditions).order_by(raw.fetched_at.desc(), raw.event_uid).limit(limit)
     )
     return [_story(tuple(row)) for row in rows]
 
@@ -218,9 +239,11 @@ def stories_between(connection: Connection, start: datetime, end: datetime, as_o
 
 
 def scored_between(
-    connection: Connection, start: datetime, end: datetime, model: str, revision: str, as_of: datetime
+    connection: Connection, start: datetime, end: datetime, model: str | None, revision: str | None, as_of: datetime
 ) -> list[ScoredStory]:
-    """Stories fetched in [start, end) with this model version's score, both known at ``as_of``; first known first."""
+    """Stories fetched in [start, end) with this model version's score, both known at ``as_of``; first known first.
+
+    Without a model with the score of every version: one entry each."""
     raw, scored = inbound_events_raw.c, inbound_events_classified.c
     rows = connection.execute(
         select(*_STORY, *_SCORE)
@@ -230,10 +253,9 @@ def scored_between(
             raw.fetched_at < end,
             raw.fetched_at <= as_of,
             scored.scored_at <= as_of,
-            scored.model == model,
-            scored.revision == revision,
+            *([] if model is None else [scored.model == model, scored.revision == revision]),
         )
-        .order_by(func.greatest(raw.fetched_at, scored.scored_at), raw.event_uid)
+        .order_by(func.greatest(raw.fetched_at, scored.scored_at), raw.event_uid, scored.model, scored.revision)
     )
     width = len(_STORY)
     return [ScoredStory(_story(tuple(row)[:width]), _score(tuple(row)[width:])) for row in rows]

@@ -6,6 +6,7 @@ so, or because a model inferred it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,17 +30,21 @@ InferTickers = Callable[[Sequence[Story]], Mapping[str, Sequence[str]]]
 LIMIT = 500
 #: Stories scored and stored together: a crash loses at most this much work.
 CHUNK = 64
+#: How often a long round says how far it is, in stories.
+TOLD_EVERY = 512
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifyReport:
-    """One round of scoring. ``failures`` maps the ``event_uid`` of each unscored story to the reason."""
+    """One round of scoring. ``failures`` maps the ``event_uid`` of each unscored story to the reason; ``left`` counts
+    the stories for which there was no time."""
 
     model: str
     revision: str
     pending: int
     scored: int
     failures: dict[str, str]
+    left: int = 0
 
     @property
     def failed(self) -> int:
@@ -54,6 +59,7 @@ class ClassifyReport:
             "stories_pending": self.pending,
             "stories_scored": self.scored,
             "stories_failed": self.failed,
+            "stories_left": self.left,
             "reasons": sorted(set(self.failures.values()))[:10],
         }
 
@@ -75,44 +81,105 @@ def classify_pending(
     clock: Clock,
     limit: int = LIMIT,
     infer: InferTickers | None = None,
+    *,
+    since: datetime | None = None,
+    seconds: float | None = None,
 ) -> ClassifyReport:
     """Score up to ``limit`` stories that this model version has not scored, the newest first.
 
-    Each score is stored with the clock's instant after it was made. A story that cannot be scored is counted and stays
+    With ``since`` only those fetched from then on that no version has scored: what a minute is for. To score anew what
+    another version has scored is :func:`classify_day`. After ``seconds`` of the wall no further chunk is begun. Each
+    score is stored with the clock's instant after it was made. A story that cannot be scored is counted and stays
     pending. Raises ``ModelUnavailable`` when the model itself fails. ``infer`` is asked about stories that name nobody.
     """
+    name, revision = (model.name, model.revision) if since is None else (None, None)
     with engine.connect() as connection:
-        pending = store.unscored_stories(connection, model.name, model.revision, limit)
-    scored, failures = 0, {}
+        pending = store.unscored_stories(connection, name, revision, limit, start=since)
+    ends = None if seconds is None else time.monotonic() + seconds
+    scored, failures, begun = 0, dict[str, str](), 0
     for start in range(0, len(pending), CHUNK):
+        if begun and ends is not None and time.monotonic() >= ends:
+            break
         chunk = pending[start : start + CHUNK]
-        results = _score(model, [article_text(story.title, story.summary) for story in chunk])
-        readable: list[tuple[Story, Score]] = []
-        for story, result in zip(chunk, results, strict=True):
-            if isinstance(result, ScoringError):
-                failures[story.event_uid] = str(result)
-            else:
-                readable.append((story, result))
-        mentions = _mentions([story for story, _ in readable], model, extractor, infer)
-        now = clock.now()
-        rows = [_row(story, result, model, told, now) for (story, result), told in zip(readable, mentions, strict=True)]
-        with engine.begin() as connection:
-            scored += store.add_scores(connection, rows)
-    return ClassifyReport(model.name, model.revision, len(pending), scored, failures)
+        begun += len(chunk)
+        stored, failed = _classify(engine, model, extractor, clock, infer, chunk)
+        scored += stored
+        failures |= failed
+    return ClassifyReport(model.name, model.revision, len(pending), scored, failures, len(pending) - begun)
+
+
+def classify_day(
+    engine: Engine,
+    model: SentimentModel,
+    extractor: TickerExtractor,
+    clock: Clock,
+    start: datetime,
+    end: datetime,
+    *,
+    infer: InferTickers | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> ClassifyReport:
+    """Score every story fetched in [start, end) that this model version has not scored, also where another one has.
+
+    Each chunk is stored when it is done, so that a run that is killed loses one at most and the next goes on; ``tell``
+    hears how far it is. Failures and errors as of :func:`classify_pending`.
+    """
+    with engine.connect() as connection:
+        total = store.unscored_between(connection, (model.name, model.revision), start, end)
+    scored, failures, done = 0, dict[str, str](), 0
+    last: Story | None = None
+    while True:
+        with engine.connect() as connection:
+            chunk = store.unscored_stories(
+                connection, model.name, model.revision, CHUNK, start=start, end=end, after=last
+            )
+        if not chunk:
+            break
+        last = chunk[-1]
+        stored, failed = _classify(engine, model, extractor, clock, infer, chunk)
+        scored, done = scored + stored, done + len(chunk)
+        failures |= failed
+        if done % TOLD_EVERY < CHUNK or done >= total:
+            tell(
+                f"{done} of {total} stories read by {model.name} {model.revision}, {len(failures)} could not be scored"
+            )
+    return ClassifyReport(model.name, model.revision, done, scored, failures)
+
+
+def _classify(
+    engine: Engine,
+    model: SentimentModel,
+    extractor: TickerExtractor,
+    clock: Clock,
+    infer: InferTickers | None,
+    chunk: list[Story],
+) -> tuple[int, dict[str, str]]:
+    """Score and store one chunk; how many scores were new, and why the others are missing."""
+    results = _score(model, [article_text(story.title, story.summary) for story in chunk])
+    readable: list[tuple[Story, Score]] = []
+    failures: dict[str, str] = {}
+    for story, result in zip(chunk, results, strict=True):
+        if isinstance(result, ScoringError):
+            failures[story.event_uid] = str(result)
+        else:
+            readable.append((story, result))
+    mentions = _mentions([story for story, _ in readable], model, extractor, infer)
+    now = clock.now()
+    rows = [_row(story, result, model, told, now) for (story, result), told in zip(readable, mentions, strict=True)]
+    with engine.begin() as connection:
+        return store.add_scores(connection, rows), failures
 
 
 def _score(model: SentimentModel, texts: list[str]) -> list[Score | ScoringError]:
+    """The scores, or why there is none. A batch with a text that cannot be scored is halved, so that the others are
+    still read together."""
     try:
         return list(model.score(texts))
-    except ScoringError:
-        return [_score_one(model, text) for text in texts]
-
-
-def _score_one(model: SentimentModel, text: str) -> Score | ScoringError:
-    try:
-        return model.score([text])[0]
     except ScoringError as problem:
-        return problem
+        if len(texts) == 1:
+            return [problem]
+    middle = len(texts) // 2
+    return [*_score(model, texts[:middle]), *_score(model, texts[middle:])]
 
 
 def mentions_of(story: Story, extractor: TickerExtractor) -> list[dict[str, Any]]:

@@ -35,8 +35,12 @@ def news_frame(engine: Engine, day: date, as_of: datetime) -> pl.DataFrame:
     return conform(pl.DataFrame(rows, schema=NEWS), NEWS, "news")
 
 
-def sentiment_frame(engine: Engine, day: date, model: str, revision: str, as_of: datetime) -> pl.DataFrame:
-    """Scores of this model version for stories fetched on ``day``, known at ``as_of`` (schema ``SENTIMENT``).
+def sentiment_frame(
+    engine: Engine, day: date, model: str | None, revision: str | None, as_of: datetime
+) -> pl.DataFrame:
+    """Scores of this model version for stories fetched on ``day``, known at ``as_of`` (schema ``SENTIMENT``). Without
+    a model those of every version: a story that was scored anew has rows of each, and ``model`` and ``revision`` tell
+    which.
 
     One row per story and ticker, in the story's order of tickers; one row with a null ticker for a story that names
     none. ``known_at`` is the later of fetched and scored. ``how`` and ``matched`` say why the story was taken for the
@@ -75,3 +79,9 @@ def _by_ticker(score: StoredScore) -> Iterator[tuple[str | None, Mapping[str, An
     told = {mention["symbol"]: mention for mention in score.mentions}
     for ticker in score.tickers or (None,):
         yield ticker, told.get(ticker, {}) if ticker is not None else {}
+
+
+def newest_scores(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of each story in a frame of sentiment the rows of the version that scored it last: for looking back. A decision
+    counts the first one."""
+    return rows.filter(pl.col("scored_at") == pl.col("scored_at").max().over("event_uid"))

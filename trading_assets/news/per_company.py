@@ -15,7 +15,7 @@ from trading_assets.news.sentiment import Score, ScoringError, SentimentModel
 from trading_assets.news.tickers import TickerExtractor
 
 #: Counted up when the rules of ``news.clauses`` change what is scored.
-_RULES = "clauses-1"
+RULES = "clauses-1"
 
 
 class PerCompanyModel:
@@ -32,7 +32,7 @@ class PerCompanyModel:
     @property
     def revision(self) -> str:
         """Revision of the model within, and that of the rules by which stories are cut."""
-        return f"{self._inner.revision}+{_RULES}"
+        return f"{self._inner.revision}+{RULES}"
 
     def score(self, texts: Sequence[str]) -> list[Score]:
         """See ``SentimentModel.score``."""

@@ -40,6 +40,8 @@ class Desk:
         self._brokers: dict[str, AlpacaBroker] = {}
         self._patient: Desk | None = None
         self._extractor: tuple[tuple[tuple[str, ...], datetime | None], TickerExtractor] | None = None
+        #: Why stories could not be scored when that was last tried, by their identity; "*" if no story could.
+        self.unscored: dict[str, str] = {}
 
     @cached_property
     def settings(self) -> Settings:

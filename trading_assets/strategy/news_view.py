@@ -25,7 +25,8 @@ def aggregate_sentiment(sentiment: pl.DataFrame, as_ofs: Sequence[datetime], con
 
     A story counts if it became known within the window before the instant and was published within the last three
     hours and not after the instant: a backlog fetched at a cold start is not news, nor is a date in the future. Of a
-    cluster the story that was known first speaks. A story without a publication date, a score or a positive confidence
+    cluster the story that was known first speaks, and a story that was scored anew by another model speaks with its
+    first score: it does not become news again. A story without a publication date, a score or a positive confidence
     does not count.
     """
     if sentiment.is_empty() or not as_ofs:
@@ -50,7 +51,7 @@ def stories_at(sentiment: pl.DataFrame, as_of: datetime, ticker: str, config: Ne
     ``counts`` says whether it is one of those that :func:`aggregate_sentiment` weighs, ``why`` why, or why not.
     """
     known, published = pl.col("known_at"), pl.col("published_at")
-    stories = sentiment.filter((pl.col("ticker") == ticker) & (known <= as_of))
+    stories = _first_scores(sentiment.filter((pl.col("ticker") == ticker) & (known <= as_of)))
     voices = _voices(stories, [as_of], config)["event_uid"]
     why = (
         pl.when(pl.col("event_uid").is_in(voices.implode()))
@@ -76,11 +77,18 @@ def _weighed() -> pl.Expr:
     return (score.is_finite() & confidence.is_finite() & (confidence > 0)).fill_null(False)
 
 
+def _first_scores(sentiment: pl.DataFrame) -> pl.DataFrame:
+    """Of a story that several model versions scored, the rows of the score that was known first."""
+    return sentiment.sort("known_at", maintain_order=True).unique(
+        ["event_uid", "ticker"], keep="first", maintain_order=True
+    )
+
+
 def _voices(sentiment: pl.DataFrame, as_ofs: Sequence[datetime], config: NewsViewConfig) -> pl.DataFrame:
     """Per instant and ticker the stories that count, the first known of each cluster."""
     moments = pl.DataFrame({"as_of": list(as_ofs)}, schema={"as_of": INSTANT})
     known, published = pl.col("known_at"), pl.col("published_at")
-    stories = sentiment.filter(pl.col("ticker").is_not_null() & published.is_not_null() & _weighed())
+    stories = _first_scores(sentiment).filter(pl.col("ticker").is_not_null() & published.is_not_null() & _weighed())
     counted = moments.join(stories, how="cross").filter(
         (known <= pl.col("as_of"))
         & (known > pl.col("as_of") - timedelta(minutes=config.window_minutes))

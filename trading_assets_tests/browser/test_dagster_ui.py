@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
@@ -21,6 +22,7 @@ from trading_assets.automation.names import (
 )
 from trading_assets.definitions import build_definitions
 from trading_assets.resources.desk import Desk
+from trading_assets.strategy_config import StrategyConfig
 from trading_assets_tests.browser.conftest import OpenDay
 from trading_assets_tests.browser.ui import (
     LOCATION,
@@ -52,7 +54,8 @@ def declared_groups() -> dict[str, str]:
     def unused(*_: object) -> NoReturn:
         raise AssertionError("reading the definitions opens no world")
 
-    specs = build_definitions(Desk(unused, unused)).resolve_all_asset_specs()
+    settings = SimpleNamespace(strategy=StrategyConfig())
+    specs = build_definitions(Desk(lambda: settings, unused)).resolve_all_asset_specs()  # type: ignore[arg-type,return-value]
     return {spec.key.to_user_string(): spec.group_name or "default" for spec in specs}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from dagster import AssetKey, AssetSpec, TableSchema
@@ -15,13 +16,15 @@ from trading_assets.ledger.news_tables import universe_members
 from trading_assets.ledger.tables import accounts, active_positions, dispatch_executions, order_intents
 from trading_assets.market.frames import SCHEMAS
 from trading_assets.resources.desk import Desk
+from trading_assets.strategy_config import StrategyConfig
 
 
 def _never() -> object:
     raise AssertionError("describing opens nothing")
 
 
-DEFINITIONS = build_definitions(Desk(_never, _never))  # type: ignore[arg-type]
+SETTINGS = SimpleNamespace(strategy=StrategyConfig())
+DEFINITIONS = build_definitions(Desk(lambda: SETTINGS, _never))  # type: ignore[arg-type,return-value]
 GRAPH = DEFINITIONS.resolve_asset_graph()
 SPECS: dict[str, AssetSpec] = {spec.key.to_user_string(): spec for spec in DEFINITIONS.resolve_all_asset_specs()}
 RECORDED = {
