@@ -18,7 +18,7 @@ import typer
 
 from trading_assets import __version__
 from trading_assets.commands import config as config_commands
-from trading_assets.commands import external_signal, kill_switch
+from trading_assets.commands import external_signal, kill_switch, models
 from trading_assets.commands.alerts import alerts
 from trading_assets.commands.rules import rules
 from trading_assets.commands.why import why
@@ -44,6 +44,7 @@ config_app.command("show")(config_commands.show)
 config_app.command("diff")(config_commands.diff)
 kill_switch.register(app)
 external_signal.register(app)
+models.register(app)
 config_app.command("rules")(rules)
 
 WorldOption = Annotated[str | None, typer.Option("--world", help="Name of the world; default: the default world.")]

@@ -112,6 +112,8 @@ def folder_on_this_machine(config: ModelConfig) -> Path | None:
     here or lacks configuration or weights. Asks no network. Raises ``ModelUnavailable`` if no revision is known."""
     folder = Path(config.name).expanduser()
     if not folder.is_dir():
+        if not _installed("huggingface_hub"):
+            return None
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
