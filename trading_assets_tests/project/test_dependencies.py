@@ -86,6 +86,7 @@ BROUGHT_BY = {
     "huggingface-hub": "transformers",
     "safetensors": "transformers",
     "tokenizers": "transformers",
+    "httpx2": "transformers",
     "botocore": "boto3",
     "packaging": "pytest",
 }
