@@ -61,6 +61,7 @@ class Claims:
 class _Lexicon:
     stop: frozenset[str]
     days: frozenset[str]
+    first: frozenset[str]
     phrases: re.Pattern[str]
     instead: Mapping[str, str]
     same: Mapping[str, str]
@@ -80,6 +81,7 @@ def _lexicon() -> _Lexicon:
     return _Lexicon(
         words_of("stop_words.txt"),
         frozenset(raw["days"]),
+        frozenset(phrase.split()[0] for phrase in raw["phrases"]),
         re.compile(rf"\b(?:{phrases})\b", re.IGNORECASE),
         raw["phrases"],
         same,
@@ -126,16 +128,15 @@ def _number(digits: str, unit: str | None) -> tuple[str, ...]:
 
 def read_headline(title: str) -> Headline:
     """Wire prefixes and publisher suffixes ("UPDATE 2-", "- Reuters") do not count."""
-    ordered = [each for word in _WORD.findall(_with_phrases(_bare(title))) for each in _folded(word)]
+    ordered = [each for word in _written(title) for each in _folded(word)]
     lead = next((word for word in ordered if word not in _NO_LEAD), ordered[0] if ordered else "")
     return Headline(" ".join(ordered), frozenset(ordered), lead)
 
 
 def claims_of(title: str) -> Claims:
     """Of the same words as ``read_headline``."""
-    text = _bare(title)
-    symbols = frozenset(one or other for one, other in _SYMBOL.findall(text))
-    written = _WORD.findall(_with_phrases(text))
+    symbols = frozenset(one or other for one, other in _SYMBOL.findall(_bare(title)))
+    written = _written(title)
     inside = [(word, said) for word in written if (said := _folded(word))]
     words = frozenset(each for _, said in inside for each in said)
     return Claims(
@@ -152,9 +153,15 @@ def _bare(title: str) -> str:
     return _SUFFIX.sub("", _PREFIX.sub("", title))
 
 
-def _with_phrases(text: str) -> str:
+def _written(title: str) -> list[str]:
+    """The words of a headline, its phrases put shortly."""
     lexicon = _lexicon()
-    return lexicon.phrases.sub(lambda found: lexicon.instead[found.group().casefold()], text)
+    text = _bare(title)
+    written = _WORD.findall(text)
+    # Few headlines have a phrase, and looking for fifteen takes longer than all else.
+    if lexicon.first.isdisjoint([word.lower() for word in written]):
+        return written
+    return _WORD.findall(lexicon.phrases.sub(lambda found: lexicon.instead[found.group().casefold()], text))
 
 
 @lru_cache(maxsize=1)

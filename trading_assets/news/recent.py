@@ -7,6 +7,9 @@ it is brought up to date or read anew. So the answers are the same as those of a
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -45,11 +48,24 @@ def recent_index(connection: Connection, config: ClusterConfig, since: datetime)
             kept.index.load(story for story in newer if story.event_uid not in held)
     if kept is None or kept.config != config or fingerprint(kept.index.uids) != stored:
         kept = _Kept(config, ClusterIndex(config, companies_named), since)
-        kept.index.load(recent_stories(connection, since))
+        with _collector_at_rest():
+            kept.index.load(recent_stories(connection, since))
         kept.index.forget(since)
         _KEPT[connection.engine] = kept
     kept.read_until = kept.index.newest or since
     return kept.index
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Nothing that is read refers to itself, and looking for what does takes as long as reading it."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def companies_named(title: str) -> dict[str, str]:
