@@ -137,10 +137,10 @@ def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
 
 def _listed(desk: Desk, scope: Scope) -> Finding:
     """Whether the names of the broker's list of assets are known, and of these days."""
-    from trading_assets.ledger.companies import current_list, last_seen
+    from trading_assets.ledger.companies import count_listed, last_seen
 
     with desk.ledger.connect() as connection:
-        seen, symbols = last_seen(connection), len(current_list(connection))
+        seen, symbols = last_seen(connection), count_listed(connection)
     if seen is None:
         said = "the broker's list of assets was never read: only followed companies are found, by names of our own"
         return Finding("companies_listed", False, said, {"listed_companies": 0}, warning=True)

@@ -48,6 +48,13 @@ def current_list(connection: Connection) -> dict[str, ListedCompany]:
     return {row.symbol: ListedCompany(*row) for row in rows}
 
 
+def count_listed(connection: Connection) -> int:
+    """How many symbols the current list has; 0 if none was read yet."""
+    table = listed_companies.c
+    newest = select(func.max(table.seen_at)).scalar_subquery()
+    return connection.scalar(select(func.count()).where(table.seen_at == newest)) or 0
+
+
 def save_list(connection: Connection, companies: Sequence[ListedCompany], seen_at: datetime) -> int:
     """Replace the list by one that was read at ``seen_at``; a symbol that stands twice counts once, as it stands last.
 
@@ -55,7 +62,7 @@ def save_list(connection: Connection, companies: Sequence[ListedCompany], seen_a
     """
     known = last_seen(connection)
     if known is not None and known >= require_utc(seen_at):
-        return len(current_list(connection))
+        return count_listed(connection)
     rows = {
         company.symbol: {
             "symbol": company.symbol,

@@ -63,7 +63,7 @@ def refresh_list(engine: Engine, read: Callable[[], Sequence[_Asset]], clock: Cl
         today = seen is not None and seen.astimezone(NEW_YORK).date() >= now.astimezone(NEW_YORK).date()
         # After a failure the broker is asked again four times an hour, not every minute; without any list, at once.
         if today or (seen is not None and now.minute % _AGAIN_MINUTES):
-            return ListReport(len(store.current_list(connection)), seen, asked=False)
+            return ListReport(store.count_listed(connection), seen, asked=False)
     try:
         assets = read()
         problem = None if assets else "the broker's list of assets is empty"
@@ -71,7 +71,7 @@ def refresh_list(engine: Engine, read: Callable[[], Sequence[_Asset]], clock: Cl
         assets, problem = (), str(failure)
     if problem is not None:
         with engine.connect() as connection:
-            return ListReport(len(store.current_list(connection)), seen, asked=True, error=problem)
+            return ListReport(store.count_listed(connection), seen, asked=True, error=problem)
     companies = [
         ListedCompany(
             canonical(asset.symbol),

@@ -290,7 +290,11 @@ def test_F39_a_feed_that_answers_a_web_page_is_a_warning_and_the_others_are_read
         finally:
             world.desk.news = sound
     assert result.success, said(result)
-    (check,) = (found for found in result.get_asset_check_evaluations() if found.check_name == "feeds_answer")
+    checks = {found.check_name: found for found in result.get_asset_check_evaluations()}
+    listed = checks["companies_listed"]
+    assert listed.passed, "the broker's list of assets was read by a run of this world"
+    assert "symbols of the broker's list of assets" in (listed.description or "")
+    check = checks["feeds_answer"]
     assert not check.passed
     assert check.severity.value == "WARN"
     assert "signin" in (check.description or "")
