@@ -118,7 +118,8 @@ news = frame_asset(
         name="news",
         group=NEWS,
         description=(
-            "Articles of the configured RSS and Atom feeds, one row per story, identified by the hash of its guid. "
+            "Articles of the configured RSS and Atom feeds, and of the broker's news where switched on, one row "
+            "per story, identified by the hash of its guid. "
             "Near-duplicates share a `cluster_id`. Fetched with conditional requests; one bad feed never stops others."
         ),
         kinds=frozenset({"rss", "parquet"}),
