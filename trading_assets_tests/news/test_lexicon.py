@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from trading_assets.news.lexicon import LexiconModel, probabilities
 from trading_assets.news.model_config import ModelConfig
 from trading_assets.news.sentiment import Label, Score, ScoringError, load_model
+from trading_assets.news.wordlists import document
 
 MODEL = LexiconModel()
 
@@ -176,3 +178,24 @@ def test_the_lexicon_agrees_with_three_quarters_of_labelled_finance_sentences(
         print(f"\nlexicon on {len(rows)} sentences with full agreement: accuracy {accuracy:.4f}, recall {recall}")
     assert accuracy >= 0.75
     assert min(recall.values()) >= 0.6
+
+
+@pytest.mark.recorded
+@pytest.mark.parametrize("neutral_weight", [0.6, 1.0, 1.4, 1.8])
+def test_the_floor_holds_without_any_entry_that_only_these_sentences_could_have_taught(
+    recorded_data: Path, monkeypatch: pytest.MonkeyPatch, neutral_weight: float
+) -> None:
+    """Held out: own entries that occur in none of the other labelled sets are gone, those left weigh all the same, and
+    where neutral ends is moved. What such a lexicon reaches cannot come from having seen these sentences."""
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "tools"))
+    labelled, section = import_module("news_bench._labelled"), import_module("news_bench.sentiment")
+    monkeypatch.setattr("trading_assets.news.lexicon.NEUTRAL_WEIGHT", neutral_weight)
+    pruned = section.held_out_lexicon(recorded_data)
+    assert len(pruned._phrases) < len(MODEL._phrases) / 2, "most phrases are gone"
+    own = {*document("finance_lexicon.json")["words"], *pruned._phrases.values()}
+    lexicon = pruned._analyzer.lexicon
+    lexicon.update({word: 2.0 if lexicon[word] > 0 else -2.0 for word in own & set(lexicon)})
+    rows = labelled.phrasebank(recorded_data, "AllAgree")
+    found = section.judged(pruned, rows)
+    assert found["always_the_commonest"] < 0.62
+    assert found["accuracy"] >= 0.70
