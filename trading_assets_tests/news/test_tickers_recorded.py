@@ -35,11 +35,11 @@ def test_no_ticker_outside_the_list_of_assets_is_ever_found(everything: TickerEx
     listed = directory(recorded_data)
     assert len(listed) == 12_828
     few = {symbol: listed[symbol] for symbol in sorted(listed)[::7]}
-    allowed = frozenset(few)
+    every, allowed = frozenset(listed), frozenset(few)
     some = TickerExtractor(universe_of(list(listed)[::3], listed), universe_of(few, few))
     for labelled in headlines(recorded_data).values():
         for each in labelled:
-            assert everything.symbols_in(each.title) <= set(listed)
+            assert everything.symbols_in(each.title) <= every
             assert some.symbols_in(each.title) <= allowed
     for symbol in listed:
         tagged = f"Acme (NYSE: {symbol}) and ${symbol} rise, {symbol} shares fall, {listed[symbol]} waits"
