@@ -40,7 +40,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         **_SCORED,
         "ticker": "followed company that the story names, one row each; null for a story that names none",
         "scored_at": "when the model scored it",
-        "known_at": "the later of fetch and scoring: no decision before it may use the row",
+        "known_at": "the later of fetch and of the score's record: no decision before it may use the row",
         "score": "P(positive) - P(negative), -1 to 1",
         "label": "the largest class: positive, neutral or negative",
         "confidence": "probability of that class, 0 to 1",

@@ -51,14 +51,16 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
     except ModelUnavailable as problem:
         # Told by the check, which fails the run: nothing is scored, and nothing else is lost.
         desk.unscored = {"*": str(problem)}
-        return Observed(_unseen(desk, scope), desk.clock.now(), {f"all stories: {problem}": 1}, "unscored stories")
+        now = desk.clock.now()
+        return Observed(_unseen(desk, scope, now), now, {f"all stories: {problem}": 1}, "unscored stories")
     desk.unscored = report.failures
     came_in = f"{report.pending} unscored stories: {report.scored} scored by {report.model} {report.revision}"
     if report.left:
         came_in += f", {report.left} left for the next minute"
     if listing.asked:
         came_in += f"; list of assets: {listing.error or f'{listing.symbols} companies read'}"
-    return Observed(_unseen(desk, scope), desk.clock.now(), _why(report.failures), came_in)
+    now = desk.clock.now()
+    return Observed(_unseen(desk, scope, now), now, _why(report.failures), came_in)
 
 
 def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:
@@ -101,13 +103,18 @@ def _why(failures: dict[str, str]) -> dict[str, int]:
     return {f"stories that could not be scored ({reason})": count for reason, count in reasons.most_common(10)}
 
 
-def _unseen(desk: Desk, scope: Scope) -> pl.DataFrame:
+def _unseen(desk: Desk, scope: Scope, now: datetime) -> pl.DataFrame:
     """Rows of the day's scored stories that no minute has recorded. A story is recorded with the score that was known
-    first: scored anew, it is not news again."""
+    first: scored anew, it is not news again.
+
+    They are known from ``now`` on, when they are recorded: a run of the session beside this one could not see a score
+    that was made a while before, and its decisions, computed anew, must not either.
+    """
     seen = desk.frames.read("sentiment", [scope.key]).select("event_uid").unique()
-    rows = _stored(desk, scope, desk.clock.now()).join(seen, on="event_uid", how="anti")
+    rows = _stored(desk, scope, now).join(seen, on="event_uid", how="anti")
     first = rows.select(_VERSION).unique("event_uid", keep="first", maintain_order=True)
-    return rows.join(first, on=_VERSION, how="semi")
+    recorded = pl.max_horizontal("known_at", pl.lit(now, rows.schema["known_at"]))
+    return rows.join(first, on=_VERSION, how="semi").with_columns(known_at=recorded)
 
 
 def _stored(desk: Desk, scope: Scope, as_of: datetime) -> pl.DataFrame:

@@ -6,7 +6,7 @@ Real Dagster instance, real ledger, real frames; the model is a BERT that was tr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ from trading_assets.ledger.news_tables import inbound_events_classified
 from trading_assets.news.classify import CHUNK, classify_day, classify_pending
 from trading_assets.news.identity import event_uid
 from trading_assets.news.lexicon import LexiconModel
+from trading_assets.news.sentiment import Score
 from trading_assets.news.tickers import TickerExtractor, universe_of
 from trading_assets.resources.desk import Desk
 from trading_assets.settings import load_settings
@@ -222,3 +223,24 @@ def test_a_minute_scores_for_a_bounded_time_the_newest_first_and_leaves_the_back
     assert (day.scored, day.failed) == (CHUNK + 16, 0)
     assert told == [f"{CHUNK + 16} of {CHUNK + 16} stories read by another {switched.revision}, 0 could not be scored"]
     assert classify_day(ledger, switched, extractor, clock, TEN, TEN + timedelta(days=1)).scored == 0
+
+
+def test_a_score_that_was_made_a_while_before_it_was_recorded_is_known_from_its_record_on(
+    ledger: Engine, database_url: str, tmp_path: Path, clock: SetClock, instance: DagsterInstance
+) -> None:
+    """A run of the session beside the slow one cannot see it meanwhile: computed anew, its decision must not either."""
+    world = place({}, database_url, tmp_path, clock, instance)
+
+    class Slow(LexiconModel):
+        def score(self, texts: Sequence[str]) -> list[Score]:
+            clock.instant += timedelta(minutes=1)
+            return super().score(texts)
+
+    world.desk.__dict__["model"] = Slow()
+    tell(ledger, clock, *(f"Nvidia beats estimates of plant {number}" for number in range(CHUNK + 5)))
+    world.minute()
+    rows = world.rows()
+    assert rows["scored_at"].n_unique() == 2 and rows["event_uid"].n_unique() == CHUNK + 5
+    assert set(rows["known_at"]) == {clock.now()} == {rows["scored_at"].max()}
+    between = min(rows["scored_at"].to_list()) + timedelta(seconds=30)
+    assert aggregate_sentiment(rows, [between], NewsViewConfig()).is_empty()
