@@ -46,6 +46,7 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
             desk.clock,
             _LIMIT,
             since=scope.now - _RECENT,
+            infer=desk.inference(),
             seconds=config.minute_seconds,
         )
     except ModelUnavailable as problem:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Engine
 
@@ -22,9 +22,20 @@ from trading_assets.news.per_company import PerCompanyModel, own_scores, parts_o
 from trading_assets.news.sentiment import Score, ScoringError, SentimentModel
 from trading_assets.news.tickers import TickerExtractor
 
-#: Asked about stories that name nobody: the symbols it infers, by ``event_uid``. It keeps its own time-out and answers
-#: with fewer stories, or none, where it cannot tell; what it names counts only if it is followed and listed.
-InferTickers = Callable[[Sequence[Story]], Mapping[str, Sequence[str]]]
+
+class InferTickers(Protocol):
+    """Asked about stories that name nobody. It keeps its own time-out and answers with fewer stories, or none, where it
+    cannot tell; what it names counts only if it is followed and listed."""
+
+    @property
+    def model(self) -> str:
+        """Who infers; stored with each ticker."""
+        ...
+
+    def __call__(self, stories: Sequence[Story]) -> Mapping[str, Sequence[str]]:
+        """The symbols that it infers, by ``event_uid``."""
+        ...
+
 
 #: Stories scored in one round unless the caller says otherwise.
 LIMIT = 500
@@ -205,7 +216,8 @@ def _mentions(
         for story, found in zip(stories, told, strict=True):
             if not found:
                 members = extractor.members(inferred.get(story.event_uid, ()))
-                found.extend(TickerMention(symbol, How.INFERRED, "").as_json(None) for symbol in members)
+                told_by = {"model": infer.model}
+                found.extend(TickerMention(symbol, How.INFERRED, "").as_json(None) | told_by for symbol in members)
     if isinstance(model, PerCompanyModel):
         for story, found in zip(stories, told, strict=True):
             _add_own_scores(story, found, model, extractor)

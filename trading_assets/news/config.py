@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from trading_assets.domain.errors import ConfigurationError
 from trading_assets.news.articles_config import ArticlesConfig
+from trading_assets.news.inference_config import InferenceConfig
 from trading_assets.news.model_config import ModelConfig
 from trading_assets.news.tickers_config import TickersConfig
 from trading_assets.news.wire_config import WIRE_NAMES, WireConfig
@@ -158,6 +159,9 @@ class NewsConfig(_Frozen):
     model: ModelConfig = Field(default_factory=ModelConfig, description="Scoring model")
     tickers: TickersConfig = Field(default_factory=TickersConfig, description="Companies in stories")
     alpaca: WireConfig = Field(default_factory=WireConfig, description="The broker's own news interface and socket")
+    inference: InferenceConfig = Field(
+        default_factory=InferenceConfig, description="Companies of stories that name none, by a language model"
+    )
 
     @model_validator(mode="after")
     def _feeds_are_unique(self) -> Self:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from trading_assets.broker.alpaca import AlpacaBroker
     from trading_assets.broker.news_wire import SharedNewsWire
     from trading_assets.broker.shared_data import SharedMarketData
+    from trading_assets.news.bedrock import Bedrock
     from trading_assets.news.config import NewsConfig
+    from trading_assets.news.inference import TickerInference
     from trading_assets.news.sentiment import SentimentModel
     from trading_assets.news.tickers import TickerExtractor
     from trading_assets.settings import Settings
@@ -226,6 +228,21 @@ class Desk:
         listed = universe_of(names, names) if names else None
         self._extractor = made_of, TickerExtractor(universe_of(followed, names), listed)
         return self._extractor[1]
+
+    @cached_property
+    def _language_model(self) -> Bedrock:
+        from trading_assets.news.bedrock import Bedrock
+
+        return Bedrock(self.settings.strategy.news.inference.bedrock)
+
+    def inference(self) -> TickerInference | None:
+        """Who is asked, in one round of scoring, about stories that name no company; None where nobody is."""
+        config = self.settings.strategy.news.inference
+        if not config.enabled:
+            return None
+        from trading_assets.news.inference import TickerInference
+
+        return TickerInference(self._language_model, self.universe, config)
 
     # --- tickets ----------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ from datetime import date, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from trading_assets.ledger import news as store
 from trading_assets.ledger.news import Story
+from trading_assets.ledger.news_tables import inbound_events_classified
 from trading_assets.news.classify import classify_pending, mentions_of
 from trading_assets.news.frames import sentiment_frame
 from trading_assets.news.identity import event_uid
@@ -62,17 +63,23 @@ def test_what_a_source_or_a_model_says_counts_only_for_followed_and_listed_compa
 ) -> None:
     asked: list[str] = []
 
-    def infer(stories: Sequence[Story]) -> dict[str, list[str]]:
-        asked.extend(each.title for each in stories)
-        return {each.event_uid: ["ZZZZ", "aapl", "intc", "INTC"] for each in stories}
+    class Infer:
+        model = "some.model"
+
+        def __call__(self, stories: Sequence[Story]) -> dict[str, list[str]]:
+            asked.extend(each.title for each in stories)
+            return {each.event_uid: ["ZZZZ", "aapl", "intc", "INTC"] for each in stories}
 
     named, nameless = (
         story("Tesla falls", clock.now()),
         story("Chip maker rallies", clock.now(), None, ("AAPL", "QQQQ")),
     )
-    found = {(row["title"], row["ticker"], row["how"]) for row in rows(ledger, clock, named, nameless, infer=infer)}
+    found = {(row["title"], row["ticker"], row["how"]) for row in rows(ledger, clock, named, nameless, infer=Infer())}
     assert found == {("Tesla falls", "TSLA", "name"), ("Chip maker rallies", "INTC", "inferred")}
     assert asked == ["Chip maker rallies"]
+    with ledger.connect() as connection:
+        told = [each for kept in connection.scalars(select(inbound_events_classified.c.mentions)) for each in kept]
+    assert {"symbol": "INTC", "how": "inferred", "model": "some.model"} in told
 
 
 def test_a_story_of_two_companies_is_scored_for_each_by_its_own_words(ledger: Engine, clock: SetClock) -> None:
