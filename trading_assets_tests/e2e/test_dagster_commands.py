@@ -24,8 +24,8 @@ from trading_assets_tests.e2e.leftovers import processes_of, until_nothing_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = {
-    "bars", "daily_bars", "executions", "features", "iv_history", "market_context", "news", "option_chains", "orders",
-    "positions", "reconciliation", "sentiment", "signals", "splits", "universe", "watchlist",
+    "bars", "daily_bars", "executions", "features", "iv_history", "market_context", "news", "news_report",
+    "option_chains", "orders", "positions", "reconciliation", "sentiment", "signals", "splits", "universe", "watchlist",
 }  # fmt: skip
 QUERY = """{ repositoriesOrError { __typename ... on RepositoryConnection { nodes {
     location { name } assetNodes { assetKey { path } } schedules { name } sensors { name } } } } }"""
@@ -106,7 +106,7 @@ def test_the_development_server_shows_the_assets_and_ends_whole_on_ctrl_c(checko
         (repository,) = _repositories(process, port, checkout)
         assert repository["location"]["name"] == "trading_assets", "the name under which 'up' loads it, too"
         assert {node["assetKey"]["path"][0] for node in repository["assetNodes"]} == ASSETS
-        assert len(repository["schedules"]) == 4
+        assert len(repository["schedules"]) == 5
         assert len(repository["sensors"]) >= 2
     finally:
         # Ctrl-C reaches the whole group of the terminal, not the first process alone.
