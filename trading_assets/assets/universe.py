@@ -5,6 +5,7 @@ fetched afterwards: only the second is a dependency, the first is looked up as i
 that a person starts discovers, too; a past day is told as it was and never made again.
 """
 
+import logging
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
@@ -34,9 +35,9 @@ from trading_assets.automation.names import DISCOVERY_JOB
 from trading_assets.automation.partitions import DAYS
 from trading_assets.automation.tags import RECOMPUTABLE_TAG, tag_session
 from trading_assets.automation.tickets import FOREIGN_TAGS
-from trading_assets.broker.errors import BrokerUnavailable
 from trading_assets.broker.values import BrokerAsset
 from trading_assets.domain.clock import NEW_YORK
+from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.ledger import universe as store
 from trading_assets.ledger.news_tables import universe_members
 from trading_assets.ledger.universe import Member, Status
@@ -46,6 +47,7 @@ from trading_assets.news.discovery.run import Found, Frame, differences, discove
 from trading_assets.news.discovery.validation import Listed
 from trading_assets.resources.desk import Desk
 
+_log = logging.getLogger(__name__)
 CHECK = "universe_found"
 _DESCRIPTION = (
     "The tickers that are followed where `universe.mode` is `discovered`: 35 named from the events of the last 24 "
@@ -84,13 +86,13 @@ def _make_ready(desk: Desk, tickers: frozenset[str]) -> None:
 
 
 def _assets(desk: Desk) -> Sequence[BrokerAsset]:
-    """The broker's active assets, by the first account that gets an answer; none if no account does, so that no name
-    is valid and the last universe stays."""
+    """The broker's active assets, by the first account that gets an answer; none if no account does, so that nobody is
+    asked and the last universe stays."""
     for account in desk.accounts:
         try:
             return desk.broker(account.name).assets()
-        except BrokerUnavailable:
-            continue
+        except TradingAssetsError as error:
+            _log.warning("account %s: the list of assets cannot be read: %s", account.name, error)
     return ()
 
 

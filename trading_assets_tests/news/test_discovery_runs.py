@@ -84,7 +84,7 @@ class Asking:
         now = self.clock.now()
         told = Article("e1", "e1", "wire", POISON, ("NVDA",), now, now - timedelta(minutes=5), 0.9, 0.9)
         context = gather(now, [told], [], {"TAA": ("followed",)}, config)
-        frame = Frame(LISTED, {}, "SPY")
+        frame = Frame(changes.pop("listed", LISTED), {}, "SPY")
         bedrock = self.bedrock if config is ASKED else None
         return discover(
             self.engine, self.clock, context, frame, config, run_id=uuid.uuid4().hex, bedrock=bedrock, **changes
@@ -217,6 +217,15 @@ def test_F43_material_of_new_tickers_that_cannot_be_fetched_leaves_the_last_univ
 
     found = asking(make_ready=make_ready)
     assert found.run.error == "no bars today" and asked == [frozenset(NAMES[:28])]
+    assert asking.followed() == before
+
+
+def test_F43_without_the_brokers_list_of_assets_no_model_is_asked_and_the_last_universe_stays(
+    asking: Asking, converse: ConverseServer
+) -> None:
+    before = asking.followed()
+    found = asking(listed={})
+    assert "list of assets cannot be read" in str(found.run.error) and converse.asked == []
     assert asking.followed() == before
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from trading_assets.domain.clock import Clock
-from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.domain.errors import BrokerUnavailable, TradingAssetsError
 from trading_assets.domain.identities import digest
 from trading_assets.ledger import universe as store
 from trading_assets.ledger.universe import Member, Status, UniverseRun
@@ -77,6 +77,8 @@ def discover(
         bedrock = bedrock or Bedrock(config.bedrock)
         model, revision = bedrock.model, asking.REVISION
     try:
+        if not frame.listed:
+            raise BrokerUnavailable("the broker's list of assets cannot be read, and no name can be checked")
         if bedrock is not None and config.method is Method.BEDROCK:
             told = asking.ask(bedrock, context, config)
             answer, usage = told.value, told.usage
