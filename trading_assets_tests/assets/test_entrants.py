@@ -1,0 +1,92 @@
+"""A ticker that comes to be followed gets what it lacks of the sessions before, once; its minutes wait for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import polars as pl
+
+from trading_assets.assets.entrants import load_minutes, waiting
+from trading_assets.market.frames import BARS, DAILY_BARS, SPLITS, empty
+from trading_assets.market.sessions import MINUTE, Session, require_session, shift
+from trading_assets.resources.desk import Desk
+from trading_assets.world.frames import FrameStore
+from trading_assets_tests.news.conftest import SetClock
+
+DAY = require_session(date(2026, 3, 11))
+
+
+def bars(tickers: Sequence[str], start: datetime, end: datetime, known_at: datetime) -> pl.DataFrame:
+    minutes = int((end - start) / MINUTE)
+    rows = [
+        {"ticker": ticker, "ts": start + MINUTE * number, "open": 10.0, "high": 10.0, "low": 10.0, "close": 10.0,
+         "volume": 5, "trade_count": 1, "vwap": 10.0, "feed": "iex", "known_at": known_at, "known_how": "observed"}
+        for ticker in tickers
+        for number in range(minutes)
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=BARS)
+
+
+class Data:
+    """A source that has every minute of every ticker, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[tuple[str, ...], date]] = []
+
+    def stock_bars(self, tickers: Sequence[str], start: datetime, end: datetime) -> pl.DataFrame:
+        self.asked.append((tuple(tickers), start.date()))
+        return bars(tickers, start, end, start).drop("known_at", "known_how")
+
+
+def desk_of(folder: Path, now: datetime, **more: Any) -> Desk:
+    collection = SimpleNamespace(history_sessions=3)
+    settings = SimpleNamespace(strategy=SimpleNamespace(collection=collection))
+    parts = {"clock": SetClock(now), "frames": FrameStore(folder), "data": Data(), "settings": settings} | more
+    return cast("Desk", SimpleNamespace(**parts))
+
+
+def of_amd(desk: Desk, session: Session) -> pl.DataFrame:
+    return desk.frames.read("bars", [session.key]).filter(pl.col("ticker") == "AMD")
+
+
+def test_after_the_close_the_session_that_is_over_is_history_and_only_what_is_missing_is_added(tmp_path: Path) -> None:
+    now = DAY.close + timedelta(hours=8)  # the next day already in UTC
+    desk = desk_of(tmp_path, now)
+    before, unread = shift(DAY.day, -1), shift(DAY.day, -2)
+    half = DAY.open + MINUTE * 100
+    desk.frames.replace("bars", before.key, bars(["KO"], before.open, before.close, before.close), before.close)
+    desk.frames.append("bars", DAY.key, bars(["KO"], DAY.open, DAY.close, DAY.close), DAY.close)
+    desk.frames.append("bars", DAY.key, bars(["AMD"], DAY.open, half, half), DAY.close + MINUTE)
+    assert load_minutes(desk, {"AMD"}) == 2
+    for session in (before, DAY):
+        rows = of_amd(desk, session)
+        assert rows.height == rows["ts"].n_unique() == session.minutes
+    assert of_amd(desk, DAY).filter(pl.col("known_at") == now).height == DAY.minutes - 100
+    assert of_amd(desk, before)["known_at"].unique().to_list() == [now], "no earlier decision sees it"
+    assert not desk.frames.exists("bars", unread.key), "a session of which nothing is stored is loaded whole elsewhere"
+    assert cast("Data", desk.data).asked == [(("AMD",), before.day), (("AMD",), DAY.day)]
+    assert load_minutes(desk, ()) == load_minutes(desk, {"AMD"}) == 0
+
+
+def test_while_the_session_runs_its_own_minutes_are_left_to_the_minute_runs(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, DAY.open + MINUTE * 30)
+    desk.frames.append("bars", DAY.key, bars(["KO"], DAY.open, DAY.open + MINUTE, DAY.open), DAY.open)
+    assert load_minutes(desk, {"AMD"}) == 0
+    assert cast("Data", desk.data).asked == []
+
+
+def test_minutes_of_who_entered_wait_for_daily_bars_and_for_a_look_at_the_splits_since(tmp_path: Path) -> None:
+    since = DAY.open + MINUTE * 30
+    desk = desk_of(tmp_path, since + MINUTE, entered=lambda _: {"AMD": since, "TSLA": since})
+    assert waiting(desk, DAY) == {"AMD", "TSLA"}
+    day = {"ticker": "AMD", "session": shift(DAY.day, -1).day, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0,
+           "volume": 1, "known_at": since, "known_how": "observed"}  # fmt: skip
+    desk.frames.append("daily_bars", DAY.key, pl.DataFrame([day], schema=DAILY_BARS), since)
+    desk.frames.append("splits", DAY.key, empty(SPLITS), since)
+    assert waiting(desk, DAY) == {"AMD", "TSLA"}, "that look may have been a moment too soon"
+    desk.frames.append("splits", DAY.key, empty(SPLITS), since + MINUTE)
+    assert waiting(desk, DAY) == {"TSLA"}
