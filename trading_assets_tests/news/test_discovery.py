@@ -208,6 +208,13 @@ def test_F43_an_answer_that_is_none_or_holds_more_than_tickers_is_refused_whole(
         judged(answer, LISTED, SMALL)
 
 
+def test_F43_why_an_answer_was_refused_repeats_no_word_of_it() -> None:
+    for answer in ({"tickers": GOOD, "[click](http://evil)": 1}, {"tickers": [entry("[click](http://evil)")]}):
+        with pytest.raises(AnswerRefused) as refused:
+            judged(answer, LISTED, SMALL)
+        assert "click" not in str(refused.value)
+
+
 def test_F43_more_than_were_asked_for_are_refused_from_the_first_too_many_on() -> None:
     members = judged({"tickers": [entry(name) for name in NAMES]}, LISTED, SMALL)
     assert [member.status.value for member in members] == ["active"] * 3 + ["reserve"] * 2 + ["rejected"] * 2

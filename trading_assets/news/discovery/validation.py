@@ -52,9 +52,9 @@ def judged(
     the reason. Of equal ones the one named first. Raises ``AnswerRefused`` if fewer than ``least`` are right."""
     if not isinstance(answer, dict) or not isinstance(answer.get(LIST), list):
         raise AnswerRefused(f"the answer is no list of tickers but {type(answer).__name__}")
-    beside = sorted(plain(str(key), 40) for key in answer if key != LIST)
-    if beside:
-        raise AnswerRefused(f"the answer holds more than tickers: {', '.join(beside[:5])}")
+    if len(answer) > 1:
+        # Its other keys are not repeated: what is said here is shown as a description, which may be read as markup.
+        raise AnswerRefused(f"the answer holds more than tickers: {len(answer) - 1} keys beside them")
     members: list[Member] = []
     right: set[str] = set()
     for position, entry in enumerate(answer[LIST][:_MOST_ENTRIES], start=1):
