@@ -57,7 +57,8 @@ def stored(engine: Engine) -> list[Any]:
 
 def attempts(engine: Engine) -> list[Any]:
     with engine.connect() as connection:
-        return list(connection.execute(select(feed_attempts).where(feed_attempts.c.feed == WIRE)))
+        query = select(feed_attempts).where(feed_attempts.c.feed == WIRE).order_by(feed_attempts.c.at)
+        return list(connection.execute(query))
 
 
 def everything(exchange: Exchange, clock: ExchangeClock) -> dict[str, Any]:
