@@ -30,8 +30,9 @@ from trading_assets_tests.fault_suite import SCORECARD_PROPERTY, Figures, Scorec
 RUN_VARIABLE = "TRADING_ASSETS_TEST_RUN"
 DATA_VARIABLE = "TRADING_ASSETS_DATA"
 PREFIX = "ta-tests-"
-#: Tests kill and restart servers of their own; the shared one may trade durability for speed.
-FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+#: Tests kill and restart servers of their own; the shared one may trade durability for speed. Without autovacuum the
+#: space of the rows of tests before is not used again in the midst of a test.
+FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
 TEMPLATE = "template_ledger"
 
 
