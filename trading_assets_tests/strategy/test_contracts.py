@@ -150,11 +150,24 @@ def test_a_listed_contract_of_today_closes_the_fallback_even_if_it_is_refused() 
     assert found.chosen is None and not found.fallback
 
 
-def test_an_adjusted_listing_does_not_count_as_listed() -> None:
+def test_F41_an_adjusted_listing_does_not_count_as_listed() -> None:
     odd = snapshot("182", dte=0, root="NVDA1")
     found = select([odd, snapshot("182", dte=3)])
     assert found.fallback and found.chosen is not None
     assert codes(found, odd.contract.symbol) >= {"deliverable", "expiry"}
+
+
+@pytest.mark.parametrize("strategy", [Strategy.DAY_TRADE, Strategy.SWING_TRADE])
+def test_F41_an_expired_contract_that_is_still_listed_is_not_chosen(strategy: Strategy) -> None:
+    gone = [snapshot("180", dte=-1, delta=0.5), snapshot("182", dte=-20)]
+    found = select(gone, strategy=strategy)
+    assert found.chosen is None
+    assert all(codes(found, row.contract.symbol) == {"expiry"} for row in gone)
+
+
+def test_F41_an_expired_contract_does_not_stand_in_for_todays() -> None:
+    found = select([snapshot("182", dte=-1), snapshot("182", dte=3)])
+    assert found.fallback and found.chosen is not None and found.chosen.contract.expiry > FULL.day
 
 
 def test_a_swing_has_no_fallback() -> None:
@@ -255,7 +268,7 @@ def test_an_unknown_spot_or_an_empty_chain_chooses_nothing() -> None:
     assert select([]).reason == "the chain is empty"
 
 
-def test_missing_greeks_are_computed_and_marked() -> None:
+def test_F41_missing_greeks_are_computed_and_marked() -> None:
     row = snapshot("182", delta=None, bid="1.45", ask="1.50", dte=1)
     found = select([row])
     assert found.chosen is not None and found.chosen.greeks_source == "computed"
@@ -263,7 +276,7 @@ def test_missing_greeks_are_computed_and_marked() -> None:
     assert found.chosen.theta is not None and found.chosen.theta < 0
 
 
-def test_a_sentinel_delta_is_replaced_and_greeks_of_the_feed_are_kept() -> None:
+def test_F41_a_sentinel_delta_is_replaced_and_greeks_of_the_feed_are_kept() -> None:
     sentinel = replace(snapshot("182", bid="1.45", ask="1.50", dte=1), delta=-999.0)
     kept = snapshot("183", delta=0.33)
     found = {row.symbol: row for row in select([sentinel, kept]).candidates}

@@ -66,7 +66,7 @@ def test_prices_above_three_dollars_are_rounded_to_nickels() -> None:
 @pytest.mark.parametrize(
     ("bid", "ask"), [(None, "2.4"), ("2.0", None), ("2.5", "2.4"), ("0", "0"), ("NaN", "2.4"), ("-1", "2.4")]
 )
-def test_no_entry_without_a_two_sided_uncrossed_quote(bid: str | None, ask: str | None) -> None:
+def test_F41_no_entry_without_a_two_sided_uncrossed_quote(bid: str | None, ask: str | None) -> None:
     assert entry_ladder(quote(bid, ask), SPY, CONFIG) == ()
     assert highest_permitted_price(quote(bid, ask), SPY, CONFIG) is None
     assert entry_ladder(None, SPY, CONFIG) == ()
