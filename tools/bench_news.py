@@ -15,6 +15,7 @@ import os
 import resource
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -60,8 +61,8 @@ def main() -> int:
     options = Options(Path(chosen.data) if chosen.data is not None else None, chosen.quick)
     figures: dict[str, Any] = {}
     for name in chosen.only or sections():
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            figures[name] = pool.apply(measured, (name, options))
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            figures[name] = pool.submit(measured, name, options).result()
         print(f"{name}: {json.dumps(figures[name], indent=2)}", flush=True)
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
