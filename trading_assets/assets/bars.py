@@ -13,7 +13,7 @@ from trading_assets.assets.frame_asset import Finding, Observed, Product, covera
 from trading_assets.assets.groups import MARKET_DATA
 from trading_assets.assets.scope import Kind, Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
-from trading_assets.automation.partitions import SESSIONS, same_day_news
+from trading_assets.automation.partitions import SESSIONS
 from trading_assets.market.bars import clean_bars
 from trading_assets.market.frames import BARS
 from trading_assets.market.sessions import Session, require_session
@@ -132,7 +132,6 @@ bars = frame_asset(
         tick=MINUTE_TICK,
         observe=_observe,
         rebuild=_rebuild,
-        deps=[same_day_news("universe")],
         checks={
             "bars_unique": "No version of a bar is stored twice.",
             "bars_in_range": "Prices are positive and ordered, volumes not negative.",

@@ -1,8 +1,9 @@
 """``universe``: which tickers are followed, found every six hours in the news and in traded volumes, by calendar day.
 
-Its volumes come from bars of the tickers that were followed until then, and bars of the tickers that it names are
-fetched afterwards: only the second is a dependency, the first is looked up as it was known. Nothing here acts: a run
-that a person starts discovers, too; a past day is told as it was and never made again.
+Its volumes come from bars of the tickers that were followed until then, looked up as they were known; bars of the
+tickers that it names are fetched afterwards, and the watchlist scores them. Only that is a dependency, so that a person
+can make the bars of a past session whatever was discovered. Nothing here acts: a run that a person starts discovers,
+too; a past day is told as it was and never made again.
 """
 
 import logging

@@ -11,12 +11,14 @@ from playwright.sync_api import Page, expect
 
 from trading_assets.automation.names import (
     CLOSING_TICK,
+    DISCOVERY_TICK,
     DISPATCHER_JOB,
     DISPATCHER_TICK,
     FAILURE_TICK,
     MINUTE_JOB,
     MINUTE_TICK,
     NEWS_JOB,
+    NEWS_REPORT_TICK,
     NEWS_TICK,
     POSITION_MANAGER_TICK,
 )
@@ -166,11 +168,12 @@ def test_a_runs_log_filtered_by_asset_shows_that_assets_own_lines_and_no_others(
 
 def test_the_automation_page_lists_every_schedule_and_sensor_with_its_switch_on(page: Page) -> None:
     page.goto("/automation")
-    for name in (NEWS_TICK, MINUTE_TICK, CLOSING_TICK, DISPATCHER_TICK, POSITION_MANAGER_TICK, FAILURE_TICK):
+    schedules = (NEWS_TICK, MINUTE_TICK, CLOSING_TICK, NEWS_REPORT_TICK, DISCOVERY_TICK)
+    for name in (*schedules, DISPATCHER_TICK, POSITION_MANAGER_TICK, FAILURE_TICK):
         expect(page.get_by_text(name, exact=True).filter(visible=True)).to_be_visible()
     expect(page.get_by_text("Standard sensor")).to_have_count(2)
     expect(page.get_by_text("Scheduled Every minute")).to_have_count(2)
-    expect(page.get_by_text("Scheduled Every 5 minutes")).to_have_count(1)
+    expect(page.get_by_text("Scheduled Every 5 minutes")).to_have_count(2)
     switches = page.get_by_role("checkbox", checked=True)
     expect(switches.nth(5)).to_be_attached()
 

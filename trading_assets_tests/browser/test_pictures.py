@@ -61,7 +61,7 @@ def taken(page: Page, folder: Path, name: str) -> None:
 
 def test_a_picture_of_the_lineage(browser: Browser, day: OpenDay, folder: Path) -> None:
     # Wide enough for nodes that tell their state, and drawn smaller to fit a document.
-    with page_of(browser, day.address, {"width": 2600, "height": 1700}, scale=0.62) as page:
+    with page_of(browser, day.address, {"width": 3300, "height": 2000}, scale=0.5) as page:
         page.goto("/asset-groups")
         page.get_by_text("Hide navigation").click()
         open_lineage(page)
