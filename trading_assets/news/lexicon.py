@@ -86,8 +86,7 @@ class LexiconModel:
         self._good, self._bad = frozenset(lists["good_high"]), frozenset(lists["bad_high"])
 
     def score(self, texts: Sequence[str]) -> list[Score]:
-        """See ``SentimentModel.score``. Text of another script than Latin has no known words and raises
-        ``ScoringError``; another language in Latin letters comes out neutral with low confidence."""
+        """See ``SentimentModel.score``. A text in another script or language than English raises ``ScoringError``."""
         return [self._score(text) for text in texts]
 
     def _score(self, text: object) -> Score:
