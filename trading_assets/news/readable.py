@@ -14,6 +14,9 @@ from trading_assets.news.wordlists import words_of
 _WORD = re.compile(r"[^\W\d_]+")
 #: Of the words of a text so many may be foreign before it is taken for another language.
 _MOST_FOREIGN = 0.25
+#: Some small words are those of two languages ("in", "an", "was"): a longer text is foreign if it has at least so many
+#: foreign ones, and twice as many as English ones.
+_MANY = 5
 
 
 def require_readable(text: object) -> str:
@@ -25,11 +28,9 @@ def require_readable(text: object) -> str:
     words = _WORD.findall(said[:2000])
     # Names carry their small words with a capital ("El Pollo Loco"), sentences do not.
     foreign = [word for word in words if word in words_of("foreign_small_words.txt")]
-    if (
-        foreign
-        and not any(word.lower() in words_of("english_small_words.txt") for word in words)
-        and len(foreign) >= _MOST_FOREIGN * len(words)
-    ):
+    english = sum(word.lower() in words_of("english_small_words.txt") for word in words)
+    short = foreign and not english and len(foreign) >= _MOST_FOREIGN * len(words)
+    if short or (len(foreign) >= _MANY and len(foreign) > 2 * english):
         raise ScoringError(
             f"the text reads as another language ({', '.join(foreign[:3])})", mend="Only English is scored."
         )

@@ -88,6 +88,10 @@ def test_F42_what_is_no_text_is_an_error_and_never_a_neutral_score(text: object)
         ("Акции Apple выросли после отчёта", "other letters"),
         ("Gewinn bricht ein", "another language"),
         ("Les ventes de la société progressent dans le monde", "another language"),
+        (
+            "Der Gewinn ist gesunken, und die Aktie hat nach der Meldung an der Boerse in Frankfurt verloren",
+            "another language",
+        ),
     ],
 )
 def test_F42_another_language_is_an_error_and_never_a_neutral_score(text: str, why: str) -> None:
