@@ -52,15 +52,9 @@ def build_definitions(desk: Desk, *, ticking: bool = False) -> Definitions:
 
     The configured model is a part of the code by which ``sentiment`` is made; it is named here and not loaded.
     """
-    from trading_assets.news.model_identity import version_text
+    from trading_assets.news.scoring import scoring_version
 
-    config = desk.settings.strategy.news
-    version = version_text(config.model)
-    if config.tickers.per_company:
-        from trading_assets.news.per_company import RULES
-
-        version += f"+{RULES}"
-    scored = sentiment_by(version)
+    scored = sentiment_by(scoring_version(desk.settings.strategy.news))
     news_minute = define_asset_job(
         NEWS_JOB,
         selection=AssetSelection.assets(*(asset.key for asset in NEWS_ASSETS)),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
@@ -16,6 +17,10 @@ class ArticlesConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(default=False, description="Fetch articles; needs the extra 'articles'")
+    scored: bool = Field(
+        default=False,
+        description="Score a story by its text, too, where that was read before; part of the model's revision",
+    )
     hosts: tuple[str, ...] = Field(
         default=(),
         max_length=200,
@@ -40,3 +45,9 @@ class ArticlesConfig(BaseModel):
             if not _HOST.fullmatch(host):
                 raise ValueError(f"{host!r} is no host: write it without scheme and path, in lower case")
         return value
+
+    @model_validator(mode="after")
+    def _what_is_scored_is_fetched(self) -> Self:
+        if self.scored and not self.enabled:
+            raise ValueError("scored needs enabled: without it no text is read")
+        return self

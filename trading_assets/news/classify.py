@@ -16,11 +16,13 @@ from sqlalchemy import Engine
 
 from trading_assets.domain.clock import Clock
 from trading_assets.ledger import news as store
+from trading_assets.ledger.article_texts import texts_of
 from trading_assets.ledger.news import StoredScore, Story
 from trading_assets.news.mentions import How, TickerMention
 from trading_assets.news.per_company import PerCompanyModel, own_scores, parts_of
 from trading_assets.news.sentiment import Score, ScoringError, SentimentModel
 from trading_assets.news.tickers import TickerExtractor
+from trading_assets.news.whole_articles import article_text, reads_texts
 
 
 class InferTickers(Protocol):
@@ -73,16 +75,6 @@ class ClassifyReport:
             "stories_left": self.left,
             "reasons": sorted(set(self.failures.values()))[:10],
         }
-
-
-def article_text(title: str, summary: str | None) -> str:
-    """What is scored: the title, then the summary unless one repeats the other."""
-    head, body = title.strip(), (summary or "").strip()
-    if not head or body.casefold().startswith(head.casefold()):
-        return body or head
-    if not body or head.casefold().startswith(body.casefold()):
-        return head
-    return f"{head} {body}" if head.endswith((".", "!", "?", ":")) else f"{head}. {body}"
 
 
 def classify_pending(
@@ -166,7 +158,7 @@ def _classify(
     chunk: list[Story],
 ) -> tuple[int, dict[str, str]]:
     """Score and store one chunk; how many scores were new, and why the others are missing."""
-    results = _score(model, [article_text(story.title, story.summary) for story in chunk])
+    results = _score(model, _words(engine, model, clock, chunk))
     readable: list[tuple[Story, Score]] = []
     failures: dict[str, str] = {}
     for story, result in zip(chunk, results, strict=True):
@@ -179,6 +171,15 @@ def _classify(
     rows = [_row(story, result, model, told, now) for (story, result), told in zip(readable, mentions, strict=True)]
     with engine.begin() as connection:
         return store.add_scores(connection, rows), failures
+
+
+def _words(engine: Engine, model: SentimentModel, clock: Clock, chunk: Sequence[Story]) -> list[str]:
+    """What is scored of each story; with the text that is known by now, where the model is to be shown it."""
+    texts: Mapping[str, str] = {}
+    if reads_texts(model):
+        with engine.connect() as connection:
+            texts = texts_of(connection, [story.event_uid for story in chunk], clock.now())
+    return [article_text(story.title, story.summary, texts.get(story.event_uid)) for story in chunk]
 
 
 def _score(model: SentimentModel, texts: list[str]) -> list[Score | ScoringError]:

@@ -25,6 +25,11 @@ class PerCompanyModel:
         self._inner = inner
 
     @property
+    def inner(self) -> SentimentModel:
+        """The model within."""
+        return self._inner
+
+    @property
     def name(self) -> str:
         """Name of the model within."""
         return self._inner.name

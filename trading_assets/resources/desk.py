@@ -171,12 +171,11 @@ class Desk:
     @cached_property
     def model(self) -> SentimentModel:
         """The configured sentiment model, loaded once per process, when it first has something to score."""
-        from trading_assets.news.per_company import PerCompanyModel
+        from trading_assets.news.scoring import scoring_model
         from trading_assets.news.sentiment import load_model
 
         config = self.settings.strategy.news
-        model = load_model(config.model, self.settings.world.models)
-        return PerCompanyModel(model) if config.tickers.per_company else model
+        return scoring_model(load_model(config.model, self.settings.world.models), config)
 
     @cached_property
     def wall(self) -> Clock:

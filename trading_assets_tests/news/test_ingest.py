@@ -14,7 +14,7 @@ from trading_assets.ledger import news as store
 from trading_assets.ledger.feeds import FeedState, feed_states
 from trading_assets.ledger.news_tables import inbound_events_classified, inbound_events_raw
 from trading_assets.market.frames import NEWS, SENTIMENT
-from trading_assets.news.classify import article_text, classify_pending
+from trading_assets.news.classify import classify_pending
 from trading_assets.news.config import FeedConfig, FetchConfig, NewsConfig
 from trading_assets.news.feed_health import feed_health
 from trading_assets.news.frames import day_bounds, news_day, news_frame, sentiment_frame
@@ -408,21 +408,3 @@ def test_stored_stories_and_scores_cannot_be_changed(ledger: Engine, feeds: Feed
     for table in ("inbound_events_raw", "inbound_events_classified"):
         with pytest.raises(DBAPIError, match=table), ledger.begin() as connection:
             connection.execute(text(f"DELETE FROM {table}"))
-
-
-@pytest.mark.parametrize(
-    ("title", "summary", "expected"),
-    [
-        ("Nvidia beats", "Sales doubled.", "Nvidia beats. Sales doubled."),
-        ("Will Nvidia beat?", "Perhaps.", "Will Nvidia beat? Perhaps."),
-        ("Nvidia beats", None, "Nvidia beats"),
-        ("Nvidia beats", "Nvidia beats estimates today", "Nvidia beats estimates today"),
-        ("Nvidia beats estimates", "nvidia beats", "Nvidia beats estimates"),
-        ("", "Only a summary", "Only a summary"),
-        ("", None, ""),
-    ],
-)
-def test_title_and_summary_are_scored_together_without_repeating(
-    title: str, summary: str | None, expected: str
-) -> None:
-    assert article_text(title, summary) == expected
