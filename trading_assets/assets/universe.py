@@ -98,19 +98,19 @@ def _assets(desk: Desk) -> Sequence[BrokerAsset]:
 
 
 def _articles(desk: Desk, as_of: datetime, assets: Sequence[BrokerAsset]) -> list[Article]:
-    """Scored stories of the last hours. They name more companies than the followed ones: any that the broker lists."""
+    """Scored stories of the last hours, each with its newest score, whichever model version made it. They name more
+    companies than the followed ones: any that the broker lists."""
     from trading_assets.ledger.news import scored_between
     from trading_assets.news.tickers import How, TickerExtractor, universe_of
 
     since = as_of - timedelta(hours=desk.settings.strategy.universe.discovery.story_hours)
     with desk.ledger.connect() as connection:
-        stories = scored_between(
-            connection, since, as_of + timedelta(seconds=1), desk.model.name, desk.model.revision, as_of
-        )
+        stories = scored_between(connection, since, as_of + timedelta(seconds=1), None, None, as_of)
     names = {asset.symbol: asset.name for asset in assets if asset.optionable and asset.name}
     extractor = TickerExtractor(universe_of(names, names))
     found = []
-    for each in stories:
+    # The first known stands first: a story that was scored anew speaks with the score that was made last.
+    for each in {each.story.event_uid: each for each in stories}.values():
         story, score = each.story, each.score
         # A bare word in capitals is a company only among the followed ones, where the scoring looked for it.
         mentions = [one.symbol for one in extractor.extract(story.title) if one.how is not How.SYMBOL]

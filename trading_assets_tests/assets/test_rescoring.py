@@ -20,6 +20,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 from sqlalchemy import Engine, select
 
+from trading_assets.assets.universe import _articles
 from trading_assets.automation.names import NEWS_JOB, NEWS_TICK
 from trading_assets.automation.tickets import TICKET_TAG, issue
 from trading_assets.definitions import build_definitions
@@ -104,10 +105,12 @@ def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
         yield found
 
 
-def place(model: dict[str, Any], database_url: str, home: Path, clock: SetClock, instance: DagsterInstance) -> Place:
+def place(
+    model: dict[str, Any], database_url: str, home: Path, clock: SetClock, instance: DagsterInstance, **news: Any
+) -> Place:
     world = World(home, "scored")
     world.create()
-    (world.directory / "strategy.yaml").write_text(json.dumps({"news": {"model": model}}))
+    (world.directory / "strategy.yaml").write_text(json.dumps({"news": {"model": model, **news}}))
     settings = load_settings(world=world, kind=WorldKind.PRACTICE, env={})
 
     def no_broker(_: object) -> NoReturn:
@@ -223,6 +226,26 @@ def test_a_minute_scores_for_a_bounded_time_the_newest_first_and_leaves_the_back
     assert (day.scored, day.failed) == (CHUNK + 16, 0)
     assert told == [f"{CHUNK + 16} of {CHUNK + 16} stories read by another {switched.revision}, 0 could not be scored"]
     assert classify_day(ledger, switched, extractor, clock, TEN, TEN + timedelta(days=1)).scored == 0
+
+
+def test_after_a_change_of_the_model_a_discovery_still_looks_at_the_stories_of_the_hours_before(
+    ledger: Engine, database_url: str, tmp_path: Path, clock: SetClock, instance: DagsterInstance
+) -> None:
+    tell(ledger, clock, "Nvidia soars to a record high", "Intel plunges on a weak outlook")
+    before = place({}, database_url, tmp_path, clock, instance)
+    before.minute()
+    clock.instant += timedelta(minutes=5)
+    after = place({}, database_url, tmp_path, clock, instance, tickers={"per_company": False})
+    assert after.desk.model.revision != before.desk.model.revision
+    seen = _articles(after.desk, clock.now(), ())
+    assert sorted((each.title, each.tickers) for each in seen) == [
+        ("Intel plunges on a weak outlook", ("INTC",)),
+        ("Nvidia soars to a record high", ("NVDA",)),
+    ]
+    extractor = after.desk.tickers
+    assert classify_day(ledger, after.desk.model, extractor, clock, TEN, TEN + timedelta(days=1)).scored == 2
+    again = _articles(after.desk, clock.now(), ())
+    assert sorted(each.title for each in again) == sorted(each.title for each in seen), "each story once"
 
 
 def test_a_score_that_was_made_a_while_before_it_was_recorded_is_known_from_its_record_on(
