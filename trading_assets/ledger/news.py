@@ -158,12 +158,6 @@ def _unscored(version: tuple[str, str] | None) -> ColumnElement[bool]:
     return ~select(literal(1)).where(and_(*conditions)).exists()
 
 
-def unscored_count(connection: Connection, model: str, revision: str) -> int:
-    """How many stories wait for a score of this model version."""
-    counted = select(func.count()).select_from(inbound_events_raw).where(_unscored((model, revision)))
-    return connection.scalar(counted) or 0
-
-
 def unscored_between(connection: Connection, version: tuple[str, str] | None, start: datetime, end: datetime) -> int:
     """How many stories fetched in [start, end) have no score of the version (name, revision), or of any."""
     raw = inbound_events_raw.c

@@ -64,18 +64,6 @@ class ClassifyReport:
         """Stories that could not be scored this time."""
         return len(self.failures)
 
-    def as_metadata(self) -> dict[str, Any]:
-        """JSON-ready summary."""
-        return {
-            "model": self.model,
-            "revision": self.revision,
-            "stories_pending": self.pending,
-            "stories_scored": self.scored,
-            "stories_failed": self.failed,
-            "stories_left": self.left,
-            "reasons": sorted(set(self.failures.values()))[:10],
-        }
-
 
 def classify_pending(
     engine: Engine,

@@ -15,11 +15,6 @@ from trading_assets.ledger.news import StoredScore
 from trading_assets.market.frames import NEWS, SENTIMENT, conform
 
 
-def news_day(instant: datetime) -> date:
-    """The partition day of a story: the New York calendar day on which it was fetched."""
-    return require_utc(instant).astimezone(NEW_YORK).date()
-
-
 def day_bounds(day: date) -> tuple[datetime, datetime]:
     """[start, end) of a New York calendar day in UTC; 23 or 25 hours when the clocks change."""
     start = datetime.combine(day, time(), NEW_YORK).astimezone(UTC)

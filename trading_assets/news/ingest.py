@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
@@ -70,18 +69,6 @@ class IngestReport:
     def of_status(self, status: str) -> tuple[FeedOutcome, ...]:
         """Feeds of which this became."""
         return tuple(outcome for outcome in self.outcomes if outcome.status == status)
-
-    def as_metadata(self) -> dict[str, Any]:
-        """JSON-ready summary."""
-        return {
-            "fetched_at": self.fetched_at.isoformat(),
-            "feeds": len(self.outcomes),
-            "feeds_failed": len(self.failed),
-            "feeds_waiting": len(self.of_status("waiting")),
-            "stories_seen": sum(outcome.stories for outcome in self.outcomes),
-            "stories_new": self.stored,
-            "errors": {outcome.feed: outcome.error for outcome in self.failed},
-        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy import Engine
 
@@ -38,18 +37,8 @@ class ListReport:
     """What came of a look at the list. ``error`` is None unless it was due and could not be read."""
 
     symbols: int
-    seen_at: datetime | None
     asked: bool
     error: str | None = None
-
-    def as_metadata(self) -> dict[str, Any]:
-        """JSON-ready summary; what is not known is left out."""
-        told: dict[str, Any] = {"listed_companies": self.symbols}
-        if self.seen_at is not None:
-            told["listed_companies_read"] = self.seen_at.isoformat()
-        if self.error is not None:
-            told["listed_companies_error"] = self.error
-        return told
 
 
 def refresh_list(engine: Engine, read: Callable[[], Sequence[_Asset]], clock: Clock) -> ListReport:
@@ -63,7 +52,7 @@ def refresh_list(engine: Engine, read: Callable[[], Sequence[_Asset]], clock: Cl
         today = seen is not None and seen.astimezone(NEW_YORK).date() >= now.astimezone(NEW_YORK).date()
         # After a failure the broker is asked again four times an hour, not every minute; without any list, at once.
         if today or (seen is not None and now.minute % _AGAIN_MINUTES):
-            return ListReport(store.count_listed(connection), seen, asked=False)
+            return ListReport(store.count_listed(connection), asked=False)
     try:
         assets = read()
         problem = None if assets else "the broker's list of assets is empty"
@@ -71,7 +60,7 @@ def refresh_list(engine: Engine, read: Callable[[], Sequence[_Asset]], clock: Cl
         assets, problem = (), str(failure)
     if problem is not None:
         with engine.connect() as connection:
-            return ListReport(store.count_listed(connection), seen, asked=True, error=problem)
+            return ListReport(store.count_listed(connection), asked=True, error=problem)
     companies = [
         ListedCompany(
             canonical(asset.symbol),
@@ -83,4 +72,4 @@ def refresh_list(engine: Engine, read: Callable[[], Sequence[_Asset]], clock: Cl
         for asset in assets
     ]
     with engine.begin() as connection:
-        return ListReport(store.save_list(connection, companies, now), now, asked=True)
+        return ListReport(store.save_list(connection, companies, now), asked=True)
