@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from typing import TYPE_CHECKING
 
@@ -40,3 +41,8 @@ def as_png(figure: Figure) -> bytes:
         if buffer.tell() < MOST_BYTES:
             break
     return buffer.getvalue()
+
+
+def as_markdown(name: str, png: bytes) -> str:
+    """The picture within a text, so that the Dagster UI shows it."""
+    return f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})"

@@ -1,6 +1,5 @@
 """``news_report``: a day of news as pictures, for a person. Drawn from what is stored; nothing depends on it."""
 
-import base64
 import warnings
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -26,6 +25,7 @@ from trading_assets.assets.preview import table
 from trading_assets.automation.partitions import DAYS
 from trading_assets.automation.tags import RECOMPUTABLE_TAG, tag_session
 from trading_assets.domain.errors import TradingAssetsError
+from trading_assets.pictures import as_markdown
 from trading_assets.resources.desk import Desk
 
 #: Rows of the table of stories.
@@ -137,7 +137,7 @@ def _lane(ticker: str, numbered: pl.DataFrame, seen: pl.DataFrame, as_ofs: Seque
 
 
 def _picture(name: str, key: str, png: bytes) -> MarkdownMetadataValue:
-    return MetadataValue.md(f"![{name} {key}](data:image/png;base64,{base64.b64encode(png).decode()})")
+    return MetadataValue.md(as_markdown(f"{name} {key}", png))
 
 
 with warnings.catch_warnings():

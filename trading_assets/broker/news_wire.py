@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from trading_assets.broker.config import BrokerConfig
 from trading_assets.broker.errors import BrokerUnavailable, NotAuthorized, RateLimited, Rejected
@@ -20,17 +20,11 @@ from trading_assets.broker.transport import Transport, check_address
 from trading_assets.domain.clock import Clock, require_utc
 from trading_assets.domain.connections import BrokerConnection
 from trading_assets.domain.errors import ConfigurationError
-from trading_assets.domain.newswire import WireAnswer
+from trading_assets.domain.newswire import AsksNews, WireAnswer
 
 log = logging.getLogger(__name__)
 _PATH = "/news"
 _PAGE = 50
-
-
-class AsksNews(Protocol):
-    """Whoever can be asked for articles."""
-
-    def articles(self, since: datetime, most_pages: int, deadline_seconds: float) -> WireAnswer: ...
 
 
 class NewsWire:

@@ -1,10 +1,11 @@
-"""What the broker's news interface answered: the value that crosses from the broker's adapter to the news."""
+"""The broker's news interface as the news see it: who is asked, and the value that is answered."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,11 @@ class WireAnswer:
     unreadable: int = 0
     error: str | None = None
     wait_seconds: float | None = None
+
+
+class AsksNews(Protocol):
+    """Whoever can be asked for articles."""
+
+    def articles(self, since: datetime, most_pages: int, deadline_seconds: float) -> WireAnswer:
+        """Articles that changed at or after ``since``, the earliest change first. Never raises for an answer."""
+        ...

@@ -6,7 +6,6 @@ fills. It reads and tells; it decides nothing and sends nothing.
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -23,6 +22,7 @@ from trading_assets.jobs.recording import day_of, numbers, read_day, record
 from trading_assets.jobs.session_chart import Fill, Held, draw_session
 from trading_assets.ledger.account_day import AccountDay, fills_between, positions_between
 from trading_assets.market.sessions import Session, session_of
+from trading_assets.pictures import as_markdown
 from trading_assets.resources.desk import Desk
 
 #: Rows of a table of the whole day.
@@ -93,7 +93,7 @@ def session_picture(desk: Desk, session: Session, fills: Rows, held: Rows) -> Ma
             if row["underlying"] == ticker
         ],
     )
-    return MetadataValue.md(f"![{ticker} {session.key}](data:image/png;base64,{base64.b64encode(picture).decode()})")
+    return MetadataValue.md(as_markdown(f"{ticker} {session.key}", picture))
 
 
 def _equity(context: OpExecutionContext, desk: Desk, account: str) -> Decimal | None:

@@ -13,10 +13,11 @@ from sqlalchemy import Engine
 
 from trading_assets.domain.clock import Clock
 from trading_assets.domain.connections import BrokerConnection
+from trading_assets.domain.newswire import AsksNews
 from trading_assets.ledger import wires as remembered
 from trading_assets.ledger.wires import STREAM, WireState
 from trading_assets.news.config import NewsConfig
-from trading_assets.news.wire_round import AsksNews, ask_wire, store_told
+from trading_assets.news.wire_round import ask_wire, store_told
 
 log = logging.getLogger(__name__)
 _ADDRESS = "broker: news socket"

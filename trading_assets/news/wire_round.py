@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Engine
 
 from trading_assets.domain.clock import Clock
-from trading_assets.domain.newswire import WireAnswer
+from trading_assets.domain.newswire import AsksNews, WireAnswer
 from trading_assets.ledger import news as store
 from trading_assets.ledger import wires as remembered
 from trading_assets.ledger.wires import WIRE, WireState
@@ -26,12 +26,6 @@ from trading_assets.news.wires import WireArticle, read_articles
 
 _ADDRESS = "broker: GET /v1beta1/news"
 _ERROR_LIMIT = 1000
-
-
-class AsksNews(Protocol):
-    """The broker's news interface."""
-
-    def articles(self, since: datetime, most_pages: int, deadline_seconds: float) -> WireAnswer: ...
 
 
 @dataclass(frozen=True, slots=True)
