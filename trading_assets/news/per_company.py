@@ -11,37 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from trading_assets.news.clauses import clauses_of, words_of_clauses
-from trading_assets.news.sentiment import Score, ScoringError, SentimentModel
+from trading_assets.news.sentiment import RuledModel, Score, ScoringError, SentimentModel
 from trading_assets.news.tickers import TickerExtractor
 
 #: Counted up when the rules of ``news.clauses`` change what is scored.
 RULES = "clauses-1"
 
 
-class PerCompanyModel:
+class PerCompanyModel(RuledModel):
     """A model whose stories are scored per company. It scores a text as the model within it does."""
 
-    def __init__(self, inner: SentimentModel) -> None:
-        self._inner = inner
-
-    @property
-    def inner(self) -> SentimentModel:
-        """The model within."""
-        return self._inner
-
-    @property
-    def name(self) -> str:
-        """Name of the model within."""
-        return self._inner.name
-
-    @property
-    def revision(self) -> str:
-        """Revision of the model within, and that of the rules by which stories are cut."""
-        return f"{self._inner.revision}+{RULES}"
-
-    def score(self, texts: Sequence[str]) -> list[Score]:
-        """See ``SentimentModel.score``."""
-        return self._inner.score(texts)
+    rule = RULES
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.news.model_config import ModelConfig, ModelKind
@@ -87,6 +87,30 @@ class SentimentModel(Protocol):
         """One score per text, in order. Raises ``ScoringError`` if any text cannot be scored: callers that want the
         others repeat them one by one. Raises ``ModelUnavailable`` if the model cannot be used at all."""
         ...
+
+
+class RuledModel:
+    """A model that is asked about other words of a story, by the ``rule`` that its revision ends in: scores of two ways
+    are never mixed. A text it scores as the model within, ``inner``, does."""
+
+    rule: ClassVar[str]
+
+    def __init__(self, inner: SentimentModel) -> None:
+        self.inner = inner
+
+    @property
+    def name(self) -> str:
+        """Name of the model within."""
+        return self.inner.name
+
+    @property
+    def revision(self) -> str:
+        """Revision of the model within, and the rule."""
+        return f"{self.inner.revision}+{self.rule}"
+
+    def score(self, texts: Sequence[str]) -> list[Score]:
+        """See ``SentimentModel.score``."""
+        return self.inner.score(texts)
 
 
 def require_text(text: object) -> str:

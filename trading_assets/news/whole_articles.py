@@ -7,42 +7,24 @@ several companies, are those of title and summary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from trading_assets.news.per_company import PerCompanyModel
 from trading_assets.news.readable import require_readable
-from trading_assets.news.sentiment import Score, ScoringError, SentimentModel
+from trading_assets.news.sentiment import RuledModel, ScoringError, SentimentModel
 
 #: Counted up when other words of an article are scored.
 RULES = "texts-1"
 
 
-class WholeArticleModel:
+class WholeArticleModel(RuledModel):
     """A model that is shown a story with its text. It scores a text as the model within it does."""
 
-    def __init__(self, inner: SentimentModel) -> None:
-        self._inner = inner
-
-    @property
-    def name(self) -> str:
-        """Name of the model within."""
-        return self._inner.name
-
-    @property
-    def revision(self) -> str:
-        """Revision of the model within, and that of the rule by which a text is joined."""
-        return f"{self._inner.revision}+{RULES}"
-
-    def score(self, texts: Sequence[str]) -> list[Score]:
-        """See ``SentimentModel.score``."""
-        return self._inner.score(texts)
+    rule = RULES
 
 
 def reads_texts(model: SentimentModel) -> bool:
     """Whether ``model`` is to be shown the texts of articles."""
-    while isinstance(model, PerCompanyModel):
-        model = model.inner
-    return isinstance(model, WholeArticleModel)
+    if isinstance(model, WholeArticleModel):
+        return True
+    return isinstance(model, RuledModel) and reads_texts(model.inner)
 
 
 def article_text(title: str, summary: str | None, text: str | None = None) -> str:
