@@ -7,14 +7,11 @@ ends it. One account's keys are enough: the first's, since everybody is told the
 
 from __future__ import annotations
 
-import logging
-import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
 
-from trading_assets.domain.errors import TradingAssetsError
-from trading_assets.world import practice
+from trading_assets.stream_process import meeting_place, serve
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
     from trading_assets.news.wire_listening import Listening
     from trading_assets.settings import Settings
     from trading_assets.world.runtime import Runtime
-
-log = logging.getLogger(__name__)
 
 
 def run(stop: threading.Event) -> int:
@@ -53,35 +48,14 @@ def run(stop: threading.Event) -> int:
 
 
 def _place(settings: Settings, runtime: Runtime, engine: Engine) -> Listening:
-    """Where the first account meets its broker now: a practice exchange that was started again may have moved."""
+    """The first account at the place where it meets its broker now."""
     from trading_assets.broker.news_wire import NewsWire
     from trading_assets.news.wire_listening import Listening
-    from trading_assets.world.runtime import account_connection
 
-    account = settings.accounts[0]
-    if runtime.exchange is None:
-        connection, clock = runtime.connection(account), runtime.clock()
-    else:
-        exchange = practice.running(runtime.world.exchange) or runtime.exchange
-        connection, clock = account_connection(account, runtime.world, exchange), exchange.clock()
+    connection, clock = meeting_place(runtime, settings.accounts[0])
     wire = NewsWire(connection, clock, settings.strategy.broker)
     return Listening(connection, engine, settings.strategy.news, clock, wire, wire.close)
 
 
-def main() -> int:
-    """Entry point. SIGTERM and SIGINT end it in order."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # It would write a line for every look at the practice exchange's address.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    stop = threading.Event()
-    for asked in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(asked, lambda *_: stop.set())
-    try:
-        return run(stop)
-    except TradingAssetsError as error:
-        log.error("%s", error)
-        return 2
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(run))

@@ -6,22 +6,17 @@ What belongs here: bringing world, settings and streams together, and ending in 
 
 from __future__ import annotations
 
-import logging
-import signal
 import sys
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from trading_assets.domain.errors import TradingAssetsError
-from trading_assets.world import practice
+from trading_assets.stream_process import meeting_place, serve
 
 if TYPE_CHECKING:
     from trading_assets.account_config import AccountConfig
     from trading_assets.broker.trade_stream.follower import Place
     from trading_assets.world.runtime import Runtime
-
-log = logging.getLogger(__name__)
 
 
 def run(stop: threading.Event) -> int:
@@ -57,30 +52,10 @@ def run(stop: threading.Event) -> int:
 
 
 def _place(runtime: Runtime, account: AccountConfig) -> Place:
-    """Where the account meets its broker now: a practice exchange that was started again may have another address."""
     from trading_assets.broker.trade_stream.follower import Place
-    from trading_assets.world.runtime import account_connection
 
-    if runtime.exchange is None:
-        return Place(runtime.connection(account), runtime.clock())
-    exchange = practice.running(runtime.world.exchange) or runtime.exchange
-    return Place(account_connection(account, runtime.world, exchange), exchange.clock())
-
-
-def main() -> int:
-    """Entry point. SIGTERM and SIGINT end it in order."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # It would write a line for every look at the practice exchange's address.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    stop = threading.Event()
-    for asked in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(asked, lambda *_: stop.set())
-    try:
-        return run(stop)
-    except TradingAssetsError as error:
-        log.error("%s", error)
-        return 2
+    return Place(*meeting_place(runtime, account))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(run))
