@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from trading_assets.news.companies import canonical, ordinary
-from trading_assets.news.guards import Style, elsewhere, in_parentheses, part_of_a_name, symbol_in_context
 from trading_assets.news.mentions import How, TickerMention
+from trading_assets.news.name_context import Style, elsewhere, in_parentheses, part_of_a_name, symbol_in_context
 from trading_assets.news.wordlists import words_of
 
 _SYMBOL = r"[A-Z]{1,5}(?:[.\-/][A-Z]{1,2})?"

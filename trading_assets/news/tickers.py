@@ -30,7 +30,9 @@ from trading_assets.news.companies import (
     short_name,
     universe_of,
 )
-from trading_assets.news.guards import (
+from trading_assets.news.mentions import How, NamedSpan, TickerMention
+from trading_assets.news.name_book import Name, names_of
+from trading_assets.news.name_context import (
     Style,
     affiliate,
     beside,
@@ -43,8 +45,6 @@ from trading_assets.news.guards import (
     style_of,
     within_sentence,
 )
-from trading_assets.news.mentions import How, NamedSpan, TickerMention
-from trading_assets.news.name_book import Name, names_of
 from trading_assets.news.tags import bare, tagged
 
 __all__ = [
