@@ -68,17 +68,6 @@ async def public_addresses(host: str, port: int, resolver: Resolve = resolve) ->
     return found
 
 
-async def lies_inside(host: str, port: int, resolver: Resolve = resolve) -> bool:
-    """Whether a configured host lies in a private network itself; False for a name without any address."""
-    try:
-        await public_addresses(host, port, resolver)
-    except PrivateAddress:
-        return True
-    except OSError:
-        return False
-    return False
-
-
 def _is_localhost(host: str) -> bool:
     name = host.lower().rstrip(".")
     return name == "localhost" or name.endswith(".localhost")

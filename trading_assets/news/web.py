@@ -101,7 +101,7 @@ class Reader:
         limit: asyncio.Timeout,
         started: list[float],
     ) -> Answer:
-        begin = url
+        begin, inside = url, trusted
         for _ in range(self._config.max_redirects + 1):
             if url.scheme not in ("http", "https") or not url.host:
                 raise Refused(f"redirected to the scheme {url.scheme!r}" if url is not begin else "no http address")
@@ -110,7 +110,7 @@ class Reader:
                     # Waiting for one's turn is nobody's slowness.
                     limit.reschedule(asyncio.get_running_loop().time() + self._config.deadline_s)
                     started.append(time.monotonic())
-                response = await self._send(url, headers, begin if trusted else None)
+                response = await self._send(url, headers, inside, trusted)
                 try:
                     status = response.status_code
                     if not response.has_redirect_location:
@@ -118,19 +118,21 @@ class Reader:
                             check(response)
                         body = await _read(response, self._config.max_bytes) if status == 200 else b""
                         return Answer(status, response.reason_phrase, response.headers, body, _since(started) or 0)
+                    # Only who lies inside may lead there. Not by name: the same one may lead elsewhere the next time.
+                    inside = inside and self._lies_inside(url, response)
                     url = url.join(response.headers["location"])
                 finally:
                     await response.aclose()
         raise Refused(f"more than {self._config.max_redirects} redirects", status)
 
-    async def _send(self, url: httpx.URL, headers: Mapping[str, str], begin: httpx.URL | None) -> httpx.Response:
-        """One request. ``begin`` is the configured address, None if there is none."""
+    async def _send(self, url: httpx.URL, headers: Mapping[str, str], inside: bool, trusted: bool) -> httpx.Response:
+        """One request. ``inside``: also to an address of this machine or of a private network."""
         proxy = self._proxy(url)
         client = await self._client(proxy)
-        if begin is not None and (url.host == begin.host or guard.is_inside(begin.host)):
+        if inside:
             return await client.send(client.build_request("GET", url, headers=headers), stream=True)
         if guard.is_inside(url.host):
-            raise Refused(_into_private(begin))
+            raise Refused(_into_private(trusted))
         if proxy is not None:
             # The proxy resolves the name, and says itself where it goes.
             return await client.send(client.build_request("GET", url, headers=headers), stream=True)
@@ -138,10 +140,16 @@ class Reader:
         try:
             addresses = await guard.public_addresses(url.host, port, self._resolver)
         except guard.PrivateAddress:
-            if begin is None or not await guard.lies_inside(begin.host, begin.port or port, self._resolver):
-                raise Refused(_into_private(begin)) from None
-            return await client.send(client.build_request("GET", url, headers=headers), stream=True)
+            raise Refused(_into_private(trusted)) from None
         return await self._send_to(client, url, headers, addresses)
+
+    def _lies_inside(self, url: httpx.URL, response: httpx.Response) -> bool:
+        """Whether who answered lies on this machine or in a private network: by the address that was connected to."""
+        if self._proxy(url) is not None:
+            return guard.is_inside(url.host)
+        stream = response.extensions.get("network_stream")
+        peer = stream.get_extra_info("server_addr") if stream is not None else None
+        return peer is not None and guard.is_inside(str(peer[0]))
 
     async def _send_to(
         self, client: httpx.AsyncClient, url: httpx.URL, headers: Mapping[str, str], addresses: list[str]
@@ -190,8 +198,8 @@ def _pinned(request: httpx.Request, address: str) -> httpx.Request:
     )
 
 
-def _into_private(begin: httpx.URL | None) -> str:
-    if begin is None:
+def _into_private(trusted: bool) -> str:
+    if not trusted:
         return "the address lies in a private network"
     return "redirected from a public address into a private network"
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import httpx
 import pytest
@@ -158,6 +160,51 @@ def test_F39_a_redirect_to_a_name_that_resolves_into_the_private_network_is_refu
     with pytest.raises(Refused, match="private network"):
         asyncio.run(_get(outside_redirect(outside, f"http://rebound.example:{outside.port}/"), names))
     assert len(outside.requests) == 1
+
+
+def test_F39_a_feed_cannot_lead_the_reader_inside_by_its_own_name(
+    outside: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs a feed runs its name, too: by the time its redirect is followed it may lead to this machine."""
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    within = _names(monkeypatch, {"feeds.example": "127.0.0.1"})
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        outside.serve(
+            "http://feeds.example/rss", "", 302, Location=f"https://feeds.example:{service.getsockname()[1]}/graphql"
+        )
+        (result,) = fetch(FetchConfig(), "http://feeds.example/rss")
+        service.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            service.accept()
+    assert isinstance(result, Failed)
+    assert "private network" in result.reason
+    assert within == ["feeds.example"]
+
+
+def test_a_configured_feed_within_the_private_network_may_move_within_it(
+    feeds: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    _names(monkeypatch, {"old.inside.example": "127.0.0.1", "new.inside.example": "127.0.0.1"})
+    feeds.serve("/new", BODY)
+    feeds.serve("/old", "", 301, Location=f"http://new.inside.example:{feeds.port}/new")
+    (result,) = fetch(FetchConfig(), f"http://old.inside.example:{feeds.port}/old")
+    assert isinstance(result, Fetched)
+
+
+def _names(monkeypatch: pytest.MonkeyPatch, addresses: dict[str, str]) -> list[str]:
+    """Let this machine resolve these names; those that are asked for, in order."""
+    resolve, asked = socket.getaddrinfo, list[str]()
+
+    def getaddrinfo(host: Any, *rest: Any, **more: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name in addresses:
+            asked.append(name)
+        return resolve(addresses.get(name, host), *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return asked
 
 
 def test_F39_an_address_that_was_not_configured_must_be_public(feeds: FeedServer) -> None:
