@@ -16,6 +16,7 @@ from typing import Any
 from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.news.charset import decode, xml_text
 from trading_assets.news.dates import Dated, read_date
+from trading_assets.news.identity import page_of
 from trading_assets.news.json_feed import json_entries, looks_like_json
 from trading_assets.news.text import plain, storable
 
@@ -31,7 +32,8 @@ _ENTITY = re.compile(r"<!\s*ENTITY", re.IGNORECASE)
 _TAG = re.compile(r"<!\[CDATA\[(?:[^\]]|\](?!\]>))*+|</?[A-Za-z_][^<>]*>")
 #: Feeds are a dozen deep; broken ones, with HTML that is not closed, some hundreds.
 _DEEPEST = 3000
-_END = re.compile(r"</\s*(?:[\w.-]+:)?(?:rss|feed|rdf)\s*>[^<]*(?:<!--.*?-->\s*)*\Z", re.IGNORECASE | re.DOTALL)
+#: Comments are read one by one and never anew: each way to put hundreds of them together would be tried, else.
+_END = re.compile(r"</\s*(?:[\w.-]+:)?(?:rss|feed|rdf)\s*>[^<]*+(?:<!--(?:[^-]|-(?!->))*+-->[^<]*+)*+\Z", re.IGNORECASE)
 #: What feedparser and the parsers under it raise on input they cannot follow.
 _PARSER_ERRORS = (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, RecursionError)
 
@@ -115,7 +117,7 @@ def _story(entry: dict[str, Any], published_at: datetime | None) -> ParsedStory 
     link = storable(raw_link, LINK_LIMIT) if raw_link is not None else None
     if not title and summary is None:
         return None
-    if guid is None and not link and not title:
+    if guid is None and not title and not (page_of(link) or "").strip():
         return None
     return ParsedStory(guid, link or None, title, summary, published_at)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from html.parser import HTMLParser
 
@@ -9,6 +10,10 @@ _SILENT = frozenset({"script", "style", "template", "noscript", "iframe"})
 _BREAKS = re.compile(r"br|p|div|li|ul|ol|tr|td|th|table|h[1-6]|blockquote|hr|section|article|figure|figcaption")
 #: A tag that is not closed before the next one begins is text. To the parser it would be one as long as the rest.
 _OPEN = re.compile(r"<(?![^<>]*>)")
+#: A marked section that is none of CDATA. To the parser an unknown one is an error, to a browser it is nothing.
+_SECTION = re.compile(r"<!\[[^<>]*>")
+#: A number that Python refuses to read, and that no character has.
+_ENDLESS = re.compile(r"&#[0-9]{20,};?")
 _SPACES = re.compile(r"\s+")
 #: Control characters, lone surrogates and invisible direction marks: PostgreSQL refuses the first two, and the last
 #: could make a stored headline read differently from what was scored.
@@ -44,13 +49,21 @@ class _Words(HTMLParser):
             self.parts.append(data)
 
 
-def _without_comments(markup: str) -> str:
-    """Searched from the front once: thousands of comments that never end must not cost their square."""
+def _without(markup: str, begin: str, end: str) -> str:
+    """``markup`` without what stands between two marks; a mark without its end is text.
+
+    Searched from the front once: thousands of comments that never end must not cost their square.
+    """
     kept, at = [], 0
-    while (start := markup.find("<!--", at)) >= 0 and (end := markup.find("-->", start + 4)) >= 0:
+    while (start := markup.find(begin, at)) >= 0 and (stop := markup.find(end, start + len(begin))) >= 0:
         kept.append(markup[at:start])
-        at = end + 3
-    return "".join(kept) + markup[at:].replace("<!--", "&lt;!--")
+        at = stop + len(end)
+    return ("".join(kept) + markup[at:]).replace(begin, f"&lt;{begin[1:]}")
+
+
+def unescaped(text: str) -> str:
+    """``text`` with its entities resolved, whatever number stands in one."""
+    return html.unescape(_ENDLESS.sub("\ufffd", text))
 
 
 def storable(text: str, limit: int) -> str:
@@ -63,6 +76,9 @@ def plain(markup: str, limit: int) -> str:
     if "<" not in markup and "&" not in markup:
         return storable(markup, limit)
     reader = _Words()
-    reader.feed(_OPEN.sub("&lt;", _without_comments(markup)))
+    # What is cut out may leave a comment's beginning, or an endless number, where none was.
+    markup = _without(_without(markup, "<!--", "-->"), "<![CDATA[", "]]>").replace("<!--", "&lt;!--")
+    markup = _SECTION.sub("", _OPEN.sub("&lt;", markup))
+    reader.feed(_ENDLESS.sub("\ufffd", markup))
     reader.close()
     return storable("".join(reader.parts), limit)

@@ -10,7 +10,6 @@ followed are known too, so that "Apple Hospitality" is not Apple.
 
 from __future__ import annotations
 
-import html
 import re
 from bisect import bisect
 from collections.abc import Iterable, Iterator
@@ -46,6 +45,7 @@ from trading_assets.news.name_context import (
     within_sentence,
 )
 from trading_assets.news.tags import bare, tagged
+from trading_assets.news.text import unescaped
 
 __all__ = [
     "Company",
@@ -123,7 +123,7 @@ class TickerExtractor:
     def read(self, text: str) -> Reading:
         """The tickers ``text`` names, and where it names any company. HTML entities are resolved first."""
         if "&" in text and ";" in text:
-            text = html.unescape(text)
+            text = unescaped(text)
         style = style_of(text)
         named = tuple(self._named(text, style))
         taken = {position for span in named for position in range(span.start, span.stop)}

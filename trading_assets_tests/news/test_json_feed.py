@@ -43,6 +43,15 @@ def test_untidy_items_are_counted_and_half_a_character_has_an_identity() -> None
     assert feed.unusable == 4
 
 
+@pytest.mark.parametrize("link", ["?utm_source=x", "#utm_source=x"])
+def test_F39_a_link_that_only_tracks_identifies_no_story_and_ends_no_round(link: str) -> None:
+    feed = parse_feed(document({"url": link, "content_text": "Words"}, {"id": "1", "title": "Nvidia beats"}))
+    assert [event_uid(each.guid, each.link, each.title, each.published_at) for each in feed.stories] == [
+        event_uid("1", None, "", None)
+    ]
+    assert feed.unusable == 1
+
+
 @pytest.mark.parametrize(
     "body",
     [document(version="1"), document(version=None), b'{"version": "https://jsonfeed.org/version/1"}', b"{}", b"{"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -122,6 +124,37 @@ def test_F39_markup_that_never_ends_is_read_all_the_same(markup: str) -> None:
     escaped = markup.replace("&", "&amp;").replace("<", "&lt;") * 20_000
     (story,) = parse_feed(rss(item("Nvidia beats", guid="1", summary=f"Really. {escaped}")).encode()).stories
     assert (story.summary or "").startswith("Really.")
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<![foo]>",
+        "<![>",
+        "<![CDATA[x]]>",
+        f"&#{'9' * 5000};",
+        f"&#{'9' * 19}{'<![x]>9' * 5000};",
+        f"<a b='&#{'9' * 5000};'>",
+    ],
+    ids=["unknown_section", "nameless_section", "section", "endless_number", "number_in_pieces", "in_an_attribute"],
+)
+def test_F39_a_story_that_no_parser_of_html_takes_stops_no_other(markup: str) -> None:
+    summary = markup.replace("&", "&amp;").replace("<", "&lt;")
+    hostile = item("Nvidia beats", guid="1", summary=f"Really. {summary} True.")
+    first, second = parse_feed(rss(hostile, item("Apple beats", guid="2")).encode()).stories
+    said = first.summary or ""
+    assert said.startswith("Really.") and said.endswith("True.") and len(said) < 30
+    assert second.title == "Apple beats"
+
+
+def test_F39_comments_behind_the_end_of_a_broken_document_are_read_once() -> None:
+    """In a process of its own: it would read them for years, and hear no signal."""
+    body = f"{rss(item('Nvidia beats', guid='1'), item('Cut', guid='2'))}{'<!---->' * 200}<x"
+    program = "import sys; from trading_assets.news.parse import parse_feed; print(parse_feed(sys.stdin.buffer.read()))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=body.encode(), capture_output=True, timeout=60, check=True
+    )
+    assert b"Nvidia beats" in done.stdout
 
 
 def test_tags_within_a_text_are_no_depth() -> None:

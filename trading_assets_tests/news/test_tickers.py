@@ -31,6 +31,10 @@ def test_a_ticker_is_found_in_each_of_four_ways(text: str, symbol: str, how: How
     assert (mention.symbol, mention.how, mention.matched) == (symbol, how, matched)
 
 
+def test_F39_a_reference_that_no_character_has_hides_no_ticker() -> None:
+    assert found(f"Acme (NYSE: NVDA) rises &#{'9' * 5000};") == ["NVDA"]
+
+
 def test_a_ticker_found_twice_is_told_once_by_the_surest_way() -> None:
     mentions = EXTRACTOR.extract("Nvidia rallies; AMD follows. Nvidia (NASDAQ: NVDA) now leads $NVDA")
     assert [(mention.symbol, mention.how) for mention in mentions] == [("NVDA", How.CASHTAG), ("AMD", How.SYMBOL)]
