@@ -30,6 +30,7 @@ from dagster import (
 )
 
 from trading_assets.assets.columns import frame_columns
+from trading_assets.assets.preview import as_text
 from trading_assets.assets.scope import Kind, Scope, scopes
 from trading_assets.automation.names import NEWS_TICK
 from trading_assets.automation.tags import RECOMPUTABLE_TAG
@@ -245,7 +246,7 @@ def _result(product: Product, name: str, findings: Mapping[str, Finding]) -> Ass
         check_name=name,
         passed=finding.passed,
         severity=AssetCheckSeverity.WARN if finding.warning else AssetCheckSeverity.ERROR,
-        description=finding.description,
+        description=as_text(finding.description),
         metadata=dict(finding.metadata),
     )
 

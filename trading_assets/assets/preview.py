@@ -15,6 +15,17 @@ LIMIT = 10
 _LONGEST = 120
 #: Everything by which Markdown or HTML would read a headline or an error as more than text.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&:@-])")
+#: Of it what begins a picture, a link or a tag, or takes the meaning from these.
+_ACTIVE = re.compile(r"([\\\[\]<])")
+
+
+def as_text(text: str) -> str:
+    """``text`` for the description of a check's result, which the UI reads as Markdown, too.
+
+    It may hold words of others, such as a server's reason for an error. A picture in it would be asked for by the
+    browser of whoever looks, and the UI's own address answers such a question by doing what it says.
+    """
+    return _ACTIVE.sub(r"\\\1", text)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], limit: int = LIMIT) -> MarkdownMetadataValue:

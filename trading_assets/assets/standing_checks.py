@@ -25,6 +25,7 @@ from dagster import (
     asset_check,
 )
 
+from trading_assets.assets.preview import as_text
 from trading_assets.ledger.standing import disagreements, kept_waiting, sentence, unknown_orders
 from trading_assets.resources.desk import Desk
 
@@ -54,7 +55,7 @@ def _evaluation(asset: str, name: str, rows: list[dict[str, Any]], what: str) ->
         check_name=name,
         passed=not rows,
         severity=AssetCheckSeverity.ERROR,
-        description=_description(rows, what),
+        description=as_text(_description(rows, what)),
         metadata=_metadata(rows),
     )
 

@@ -31,7 +31,7 @@ from trading_assets.assets.entrants import load_minutes
 from trading_assets.assets.frame_asset import OWNER
 from trading_assets.assets.groups import NEWS
 from trading_assets.assets.history import window
-from trading_assets.assets.preview import table
+from trading_assets.assets.preview import as_text, table
 from trading_assets.automation.names import DISCOVERY_JOB
 from trading_assets.automation.partitions import DAYS
 from trading_assets.automation.tags import RECOMPUTABLE_TAG, tag_session
@@ -244,7 +244,7 @@ def _materialize(context: AssetExecutionContext, desk: ResourceParam[Desk]) -> M
                 check_name=CHECK,
                 passed=passed,
                 severity=AssetCheckSeverity.WARN,
-                description=said,
+                description=as_text(said),
             )
         ],
     )

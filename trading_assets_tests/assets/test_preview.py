@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import html
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import polars as pl
 import pytest
+from markdown_it import MarkdownIt
 
 from trading_assets.assets.daily_bars import _extended
-from trading_assets.assets.frame_asset import coverage, lag
+from trading_assets.assets.frame_asset import Finding, Product, _result, coverage, lag
 from trading_assets.assets.preview import table
 from trading_assets.assets.scope import Kind, Scope
 from trading_assets.market.frames import BARS, INSTANT
@@ -32,6 +34,26 @@ def test_a_headline_cannot_put_a_link_a_picture_or_a_column_into_the_table() -> 
         inner = row.removeprefix("| ").removesuffix(" |")
         assert all(inner[at - 1] == "\\" for at, char in enumerate(inner) if char == special), special
     assert len(shown.splitlines()) == 3, "a line break stays within its row"
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "![x](/graphql?query=mutation)",
+        "<img src='/graphql?query=mutation'>",
+        r"\![x](http://a.b/c.png)",
+        "![x][y]",
+        "<http://a.b>",
+    ],
+)
+def test_a_servers_reason_is_nothing_but_text_in_the_description_of_a_check(reason: str) -> None:
+    """The UI reads it as Markdown, and its own address does what a picture's address says."""
+    said = f"feeds that fail: a (1 times: HTTP 500 {reason}; never read)"
+    product = cast("Product", SimpleNamespace(name="news"))
+    result = _result(product, "feeds_answer", {"feeds_answer": Finding("feeds_answer", False, said)})
+    page = MarkdownIt().render(f"{result.description}\n\n[y]: /graphql").strip()
+    assert html.unescape(page.removeprefix("<p>").removesuffix("</p>")) == said
+    assert "<" not in page.removeprefix("<p>").removesuffix("</p>")
 
 
 def test_a_table_is_cut_off_and_says_so_and_null_is_an_empty_cell() -> None:
