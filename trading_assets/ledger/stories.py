@@ -31,6 +31,7 @@ class HeldStory:
 
     event_uid: str
     feed: str
+    source: str
     title: str
     link: str | None
 
@@ -52,6 +53,7 @@ class RecentStory:
 _HELD = (
     _RAW.event_uid,
     _RAW.feed,
+    _RAW.source,
     _RAW.title,
     _RAW.link,
 )

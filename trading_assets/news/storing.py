@@ -7,12 +7,13 @@ one story whichever way it came first. What does not belong here: asking sources
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from trading_assets.domain.identities import digest
 from trading_assets.ledger import news as store
 from trading_assets.ledger.news import Story
 from trading_assets.ledger.stories import HeldStory, stories_held, stories_linked
@@ -21,7 +22,7 @@ from trading_assets.news.clusters import story_time
 from trading_assets.news.config import ClusterConfig
 from trading_assets.news.identity import event_uid, page_of
 from trading_assets.news.recent import recent_index
-from trading_assets.news.same_article import without_told
+from trading_assets.news.same_article import publisher, without_told, words_said
 
 #: Stories that are clustered and written together: seconds of work at most.
 _AT_ONCE = 1_000
@@ -101,12 +102,17 @@ def _in_order(
 
 @dataclass(frozen=True, slots=True)
 class _Came:
-    """An arrival with its identity. ``by_link`` is the one it has without its guid; None without a link or a guid."""
+    """An arrival with its identity. ``by_link`` is the one it has without its guid; None without a link or a guid.
+    ``own`` is the one it has where others hold these."""
 
     arrival: Arrival
     uid: str
     page: str | None
     by_link: str | None
+
+    @property
+    def own(self) -> str:
+        return digest("story of", self.arrival.source, self.uid)
 
 
 def _new_articles(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[str, Arrival]]:
@@ -116,30 +122,36 @@ def _new_articles(connection: Connection, arrivals: Sequence[Arrival]) -> list[t
     article, too (two filers of one filing; a plain number in two feeds): then it identifies neither, and the second is
     known by its link. And one feed may leave out the guid that another gives: the same headline at the same address is
     one article.
+
+    Nor can one publisher take an article from another, by telling its guid or address first with words of its own: the
+    second is known by its publisher then.
     """
     came = [_came(arrival) for arrival in arrivals]
     taken = stories_held(connection, {each.uid for each in came} | {each.by_link for each in came if each.by_link})
+    taken |= stories_held(connection, {each.own for each in came if _is_disputed(each, taken)})
     bare = [each for each in came if each.by_link is None and each.page is not None and each.uid not in taken]
     at_page: dict[str, list[str]] = defaultdict(list)
     for held in stories_linked(connection, {link for each in bare for link in (each.page, each.arrival.link) if link}):
-        at_page[page_of(held.link) or ""].append(_words(held.title))
+        at_page[page_of(held.link) or ""].append(words_said(held.title))
     ambiguous = _ambiguous(came)
     fresh: list[tuple[str, Arrival]] = []
     for each in came:
-        uid, title = each.uid, _words(each.arrival.title)
+        uid, title = each.uid, words_said(each.arrival.title)
         if each.by_link is not None:
             holder = taken.get(uid)
             if holder is None:
                 same = taken.get(each.by_link)
-                if same is not None and _words(same.title) == title:
+                if same is not None and words_said(same.title) == title:
                     continue
             elif _another(each, holder) and (uid in ambiguous or holder.feed != each.arrival.feed):
                 uid = each.by_link
         elif uid not in taken and each.page is not None and title in at_page.get(each.page, ()):
             continue
+        if uid in taken and _of_another_publisher(each, taken[uid]):
+            uid = each.own
         if uid in taken:
             continue
-        taken[uid] = HeldStory(uid, each.arrival.feed, each.arrival.title, each.arrival.link)
+        taken[uid] = _held(uid, each.arrival)
         if each.page is not None:
             at_page[each.page].append(title)
         fresh.append((uid, each.arrival))
@@ -159,18 +171,28 @@ def _ambiguous(came: Iterable[_Came]) -> frozenset[str]:
     first: dict[str, HeldStory] = {}
     found: set[str] = set()
     for each in came:
-        if each.by_link is not None:
-            one = HeldStory(each.uid, each.arrival.feed, each.arrival.title, each.arrival.link)
-            if _another(each, first.setdefault(each.uid, one)):
-                found.add(each.uid)
+        if each.by_link is not None and _another(each, first.setdefault(each.uid, _held(each.uid, each.arrival))):
+            found.add(each.uid)
     return frozenset(found)
 
 
 def _another(one: _Came, holder: HeldStory) -> bool:
     """Whether two with one guid are two articles: an edited one keeps its address or its headline."""
     theirs = page_of(holder.link)
-    return theirs is not None and theirs != one.page and _words(holder.title) != _words(one.arrival.title)
+    return theirs is not None and theirs != one.page and words_said(holder.title) != words_said(one.arrival.title)
 
 
-def _words(title: str) -> str:
-    return " ".join(title.split()).casefold()
+def _of_another_publisher(one: _Came, holder: HeldStory) -> bool:
+    """Whether what holds an identity of ``one`` is told by another publisher in other words."""
+    ours, theirs = one.arrival, holder
+    same = ours.feed == theirs.feed or publisher(ours.source) == publisher(theirs.source)
+    return not same and words_said(ours.title) != words_said(theirs.title)
+
+
+def _is_disputed(one: _Came, taken: Mapping[str, HeldStory]) -> bool:
+    holders = (taken.get(uid) for uid in (one.uid, one.by_link) if uid is not None)
+    return any(holder is not None and _of_another_publisher(one, holder) for holder in holders)
+
+
+def _held(uid: str, arrival: Arrival) -> HeldStory:
+    return HeldStory(uid, arrival.feed, arrival.source, arrival.title, arrival.link)

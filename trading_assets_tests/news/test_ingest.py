@@ -178,7 +178,9 @@ def test_F39_duplicate_ids_within_and_across_feeds_are_one_story(
 ) -> None:
     feeds.serve("/rss/a.xml", rss(item("Same id, first text", guid="x"), item("Same id, second text", guid="x")))
     feeds.serve("/rss/b.xml", rss(item("Same id, third text", guid="x")))
-    report = ingest(ledger, news_config(feeds, "a", "b"), clock)
+    config = news_config(feeds, "a", "b")
+    one_publisher = tuple(feed.model_copy(update={"source": "One"}) for feed in config.feeds)
+    report = ingest(ledger, config.model_copy(update={"feeds": one_publisher}), clock)
     assert [outcome.new for outcome in report.outcomes] == [1, 0]
     assert report.outcomes[0].remark == "identities that were repeated: 1; stories without a usable date: 2"
     assert news_frame(ledger, DAY, clock.now())["title"].to_list() == ["Same id, first text"]

@@ -13,6 +13,7 @@ from trading_assets.ledger.news import Story
 from trading_assets.ledger.news_tables import inbound_events_raw
 from trading_assets.ledger.schema import upgrade
 from trading_assets.ledger.stories import RecentStory, recent_stories
+from trading_assets.ledger.wires import WIRE
 from trading_assets.news.config import ClusterConfig
 from trading_assets.news.identity import event_uid
 from trading_assets.news.storing import Arrival, store_arrivals
@@ -123,6 +124,41 @@ def test_F39_a_plain_number_as_guid_in_two_feeds_is_two_articles(ledger: Engine)
     # The same article through two feeds of one publisher is one.
     again = article("Fed holds rates steady", "1083", "https://one.example/fed", "one-top-news")
     assert stored(ledger, again, at=NOON + timedelta(minutes=3)) == []
+
+
+PAGE = "https://one.example/fed"
+
+
+@pytest.mark.parametrize("rounds", [1, 2], ids=["one_round", "two_rounds"])
+@pytest.mark.parametrize(
+    ("guid", "claim"),
+    [("1083", ("1083", None)), ("1083", ("1083", PAGE)), (PAGE, (None, PAGE)), (PAGE, (PAGE, PAGE))],
+    ids=["guid_alone", "guid_and_page", "page_of_a_permalink", "permalink"],
+)
+def test_F39_no_publisher_can_take_an_article_from_another_by_telling_its_guid_or_address_first(
+    ledger: Engine, guid: str, claim: tuple[str | None, str | None], rounds: int
+) -> None:
+    real = article("Fed holds rates steady", guid, PAGE, "one")
+    false = article("Fed raises rates by surprise", *claim, "hostile")
+    if rounds == 1:
+        assert sorted(titles(stored(ledger, false, real))) == sorted([false.title, real.title])
+    else:
+        assert titles(stored(ledger, false)) == [false.title]
+        assert titles(stored(ledger, real, at=NOON + timedelta(minutes=1))) == [real.title]
+    edited = article("Fed holds rates steady, as expected", guid, PAGE, "one")
+    assert stored(ledger, real, false, edited, at=NOON + timedelta(minutes=2)) == []
+    assert stored(ledger, false, edited, real, at=NOON + timedelta(minutes=3)) == []
+
+
+@pytest.mark.parametrize("claim", [("alpaca:7", None), ("x", PAGE), (None, PAGE)], ids=["number", "guid", "page"])
+def test_F39_no_feed_can_keep_the_brokers_article_out(ledger: Engine, claim: tuple[str | None, str | None]) -> None:
+    false = article("Fed raises rates by surprise", *claim, "hostile")
+    real = article("Fed holds rates steady", "alpaca:7", PAGE, WIRE)
+    assert titles(stored(ledger, false)) == [false.title]
+    assert titles(stored(ledger, real, at=NOON + timedelta(minutes=1))) == [real.title]
+    # Edited by its own publisher it stays one, whichever way it comes.
+    moved = article("Fed holds rates steady, as expected", None, PAGE, WIRE.upper())
+    assert stored(ledger, real, false, moved, at=NOON + timedelta(minutes=2)) == []
 
 
 @pytest.mark.parametrize("order", [0, 1], ids=["guid_first", "link_first"])
