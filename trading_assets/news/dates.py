@@ -71,6 +71,8 @@ def read_date(written: str, zone: tzinfo | None = None) -> Dated:
     """The instant that ``written`` names, in UTC. ``zone`` is that of dates which name none."""
     if len(written) > 100:
         return _NONE
+    # A run of spaces can be shared out between the parts of a form in a hundred thousand ways.
+    written = " ".join(written.split())
     for form in _FORMS:
         if found := form.match(written):
             return _dated(found.groupdict(), zone)

@@ -18,6 +18,7 @@ from trading_assets.news.charset import decode, xml_text
 from trading_assets.news.dates import Dated, read_date
 from trading_assets.news.identity import page_of
 from trading_assets.news.json_feed import json_entries, looks_like_json
+from trading_assets.news.prolog import DeclaresItsOwn, without_prolog
 from trading_assets.news.text import plain, storable
 
 TITLE_LIMIT = 1000
@@ -26,8 +27,6 @@ LINK_LIMIT = 2000
 _DECLARATION = b'<?xml version="1.0" encoding="utf-8"?>'
 #: So much of the end of a document is searched for its closing tag.
 _TAIL = 20_000
-_FIRST_ELEMENT = re.compile(r"<[A-Za-z_:]")
-_ENTITY = re.compile(r"<!\s*ENTITY", re.IGNORECASE)
 #: A tag, or a CDATA section with all that looks like one in it.
 _TAG = re.compile(r"<!\[CDATA\[(?:[^\]]|\](?!\]>))*+|</?[A-Za-z_][^<>]*>")
 #: Feeds are a dozen deep; broken ones, with HTML that is not closed, some hundreds.
@@ -69,14 +68,15 @@ class ParsedFeed:
     zoneless: int = 0
 
 
-def _refuse_entities(text: str, where: str) -> None:
-    first = _FIRST_ELEMENT.search(text)
-    if _ENTITY.search(text[: first.start()] if first else text):
+def _without_declarations(text: str, where: str) -> str:
+    try:
+        return without_prolog(text)
+    except DeclaresItsOwn:
         raise FeedUnreadable(
-            "the feed declares XML entities, which can be made to expand without bound",
+            "the feed declares XML entities or attributes, which can be made to expand without bound",
             where=where,
             mend="No news feed needs them: check the address.",
-        )
+        ) from None
 
 
 def _refuse_depth(text: str, where: str) -> None:
@@ -145,8 +145,7 @@ def parse_feed(
         except ValueError as failure:
             raise FeedUnreadable(str(failure), where=where) from None
         return _feed(version, entries, zone, complete=True, complaint=decoded.remark)
-    text = xml_text(decoded.text)
-    _refuse_entities(text, where)
+    text = _without_declarations(xml_text(decoded.text), where)
     _refuse_depth(text, where)
     result = _read_xml(text, where, base)
     problem = result.get("bozo_exception") if result.get("bozo") else None

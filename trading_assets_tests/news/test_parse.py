@@ -78,6 +78,31 @@ def test_F39_billion_laughs_is_refused_in_every_encoding(encoding: str) -> None:
         parse_feed(LAUGHS.encode(encoding))
 
 
+@pytest.mark.parametrize("where", ["<!-- <a -->", "<?x <a ?>", "<!DOCTYPE x><?y ?>\n", "<!DOCTYPE <!-- >\n", "x\n"])
+@pytest.mark.parametrize("within", ["", "<!-- <a -->"], ids=["plain", "within"])
+def test_F39_billion_laughs_is_refused_whatever_hides_it(where: str, within: str) -> None:
+    declared = LAUGHS.replace("<!ENTITY", f"{within}<!ENTITY", 1)
+    with pytest.raises(FeedUnreadable, match="entities"):
+        parse_feed(declared.replace("<!DOCTYPE rss", f"{where}<!DOCTYPE rss", 1).encode())
+
+
+def test_F39_an_attribute_that_every_element_would_be_given_is_refused() -> None:
+    given = '<?xml version="1.0"?><!DOCTYPE rss [<!ATTLIST item x CDATA "long">]>' + rss(item("x"), declaration="")
+    with pytest.raises(FeedUnreadable, match="attributes"):
+        parse_feed(given.encode())
+
+
+def test_what_stands_before_the_root_changes_nothing() -> None:
+    netscape = '<!DOCTYPE rss PUBLIC "-//Netscape Communications//DTD RSS 0.91//EN" "http://my.netscape.com/rss.dtd">'
+    whole = rss(item("Nvidia beats", guid="1"), declaration="")
+    before = f'<?xml version="1.0"?>\n<!-- a <b> --><?style x?>\n{netscape}\n<!-- <!ENTITY --> \n'
+    (story,) = parse_feed((before + whole).encode()).stories
+    assert story.title == "Nvidia beats"
+    # A server's warning before the document.
+    (story,) = parse_feed(("Warning: <b>x</b>\n" + whole).encode()).stories
+    assert story.title == "Nvidia beats"
+
+
 def test_F39_an_entity_that_names_a_file_is_refused() -> None:
     evil = '<?xml version="1.0"?><!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]>' + rss(
         item("&x;", guid="1"), declaration=""
@@ -147,9 +172,13 @@ def test_F39_a_story_that_no_parser_of_html_takes_stops_no_other(markup: str) ->
     assert second.title == "Apple beats"
 
 
-def test_F39_comments_behind_the_end_of_a_broken_document_are_read_once() -> None:
-    """In a process of its own: it would read them for years, and hear no signal."""
-    body = f"{rss(item('Nvidia beats', guid='1'), item('Cut', guid='2'))}{'<!---->' * 200}<x"
+@pytest.mark.parametrize(
+    ("before", "behind"), [("", "<!---->" * 200 + "<x"), ("x" + "\n" * 500_000, "")], ids=["comments", "empty_lines"]
+)
+def test_F39_what_lies_around_a_document_is_read_once(before: str, behind: str) -> None:
+    """In a process of its own: it would read for years, and hear no signal."""
+    items = item("Nvidia beats", guid="1"), item("Cut", guid="2")
+    body = f"{before}{rss(*items, declaration='')}{behind}"
     program = "import sys; from trading_assets.news.parse import parse_feed; print(parse_feed(sys.stdin.buffer.read()))"
     done = subprocess.run(
         [sys.executable, "-c", program], input=body.encode(), capture_output=True, timeout=60, check=True
