@@ -8,7 +8,7 @@ from typing import cast
 
 import polars as pl
 
-from trading_assets.assets.entrants import waiting
+from trading_assets.assets.entrants import lately, waiting
 from trading_assets.assets.frame_asset import Finding, Observed, Product, coverage, frame_asset, lag
 from trading_assets.assets.groups import MARKET_DATA
 from trading_assets.assets.scope import Kind, Scope
@@ -49,8 +49,8 @@ def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Obs
 
 
 def _newest(desk: Desk, session: Session, stored: pl.DataFrame, start: datetime, until: datetime) -> pl.DataFrame:
-    """What there is since ``start``; of a ticker that entered in this session everything since the open, once."""
-    held_back, entered = waiting(desk, session), desk.entered(session.open)
+    """What there is since ``start``; of a ticker that entered lately everything since the open, once."""
+    held_back, entered = waiting(desk, session), lately(desk, session)
     last = dict(stored.filter(pl.col("ticker").is_in(list(entered))).group_by("ticker").agg(pl.col("ts").max()).rows())
     behind = [name for name in entered if name not in held_back and (name not in last or last[name] < start)]
     followed = [name for name in desk.universe if name not in held_back and name not in behind]

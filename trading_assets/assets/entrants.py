@@ -1,13 +1,13 @@
 """Tickers that come to be followed: their material is fetched before anything is decided on them.
 
-Minute bars of the sessions before are fetched by the discovery, before its universe becomes known. Of a session that
-has begun the minute runs fetch the rest: daily bars and splits first, then the session's minute bars from its open.
+Minute bars of the sessions before are fetched by the discovery, before its universe becomes known. The minute runs
+fetch the rest: daily bars and splits first, then the session's minute bars from its open.
 Without bars a ticker has no features, and without features nothing is decided on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import polars as pl
@@ -49,16 +49,35 @@ def _deciding(now: datetime) -> Session:
     return session if session is not None and now < session.close else shift(now.astimezone(NEW_YORK).date(), 1)
 
 
+def lately(desk: Desk, session: Session) -> Mapping[str, datetime]:
+    """Who entered since the session before ``session`` opened, each with the instant since which it is followed: what
+    was read then may lack them."""
+    return desk.entered(shift(session.day, -1).open)
+
+
 def waiting(desk: Desk, session: Session) -> frozenset[str]:
-    """Tickers that entered in this session and whose daily bars or splits are not there yet: their minutes wait.
+    """Tickers that entered lately and whose daily bars or splits are not there yet: their minutes wait.
 
     Bars are read in the shares of today only if the splits are known, so that no minute of theirs is decided before.
     """
-    entered = desk.entered(session.open)
+    entered = lately(desk, session)
     if not entered:
         return frozenset()
-    read_at = desk.frames.last_as_of("splits", session.key)
+    read_at = _splits_read_at(desk, session)
     daily = set(desk.frames.read("daily_bars", [session.key])["ticker"].unique().to_list())
     return frozenset(
         ticker for ticker, since in entered.items() if ticker not in daily or read_at is None or read_at <= since
     )
+
+
+def _splits_read_at(desk: Desk, session: Session) -> datetime | None:
+    """When the list of splits by which ``session`` is decided was read; until its own is, that of the session before.
+
+    That one knows nobody who entered after its close, also if it was rebuilt later.
+    """
+    own = desk.frames.last_as_of("splits", session.key)
+    if own is not None:
+        return own
+    before = shift(session.day, -1)
+    read_at = desk.frames.last_as_of("splits", before.key)
+    return None if read_at is None else min(read_at, before.close)

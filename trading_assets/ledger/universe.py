@@ -185,6 +185,20 @@ def at_stake(connection: Connection) -> dict[str, tuple[str, ...]]:
     return {ticker: tuple(sorted(found[ticker])) for ticker in sorted(found)}
 
 
+def at_stake_since(connection: Connection) -> dict[str, datetime]:
+    """The tickers of :func:`at_stake`, each with the instant of the oldest position or order that is live in it."""
+    position, order = active_positions.c, order_intents.c
+    held = select(position.underlying, position.created_at).where(
+        position.state.in_([state.value for state in LIVE_POSITION_STATES])
+    )
+    working = select(order.underlying, order.created_at).where(order.state.in_([state.value for state in LIVE_STATES]))
+    found: dict[str, datetime] = {}
+    for ticker, created_at in connection.execute(held.union(working)):
+        since = require_utc(created_at)
+        found[ticker] = min(since, found.get(ticker, since))
+    return found
+
+
 def at_stake_between(connection: Connection, start: datetime, end: datetime) -> frozenset[str]:
     """Tickers in which a position was open at any time from ``start`` to ``end``."""
     position = active_positions.c

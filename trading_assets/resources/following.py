@@ -85,6 +85,7 @@ def entered_since(desk: Desk, since: datetime) -> Mapping[str, datetime]:
         return {}
     with desk.ledger.connect() as connection:
         followings = store.followings_between(connection, since)
+        opened = store.at_stake_since(connection)
     told = [(following.known_at, following.symbols) for following in followings]
     if not followings or followings[0].known_at > since:
         told.insert(0, (since, frozenset(desk.configured_universe)))
@@ -92,6 +93,8 @@ def entered_since(desk: Desk, since: datetime) -> Mapping[str, datetime]:
     for ticker in set(desk.universe) - {desk.settings.strategy.context.index}:
         absent = [number for number, (_, symbols) in enumerate(told) if ticker not in symbols]
         if absent:
-            # One that no universe names is followed because something is open in it: no later than since the newest.
-            found[ticker] = told[min(absent[-1] + 1, len(told) - 1)][0]
+            # One that no universe names is followed because something is open in it, and since that was opened.
+            named = absent[-1] + 1 < len(told)
+            at = told[absent[-1] + 1 if named else -1][0]
+            found[ticker] = at if named else max(at, opened.get(ticker, at))
     return dict(sorted(found.items()))

@@ -9,13 +9,18 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import polars as pl
+import pytest
+from sqlalchemy import Engine
 
+from trading_assets.assets.bars import _newest
 from trading_assets.assets.entrants import load_minutes, waiting
 from trading_assets.market.frames import BARS, DAILY_BARS, SPLITS, empty
 from trading_assets.market.sessions import MINUTE, Session, require_session, shift
 from trading_assets.resources.desk import Desk
 from trading_assets.world.frames import FrameStore
 from trading_assets_tests.news.conftest import SetClock
+from trading_assets_tests.resources.test_following import add
+from trading_assets_tests.resources.test_following import desk_of as following
 
 DAY = require_session(date(2026, 3, 11))
 
@@ -29,6 +34,16 @@ def bars(tickers: Sequence[str], start: datetime, end: datetime, known_at: datet
         for number in range(minutes)
     ]  # fmt: skip
     return pl.DataFrame(rows, schema=BARS)
+
+
+def daily(tickers: Sequence[str], known_at: datetime) -> pl.DataFrame:
+    """The daily bar of the session before."""
+    rows = [
+        {"ticker": ticker, "session": shift(DAY.day, -1).day, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0,
+         "volume": 1, "known_at": known_at, "known_how": "observed"}
+        for ticker in tickers
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=DAILY_BARS)
 
 
 class Data:
@@ -83,10 +98,35 @@ def test_minutes_of_who_entered_wait_for_daily_bars_and_for_a_look_at_the_splits
     since = DAY.open + MINUTE * 30
     desk = desk_of(tmp_path, since + MINUTE, entered=lambda _: {"AMD": since, "TSLA": since})
     assert waiting(desk, DAY) == {"AMD", "TSLA"}
-    day = {"ticker": "AMD", "session": shift(DAY.day, -1).day, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0,
-           "volume": 1, "known_at": since, "known_how": "observed"}  # fmt: skip
-    desk.frames.append("daily_bars", DAY.key, pl.DataFrame([day], schema=DAILY_BARS), since)
+    desk.frames.append("daily_bars", DAY.key, daily(["AMD"], since), since)
     desk.frames.append("splits", DAY.key, empty(SPLITS), since)
     assert waiting(desk, DAY) == {"AMD", "TSLA"}, "that look may have been a moment too soon"
     desk.frames.append("splits", DAY.key, empty(SPLITS), since + MINUTE)
     assert waiting(desk, DAY) == {"TSLA"}
+
+
+@pytest.mark.parametrize("rebuilt", [False, True], ids=["lived", "rebuilt"])
+def test_who_entered_overnight_waits_for_a_list_of_splits_that_knows_it(
+    tmp_path: Path, ledger: Engine, rebuilt: bool
+) -> None:
+    """That of the session before stands in for today's while it cannot be read, and was read without the ticker."""
+    before = shift(DAY.day, -1)
+    add(ledger, "first", before.open - timedelta(hours=1), "KO")
+    add(ledger, "evening", before.close + timedelta(hours=4), "AMD", "KO")
+    follows = following(ledger)
+    desk = desk_of(tmp_path, DAY.open + MINUTE, entered=follows.entered, universe=("AMD", "KO"))
+    desk.frames.append("daily_bars", DAY.key, daily(["AMD", "KO"], DAY.open), DAY.open)
+    assert waiting(desk, DAY) == {"AMD"}
+    if rebuilt:
+        desk.frames.replace("splits", before.key, empty(SPLITS), DAY.open - MINUTE)
+    else:
+        desk.frames.append("splits", before.key, empty(SPLITS), before.open + MINUTE)
+    assert waiting(desk, DAY) == {"AMD"}
+    stored, later = bars(["KO"], DAY.open, DAY.open + 30 * MINUTE, DAY.open), DAY.open + 30 * MINUTE
+    seen = _newest(desk, DAY, stored, later - 6 * MINUTE, later)
+    assert set(seen["ticker"]) == {"KO"}, "no minute of it is there to be decided"
+    desk.frames.append("splits", DAY.key, empty(SPLITS), later)
+    assert waiting(desk, DAY) == frozenset()
+    seen = _newest(desk, DAY, stored, later - 6 * MINUTE, later).filter(pl.col("ticker") == "AMD")
+    assert seen.height == 30, "then it has all minutes since the open"
+    follows.ledger.dispose()

@@ -17,7 +17,7 @@ from trading_assets.market.sessions import require_session
 from trading_assets.news.discovery.config import DiscoveryConfig
 from trading_assets.resources.desk import Desk
 from trading_assets.strategy_config import StrategyConfig
-from trading_assets_tests.ledger.factory import position, register
+from trading_assets_tests.ledger.factory import intent, position, register
 
 DAY = require_session(datetime(2026, 3, 11, tzinfo=UTC).date())
 HOUR = timedelta(hours=1)
@@ -98,7 +98,10 @@ def test_who_entered_in_a_session_is_told_with_the_instant_since_which_it_is_fol
     with ledger.begin() as connection:
         register(connection, "tiny")
         position(connection, "p1", underlying="XOM")
+        position(connection, "p2", underlying="CVX", symbol="CVX", created_at=DAY.open + 3 * HOUR)
+        intent(connection, "o1", "p2", underlying="CVX", symbol="CVX", created_at=DAY.open + 4 * HOUR)
     assert desk.entered(DAY.open)["XOM"] == DAY.open + 2 * HOUR, "what no universe names is looked at like the newest"
+    assert desk.entered(DAY.open)["CVX"] == DAY.open + 3 * HOUR, "or it is followed since it was opened"
 
 
 @pytest.mark.parametrize(
