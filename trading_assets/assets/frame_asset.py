@@ -7,7 +7,7 @@ module turns it into a partitioned asset with schema, metadata, checks, logs and
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -84,7 +84,8 @@ class Product:
     be rebuilt. ``complete(desk, scope, stored)`` returns what a backfill adds to the rows of a past partition that was
     observed live, known from then on; without it nothing is ever added. ``check(desk, scope, rows)`` returns one
     finding per name in ``checks``. ``numbers(desk, scope, rows)`` is what the UI shows and plots: a number that is not
-    known is left out, never zero. ``missing`` says what an absent row or a null means.
+    known is left out, never zero. ``missing`` says what an absent row or a null means. ``recorded(rows, at)`` makes the
+    rows of a live minute known from the instant at which they are written, for runs of others that read them beside it.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Product:
     numbers: Callable[[Desk, Scope, pl.DataFrame], Mapping[str, Any]] = lambda desk, scope, rows: {}
     as_of_column: str | None = None
     missing: str = ""
+    recorded: Callable[[pl.DataFrame, datetime], pl.DataFrame] | None = None
     recomputable: bool = True
 
 
@@ -181,13 +183,23 @@ def _run(product: Product, desk: Desk, scope: Scope, log: Log) -> _Done:
         # A decision product records its instant even when it decided nothing: those after it ask for it.
         first = not store.exists(name, scope.key) and not found.unread
         if found.rows.height or product.as_of_column or first or found.looked:
-            store.append(name, scope.key, found.rows, found.as_of)
+            found = _record(product, desk, scope, found)
         note = f"{found.rows.height} new rows as of {instant}{_omitted(found)}"
         log.info(f"{told}: {note}")
         return _Done(found.rows, note, found.rows.height, sum(found.left_out.values()))
     done = _past(product, desk, scope)
     log.info(f"{told}: {done.note}")
     return done
+
+
+def _record(product: Product, desk: Desk, scope: Scope, found: Observed) -> Observed:
+    """Append what was found; as it is known then."""
+    recorded = product.recorded
+    if recorded is None:
+        desk.frames.append(product.name, scope.key, found.rows, found.as_of)
+        return found
+    as_of = desk.frames.append_settled(product.name, scope.key, desk.clock, lambda at: recorded(found.rows, at))
+    return replace(found, rows=recorded(found.rows, as_of), as_of=as_of)
 
 
 def _past(product: Product, desk: Desk, scope: Scope) -> _Done:

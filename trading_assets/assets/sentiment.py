@@ -106,16 +106,17 @@ def _why(failures: dict[str, str]) -> dict[str, int]:
 
 def _unseen(desk: Desk, scope: Scope, now: datetime) -> pl.DataFrame:
     """Rows of the day's scored stories that no minute has recorded. A story is recorded with the score that was known
-    first: scored anew, it is not news again.
-
-    They are known from ``now`` on, when they are recorded: a run of the session beside this one could not see a score
-    that was made a while before, and its decisions, computed anew, must not either.
-    """
+    first: scored anew, it is not news again."""
     seen = desk.frames.read("sentiment", [scope.key]).select("event_uid").unique()
     rows = _stored(desk, scope, now).join(seen, on="event_uid", how="anti")
     first = rows.select(_VERSION).unique("event_uid", keep="first", maintain_order=True)
-    recorded = pl.max_horizontal("known_at", pl.lit(now, rows.schema["known_at"]))
-    return rows.join(first, on=_VERSION, how="semi").with_columns(known_at=recorded)
+    return rows.join(first, on=_VERSION, how="semi")
+
+
+def _recorded(rows: pl.DataFrame, at: datetime) -> pl.DataFrame:
+    """Known from ``at`` on, when they are recorded: a run of the session beside this one could not see a score that was
+    made a while before, and its decisions, computed anew, must not either."""
+    return rows.with_columns(known_at=pl.max_horizontal("known_at", pl.lit(at, rows.schema["known_at"])))
 
 
 def _stored(desk: Desk, scope: Scope, as_of: datetime) -> pl.DataFrame:
@@ -190,6 +191,7 @@ _PRODUCT = Product(
     observe=_observe,
     rebuild=_rebuild,
     complete=_complete,
+    recorded=_recorded,
     deps=["news"],
     checks={
         "sentiment_in_range": "Scores lie in [-1, 1], confidences in [0, 1].",

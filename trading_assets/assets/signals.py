@@ -47,10 +47,14 @@ def _compute(
     desk: Desk, scope: Scope, as_ofs: Sequence[datetime], recent: pl.DataFrame | None, *, live: bool
 ) -> pl.DataFrame:
     read, settings = desk.frames.read, desk.settings
-    frames = [read(name, [scope.key]) for name in ("features", "watchlist", "sentiment", "market_context")]
+    features, watched, context = (read(name, [scope.key]) for name in ("features", "watchlist", "market_context"))
+    told = desk.frames.read_settled("sentiment", scope.key)
     decided = [
         decide(
-            *frames,
+            features,
+            watched,
+            told,
+            context,
             as_ofs=as_ofs,
             recent=recent,
             config=settings.preset(preset).signals,

@@ -48,7 +48,7 @@ def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Obs
 def _compute(desk: Desk, scope: Scope, as_ofs: Sequence[datetime], previous: pl.DataFrame | None) -> pl.DataFrame:
     return watchlist_over(
         desk.frames.read("features", [scope.key]),
-        desk.frames.read("sentiment", [scope.key]),
+        desk.frames.read_settled("sentiment", scope.key),
         as_ofs=as_ofs,
         previous=previous,
         config=desk.settings.strategy.watchlist,

@@ -9,20 +9,20 @@ data. Nothing here knows Dagster or the meaning of a column.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
-from trading_assets.domain.clock import require_utc
+from trading_assets.domain.clock import Clock, require_utc
 from trading_assets.domain.errors import CorruptFrameError, TradingAssetsError
 from trading_assets.market.frames import SCHEMAS, conform, empty
 from trading_assets.world.frame_cache import FrameCache
+from trading_assets.world.frame_locks import await_writers, locked
 
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 _LIVE = ".live"
@@ -79,24 +79,46 @@ class FrameStore:
         Writing the same instant again keeps the file that is there: a repeated run cannot change what was recorded.
         An instant below the newest recorded one raises ``StaleWriteError``. The answer is the file that holds the rows.
         """
-        target = self.folder(asset, partition) / f"part-{_stamp(as_of)}.parquet"
         with self._locked(asset, partition):
-            if target.exists():
-                return target
-            current = self._current(asset, partition)
-            newest = None if not current else _instant(current[-1])
-            if newest is not None and require_utc(as_of) == newest:
-                return current[-1]
-            if newest is not None and require_utc(as_of) < newest:
-                raise StaleWriteError(
-                    f"refused to write {asset} as of {as_of.isoformat()}: the partition is known up to "
-                    f"{newest.isoformat()}",
-                    where=f"{asset}/{partition}",
-                    mend="A late run needs no mending: the next run covers its minutes.",
-                )
-            (target.parent / _LIVE).touch()
-            self._write(target, conform(frame, SCHEMAS[asset], asset))
-            return self._folded(asset, partition, [*current, target])
+            return self._append(asset, partition, frame, as_of)
+
+    def append_settled(
+        self, asset: str, partition: str, clock: Clock, rows: Callable[[datetime], pl.DataFrame]
+    ) -> datetime:
+        """As :meth:`append`, of rows that are known from being written on; the answer is that instant, of which
+        ``rows`` makes them.
+
+        It is told while nobody else may write, and :meth:`read_settled` waits for that: what is known at an instant is
+        read by everybody who begins to read after it.
+        """
+        with self._locked(asset, partition):
+            as_of = clock.now()
+            self._append(asset, partition, rows(as_of), as_of)
+        return as_of
+
+    def read_settled(self, asset: str, partition: str) -> pl.DataFrame:
+        """As :meth:`read`, once what is being written is there; one whose writer hangs is read as it is."""
+        await_writers(self.folder(asset, partition))
+        return self.read(asset, [partition])
+
+    def _append(self, asset: str, partition: str, frame: pl.DataFrame, as_of: datetime) -> Path:
+        target = self.folder(asset, partition) / f"part-{_stamp(as_of)}.parquet"
+        if target.exists():
+            return target
+        current = self._current(asset, partition)
+        newest = None if not current else _instant(current[-1])
+        if newest is not None and require_utc(as_of) == newest:
+            return current[-1]
+        if newest is not None and require_utc(as_of) < newest:
+            raise StaleWriteError(
+                f"refused to write {asset} as of {as_of.isoformat()}: the partition is known up to "
+                f"{newest.isoformat()}",
+                where=f"{asset}/{partition}",
+                mend="A late run needs no mending: the next run covers its minutes.",
+            )
+        (target.parent / _LIVE).touch()
+        self._write(target, conform(frame, SCHEMAS[asset], asset))
+        return self._folded(asset, partition, [*current, target])
 
     def replace(self, asset: str, partition: str, frame: pl.DataFrame, as_of: datetime) -> Path:
         """Write the whole partition anew, as known at ``as_of``; earlier files go once the new one is safe.
@@ -266,10 +288,5 @@ class FrameStore:
         finally:
             os.close(folder)
 
-    @contextmanager
-    def _locked(self, asset: str, partition: str) -> Iterator[None]:
-        folder = self.folder(asset, partition)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _locked(self, asset: str, partition: str) -> AbstractContextManager[None]:
+        return locked(self.folder(asset, partition))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -38,6 +39,7 @@ from trading_assets.resources.desk import Desk
 from trading_assets.settings import load_settings
 from trading_assets.strategy.config_signals import NewsViewConfig
 from trading_assets.strategy.news_view import aggregate_sentiment
+from trading_assets.world.frames import FrameStore
 from trading_assets.world.paths import World, WorldKind
 from trading_assets_tests.news.tiny_bert import trained_folder
 
@@ -267,3 +269,38 @@ def test_a_score_that_was_made_a_while_before_it_was_recorded_is_known_from_its_
     assert set(rows["known_at"]) == {clock.now()} == {rows["scored_at"].max()}
     between = min(rows["scored_at"].to_list()) + timedelta(seconds=30)
     assert aggregate_sentiment(rows, [between], NewsViewConfig()).is_empty()
+
+
+class InTheMiddle(FrameStore):
+    """A store in which a run of the session looks at the news while they are being written."""
+
+    def __init__(self, root: Path, clock: SetClock) -> None:
+        super().__init__(root)
+        self._clock = clock
+        self.seen: list[tuple[datetime, pl.DataFrame]] = []
+
+    def _look(self) -> None:
+        as_of = self._clock.now()
+        self.seen.append((as_of, FrameStore(self.root).read_settled("sentiment", DAY.isoformat())))
+
+    def _write(self, target: Path, frame: pl.DataFrame) -> None:  # type: ignore[override]
+        if target.parent.parent.name == "sentiment":
+            self._clock.instant += timedelta(milliseconds=300)
+            self.beside = Thread(target=self._look)
+            self.beside.start()
+            self.beside.join(0.3)
+        super()._write(target, frame)
+
+
+def test_what_a_decision_could_see_while_scores_were_being_recorded_is_what_it_sees_when_it_is_computed_anew(
+    ledger: Engine, database_url: str, tmp_path: Path, clock: SetClock, instance: DagsterInstance
+) -> None:
+    world = place({}, database_url, tmp_path, clock, instance)
+    frames = InTheMiddle(world.desk.frames.root, clock)
+    world.desk.__dict__["frames"] = frames
+    tell(ledger, clock, "Nvidia beats estimates")
+    world.minute()
+    frames.beside.join()
+    [(as_of, seen)] = frames.seen
+    lived = aggregate_sentiment(seen, [as_of], NewsViewConfig())
+    assert aggregate_sentiment(world.rows(), [as_of], NewsViewConfig()).equals(lived)

@@ -11,6 +11,7 @@ import pytest
 from trading_assets.domain.errors import CorruptFrameError
 from trading_assets.market.frames import MARKET_CONTEXT, empty
 from trading_assets.world.frame_cache import FrameCache
+from trading_assets.world.frame_locks import await_writers, locked
 from trading_assets.world.frames import FrameStore, StaleWriteError
 
 T0 = datetime(2026, 3, 11, 14, 0, tzinfo=UTC)
@@ -234,3 +235,10 @@ def test_F59_a_partition_key_cannot_leave_the_folder(store: FrameStore) -> None:
         store.append("market_context", "../../etc", row(1.0), T0)
     with pytest.raises(ValueError, match="no frame named"):
         store.read("../bars", ["2026-03-11"])
+
+
+def test_who_reads_a_partition_waits_for_its_writer_but_not_for_one_that_hangs(tmp_path: Path) -> None:
+    assert await_writers(tmp_path / "never written")
+    with locked(tmp_path):
+        assert not await_writers(tmp_path, patience=0.05)
+    assert await_writers(tmp_path)
