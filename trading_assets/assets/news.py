@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
+from trading_assets.assets.day_end import day_that_ended
 from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset, lag
 from trading_assets.assets.groups import NEWS
 from trading_assets.assets.preview import table
@@ -40,16 +41,17 @@ def _tickers(desk: Desk) -> tuple[str, ...]:
 
 def _observe(desk: Desk, scope: Scope) -> Observed:
     from trading_assets.news.articles import read_articles
-    from trading_assets.news.frames import news_frame
     from trading_assets.news.ingest import ingest
     from trading_assets.news.wire_round import ask_wire
 
     report = ingest(desk.ledger, desk.news, desk.clock, _tickers(desk))
     wire = ask_wire(desk.ledger, desk.news, desk.clock, desk.news_wire) if desk.news.alpaca.api else None
     articles = read_articles(desk.ledger, desk.news, desk.clock)
-    seen = desk.frames.read("news", [scope.key])["event_uid"]
     now = desk.clock.now()
-    stored = news_frame(desk.ledger, scope.day, now)
+    ended = day_that_ended(desk, scope, "news")
+    late = _unseen(desk, ended, now) if ended is not None else None
+    if ended is not None and late is not None and late.height:
+        desk.frames.append("news", ended.key, late, now)
     outcomes = report.outcomes
     came_in = (
         f"{len(outcomes)} feeds: {sum(one.stories for one in outcomes)} stories, {report.stored} of them new; "
@@ -65,8 +67,18 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
         came_in, unusable = f"{came_in}\n  {wire.sentence()}", unusable + wire.unusable
     if desk.news.articles.enabled:
         came_in += f"\n  {articles.sentence()}"
+    if late is not None and late.height:
+        came_in += f"\n  {late.height} stories that came at the end of the day before, recorded in it"
     left_out = {"entries without text or identity": unusable}
-    return Observed(stored.filter(~pl.col("event_uid").is_in(seen.implode())), now, left_out, came_in)
+    return Observed(_unseen(desk, scope, now), now, left_out, came_in)
+
+
+def _unseen(desk: Desk, scope: Scope, now: datetime) -> pl.DataFrame:
+    """Stories of the day that no run has recorded."""
+    from trading_assets.news.frames import news_frame
+
+    seen = desk.frames.read("news", [scope.key])["event_uid"]
+    return news_frame(desk.ledger, scope.day, now).filter(~pl.col("event_uid").is_in(seen.implode()))
 
 
 def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Observed:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import polars as pl
 from dagster import AssetsDefinition, get_dagster_logger
 
+from trading_assets.assets.day_end import day_that_ended
 from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
 from trading_assets.assets.groups import NEWS
 from trading_assets.assets.scope import Kind, Scope
@@ -60,6 +61,10 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
         came_in += f", {report.left} left for the next minute"
     if listing.asked:
         came_in += f"; list of assets: {listing.error or f'{listing.symbols} companies read'}"
+    ended = day_that_ended(desk, scope, "sentiment")
+    if ended is not None and (late := _unseen(desk, ended, desk.clock.now())).height:
+        desk.frames.append_settled("sentiment", ended.key, desk.clock, lambda at: _recorded(late, at))
+        came_in += f"; {late.height} rows of the end of the day before, recorded in it"
     now = desk.clock.now()
     return Observed(_unseen(desk, scope, now), now, _why(report.failures), came_in)
 

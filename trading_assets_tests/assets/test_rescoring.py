@@ -68,13 +68,13 @@ class Place:
     definitions: Definitions
     instance: DagsterInstance
 
-    def minute(self, *, fails: bool = False) -> list[Any]:
+    def minute(self, day: date = DAY, *, fails: bool = False) -> list[Any]:
         """A minute's run of the news, with its ticket; what the check of scored articles said."""
         now = self.desk.wall.now()
         ticket = issue(SECRET, job=NEWS_JOB, account=None, as_of=now, batch=str(self.desk.clock.now()), attempt=1)
         result = self.definitions.resolve_job_def(NEWS_JOB).execute_in_process(
             instance=self.instance,
-            partition_key=DAY.isoformat(),
+            partition_key=day.isoformat(),
             tags={TICKET_TAG: ticket, "dagster/schedule_name": NEWS_TICK},
             run_config=QUIET,
             raise_on_error=False,
@@ -304,3 +304,22 @@ def test_what_a_decision_could_see_while_scores_were_being_recorded_is_what_it_s
     [(as_of, seen)] = frames.seen
     lived = aggregate_sentiment(seen, [as_of], NewsViewConfig())
     assert aggregate_sentiment(world.rows(), [as_of], NewsViewConfig()).equals(lived)
+
+
+def test_what_came_after_the_last_run_of_a_day_is_recorded_in_that_day(
+    ledger: Engine, database_url: str, tmp_path: Path, clock: SetClock, instance: DagsterInstance
+) -> None:
+    world, midnight, tomorrow = place({}, database_url, tmp_path, clock, instance), TEN.replace(hour=4), DAY
+    today, seconds = tomorrow - timedelta(days=1), timedelta(seconds=1)
+    clock.instant = midnight - 40 * seconds
+    tell(ledger, clock, "Nvidia beats estimates")
+    world.minute(today)
+    clock.instant = midnight - 10 * seconds
+    tell(ledger, clock, "Tesla misses estimates")
+    for number in (0, 1):
+        clock.instant = midnight + (20 + 60 * number) * seconds
+        world.minute(tomorrow)
+        assert world.desk.frames.read("news", [today.isoformat()]).height == 2
+        assert sorted(world.rows(today)["ticker"]) == ["NVDA", "TSLA"]
+    assert world.rows(today)["known_at"].to_list() == [midnight - 40 * seconds, midnight + 20 * seconds]
+    assert world.rows(tomorrow).is_empty()
