@@ -17,6 +17,10 @@ _CGROUP = Path("/sys/fs/cgroup/cpu.max")
 _OUT_OF_MEMORY = ("allocate memory", "out of memory", "bad_alloc", "bad allocation", "could not create a primitive")
 
 
+class CannotCompute(RuntimeError):
+    """The library failed at a batch, for another reason than memory."""
+
+
 class Backend(Protocol):
     """One way of computing."""
 
@@ -45,7 +49,8 @@ class Backend(Protocol):
         ...
 
     def logits(self, batch: Sequence[Sequence[int]]) -> list[list[float]]:
-        """One row of logits per text of the batch. Raises ``MemoryError`` if the batch is too large."""
+        """One row of logits per text of the batch. Raises ``MemoryError`` if the batch is too large, ``CannotCompute``
+        if one of its texts, or the library, makes it fail."""
         ...
 
 

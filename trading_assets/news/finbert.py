@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
-from trading_assets.news.backend import Backend, usable_cores
+from trading_assets.news.backend import Backend, CannotCompute, usable_cores
 from trading_assets.news.model_config import InferencePath, ModelConfig
 from trading_assets.news.model_identity import (
     FLOAT32,
@@ -88,13 +88,14 @@ class FinbertModel:
             raise ScoringError(f"the model knows no word of {text[:60]!r}")
 
     def _logits(self, batch: Sequence[Sequence[int]]) -> list[list[float]]:
-        """The logits of one batch; when memory runs out, its halves."""
+        """The logits of one batch; when memory runs out or one of its texts makes it fail, its halves."""
         try:
             return self._backend.logits(batch)
-        except MemoryError as problem:
+        except (MemoryError, CannotCompute) as problem:
             if len(batch) == 1:
+                what = "memory ran out while scoring" if isinstance(problem, MemoryError) else "the model fails at"
                 said = " ".join(str(problem).split())[:120]
-                raise ScoringError(f"memory ran out while scoring one text ({said})", where=self._name) from problem
+                raise ScoringError(f"{what} one text ({said})", where=self._name) from problem
         middle = len(batch) // 2
         return [*self._logits(batch[:middle]), *self._logits(batch[middle:])]
 

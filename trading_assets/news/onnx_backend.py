@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trading_assets.news.backend import label_order, padded, told_out_of_memory
+from trading_assets.news.backend import CannotCompute, label_order, padded, told_out_of_memory
 from trading_assets.news.onnx_artefact import MODEL, TOKENIZER, Artefact, open_session
 from trading_assets.news.sentiment import Label, ModelUnavailable
 
@@ -18,11 +18,11 @@ class OnnxBackend:
 
     def __init__(self, artefact: Artefact, *, max_tokens: int, threads: int) -> None:
         import numpy
-        from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, RuntimeException
+        from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, InvalidArgument, RuntimeException
         from tokenizers import Tokenizer
 
         self._numpy = numpy
-        self._failures = (EPFail, Fail, RuntimeException, RuntimeError)
+        self._failures = (EPFail, Fail, InvalidArgument, RuntimeException, RuntimeError)
         try:
             self._tokenizer: Any = Tokenizer.from_file(str(artefact.folder / TOKENIZER))
             self._session = open_session(artefact.folder / MODEL, threads=threads)
@@ -50,6 +50,6 @@ class OnnxBackend:
         except self._failures as problem:
             if told_out_of_memory(problem):
                 raise MemoryError(str(problem)) from problem
-            raise
+            raise CannotCompute(str(problem)) from problem
         rows: list[list[float]] = answer.tolist()
         return rows

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trading_assets.news.backend import label_order, padded, told_out_of_memory
+from trading_assets.news.backend import CannotCompute, label_order, padded, told_out_of_memory
 from trading_assets.news.model_config import InferencePath
 from trading_assets.news.sentiment import Label, ModelUnavailable
 
@@ -55,11 +55,11 @@ class TorchBackend:
             with torch.inference_mode():
                 answer = self._model(input_ids=ids, attention_mask=mask).logits
             rows: list[list[float]] = answer.float().cpu().tolist()
-        except RuntimeError as problem:
-            # On a processor torch reports it as a plain RuntimeError.
+        except (RuntimeError, IndexError) as problem:
+            # On a processor torch reports it as a plain RuntimeError; a token that the weights lack is an IndexError.
             if isinstance(problem, torch.OutOfMemoryError) or told_out_of_memory(problem):
                 raise MemoryError(str(problem)) from problem
-            raise
+            raise CannotCompute(str(problem)) from problem
         return rows
 
 

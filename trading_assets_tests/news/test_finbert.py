@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -15,9 +16,10 @@ import torch
 from transformers import BertForSequenceClassification
 
 from trading_assets.news.backend import label_order, padded, usable_cores
+from trading_assets.news.classify import _score
 from trading_assets.news.finbert import FinbertModel
 from trading_assets.news.model_config import InferencePath, ModelConfig, ModelKind
-from trading_assets.news.sentiment import Label, LoadedOnce, ModelUnavailable, ScoringError, load_model
+from trading_assets.news.sentiment import Label, LoadedOnce, ModelUnavailable, Score, ScoringError, load_model
 from trading_assets.news.torch_backend import TorchBackend
 from trading_assets_tests.news.tiny_bert import COMPANIES, ORDER, held_out, renamed
 
@@ -202,7 +204,7 @@ def test_another_failure_of_the_model_is_not_taken_for_a_lack_of_memory(copied: 
         raise RuntimeError("shapes do not match")
 
     backend_of(scorer)._model = broken
-    with pytest.raises(RuntimeError, match="shapes"):
+    with pytest.raises(ScoringError, match=r"fails at one text \(shapes do not match\)"):
         scorer.score(["acme beats estimates"])
 
 
@@ -226,3 +228,19 @@ def test_the_model_takes_no_more_threads_than_the_process_may_use(trained: Path)
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("path", ["torch", "onnx"])
+def test_F42_a_text_that_the_model_fails_at_stays_unscored_and_keeps_no_other_from_its_score(
+    copied: Path, path: str
+) -> None:
+    """Its tokenizer knows a word for which the weights have no row."""
+    vocabulary = json.loads((copied / "tokenizer.json").read_text())
+    words = vocabulary["model"]["vocab"]
+    words["acmezilla"] = max(words.values()) + 1
+    (copied / "tokenizer.json").write_text(json.dumps(vocabulary))
+    model = loaded(copied, path=InferencePath(path))
+    texts = ["acme beats estimates", "acmezilla beats estimates", "acme misses estimates"]
+    good, failed, bad = _score(model, texts)
+    assert isinstance(failed, ScoringError) and "fails at one text" in failed.what
+    assert isinstance(good, Score) and isinstance(bad, Score) and good.signed > 0 > bad.signed
