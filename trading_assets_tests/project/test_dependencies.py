@@ -83,6 +83,7 @@ BROUGHT_BY = {
     "urllib3": "alpaca-py",
     "pillow": "matplotlib",
     "click": "typer",
+    "markdown-it-py": "rich",
     "huggingface-hub": "transformers",
     "safetensors": "transformers",
     "tokenizers": "transformers",
