@@ -76,6 +76,7 @@ def test_F29_nothing_is_decided_until_the_list_of_splits_was_read_once(world_hom
         assert frames.read("features", [today]).height and frames.exists("signals", today)
 
 
+@pytest.mark.patient
 def test_what_the_session_before_saw_of_the_list_is_enough(world_home: Path) -> None:
     with playground(world_home, accounts=ONE_ACCOUNT, history=2) as world:
         frames, before = world.desk.frames, shift(SESSION, -1)

@@ -274,6 +274,7 @@ def test_the_delayed_feed_tells_of_a_quarter_of_an_hour_ago(exchange: Exchange) 
     assert len(ended) == 5 and all(start < at <= start + 5 * MINUTE for at in ended)
 
 
+@pytest.mark.patient
 def test_a_jump_over_two_sessions_tells_both_with_the_contracts_and_news_of_each(tmp_path: Path) -> None:
     following = shift(SESSION, 1)
     started = prepare(tmp_path / "two", CLOSE - 10 * MINUTE, last_session=following.key).start()

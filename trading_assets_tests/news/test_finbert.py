@@ -230,7 +230,7 @@ def test_the_model_takes_no_more_threads_than_the_process_may_use(trained: Path)
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("path", ["torch", "onnx"])
+@pytest.mark.parametrize("path", ["torch", pytest.param("onnx", marks=pytest.mark.patient)])
 def test_F42_a_text_that_the_model_fails_at_stays_unscored_and_keeps_no_other_from_its_score(
     copied: Path, path: str
 ) -> None:

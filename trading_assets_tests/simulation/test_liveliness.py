@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import polars as pl
+import pytest
 
 from trading_assets.market.config import FeatureConfig
 from trading_assets.market.features import compute_features
@@ -55,6 +56,7 @@ def aligned_breakouts(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.filter((up | down) & near & (pl.col("volume_ratio") >= 2.0) & (pl.col("vol_ratio") <= 2.0))
 
 
+@pytest.mark.patient
 def test_a_normal_day_breaks_out_on_volume_with_its_trends_aligned() -> None:
     found = [aligned_breakouts(features_every_five_minutes(seed, "normal")).height for seed in (4, 5, 6)]
     assert sum(found) >= 6 and max(found) <= 40, found
