@@ -27,6 +27,7 @@ from trading_assets.ledger.news_tables import inbound_events_raw
 from trading_assets.ledger.schema import upgrade
 from trading_assets.news.config import FeedConfig, FetchConfig, NewsConfig
 from trading_assets.news.ingest import ingest
+from trading_assets.news.reading_config import ReadingConfig
 from trading_assets.news.storing import Arrival
 from trading_assets.world.postgres import EmbeddedPostgres
 
@@ -65,7 +66,9 @@ def run(options: Options) -> dict[str, Any]:
             upgrade(ledger)
             feeds = tuple(FeedConfig(name=f"f{n}", url=f"{address}/{n}", source=f"F{n}") for n in range(FEEDS))
             # One round takes them all: in a world that runs, what has not had its turn waits for the next one.
-            config = NewsConfig(feeds=feeds, fetch=FetchConfig(round_s=600, deadline_s=120))
+            config = NewsConfig(
+                feeds=feeds, fetch=FetchConfig(round_s=600, deadline_s=120), reading=ReadingConfig(round_s=600)
+            )
             for name in ("first", "again"):
                 began, computed = time.perf_counter(), time.process_time()
                 report = ingest(ledger, config, clock)

@@ -8,7 +8,6 @@ Finding the text happens in a process of its own, which is ended when a page tak
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +22,12 @@ from sqlalchemy import Engine
 from trading_assets.domain.clock import Clock
 from trading_assets.ledger import article_texts as store
 from trading_assets.ledger.article_texts import ArticleText
+from trading_assets.news import extract_text
 from trading_assets.news.articles_config import ArticlesConfig
 from trading_assets.news.config import NewsConfig
 from trading_assets.news.guard import is_inside
 from trading_assets.news.manners import Manners, RoundOver
+from trading_assets.news.reader_process import ReaderProcess, Unread
 from trading_assets.news.text import storable
 from trading_assets.news.web import Reader, Refused
 
@@ -109,11 +110,15 @@ async def _read_all(links: Sequence[str], config: NewsConfig) -> list[_Result | 
     )
     # One page is searched at a time: it takes a whole core.
     turn = asyncio.Semaphore(1)
-    async with Reader(fetch, _ACCEPT, Manners(fetch)) as reader:
-        return list(await asyncio.gather(*(_read(reader, link, limits, turn) for link in links)))
+    memory_mib = config.reading.memory_mib
+    with ReaderProcess(extract_text.__name__, seconds=limits.extract_s, memory_mib=memory_mib) as apart:
+        async with Reader(fetch, _ACCEPT, Manners(fetch)) as reader:
+            return list(await asyncio.gather(*(_read(reader, apart, link, limits, turn) for link in links)))
 
 
-async def _read(reader: Reader, link: str, limits: ArticlesConfig, turn: asyncio.Semaphore) -> _Result | None:
+async def _read(
+    reader: Reader, apart: ReaderProcess, link: str, limits: ArticlesConfig, turn: asyncio.Semaphore
+) -> _Result | None:
     host = _host(link)
     # Only an address that the configuration itself writes out may lie inside; a name must resolve to the outside.
     trusted = host in limits.hosts and is_inside(host)
@@ -126,7 +131,7 @@ async def _read(reader: Reader, link: str, limits: ArticlesConfig, turn: asyncio
     if answer.status != 200:
         return _Result(None, f"HTTP {answer.status} {answer.reason}".rstrip())
     async with turn:
-        return await _extracted(answer.body, answer.headers.get("content-type", ""), limits)
+        return await _extracted(apart, answer.body, answer.headers.get("content-type", ""), limits)
 
 
 def _require_html(response: httpx.Response) -> None:
@@ -135,22 +140,10 @@ def _require_html(response: httpx.Response) -> None:
         raise Refused(f"the page is {kind or 'of no stated type'} and not HTML", response.status_code)
 
 
-async def _extracted(body: bytes, content_type: str, limits: ArticlesConfig) -> _Result:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "trading_assets.news.extract_text", content_type[:200]),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+async def _extracted(apart: ReaderProcess, body: bytes, content_type: str, limits: ArticlesConfig) -> _Result:
     try:
-        output, _ = await asyncio.wait_for(process.communicate(body), limits.extract_s)
-    except TimeoutError:
-        return _Result(None, f"no text was found in the page within {limits.extract_s:g} s")
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        return _Result(None, f"the page cannot be read (exit code {process.returncode})")
-    text = storable(output.decode("utf-8", "replace"), limits.max_characters)
+        found = await asyncio.to_thread(apart.read, {"content_type": content_type[:200]}, body)
+    except Unread as problem:
+        return _Result(None, f"the page {problem}")
+    text = storable(found.decode("utf-8", "replace"), limits.max_characters)
     return _Result(text, None) if text else _Result(None, "the page holds no article")

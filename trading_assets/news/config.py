@@ -16,6 +16,7 @@ from trading_assets.domain.errors import ConfigurationError
 from trading_assets.news.articles_config import ArticlesConfig
 from trading_assets.news.inference_config import InferenceConfig
 from trading_assets.news.model_config import ModelConfig
+from trading_assets.news.reading_config import ReadingConfig
 from trading_assets.news.tickers_config import TickersConfig
 from trading_assets.news.wire_config import WIRE_NAMES, WireConfig
 
@@ -154,6 +155,7 @@ class NewsConfig(_Frozen):
 
     feeds: tuple[FeedConfig, ...] = Field(default=(), max_length=500, description="Feeds to read")
     fetch: FetchConfig = Field(default_factory=FetchConfig, description="Limits of a fetch")
+    reading: ReadingConfig = Field(default_factory=ReadingConfig, description="Limits of parsing what was fetched")
     articles: ArticlesConfig = Field(default_factory=ArticlesConfig, description="Texts behind the links of stories")
     clusters: ClusterConfig = Field(default_factory=ClusterConfig, description="Near-duplicate stories")
     model: ModelConfig = Field(default_factory=ModelConfig, description="Scoring model")

@@ -1,13 +1,9 @@
-"""The text of one HTML page, from standard input to standard output: a program of its own, so that it can be ended.
-
-``python -m trading_assets.news.extract_text "text/html; charset=utf-8" < page.html``
-"""
+"""The text of one HTML page. It is found in a process that can be ended (``news.reader_process``)."""
 
 from __future__ import annotations
 
-import sys
-
 from trading_assets.news.charset import decode
+from trading_assets.news.reader_process import About
 
 
 def extract(page: bytes, content_type: str) -> str:
@@ -25,5 +21,6 @@ def extract(page: bytes, content_type: str) -> str:
     return found or ""
 
 
-if __name__ == "__main__":
-    sys.stdout.buffer.write(extract(sys.stdin.buffer.read(), sys.argv[1]).encode("utf-8", "replace"))
+def answer(about: About, body: bytes) -> bytes:
+    """What ``extract`` finds, for the process that reads pages."""
+    return extract(body, about["content_type"] or "").encode("utf-8", "replace")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
@@ -22,7 +21,9 @@ from trading_assets.news.config import NewsConfig
 from trading_assets.news.feed_schedule import Feed, after_failure, after_success, configured, due
 from trading_assets.news.fetch import Failed, Fetched, FetchResult, NotAsked, NotModified, Validators, fetch_all
 from trading_assets.news.identity import event_uid
-from trading_assets.news.parse import FeedUnreadable, ParsedFeed, parse_feed
+from trading_assets.news.manners import RoundOver
+from trading_assets.news.parse import FeedUnreadable, ParsedFeed
+from trading_assets.news.parse_apart import BodyReader
 from trading_assets.news.storing import Arrival, store_arrivals
 
 _ERROR_LIMIT = 1000
@@ -94,7 +95,8 @@ def ingest(engine: Engine, config: NewsConfig, clock: Clock, tickers: Sequence[s
     feeds = configured(config.feeds, tickers)
     asked = due(feeds, states, clock.now())
     results = fetch_all(asked, config.fetch, _conditions(asked, states))
-    reads = [_read(feed, result) for feed, result in zip(asked, results, strict=True)]
+    with BodyReader(config.reading) as bodies:
+        reads = [_read(bodies, feed, result) for feed, result in zip(asked, results, strict=True)]
     with engine.begin() as connection:
         store.lock_store(connection)
         fetched_at = clock.now()
@@ -118,21 +120,19 @@ def _conditions(feeds: Iterable[Feed], states: Mapping[str, FeedState]) -> dict[
     }
 
 
-def _read(feed: Feed, result: FetchResult) -> _Read:
+def _read(bodies: BodyReader, feed: Feed, result: FetchResult) -> _Read:
     if isinstance(result, Failed):
         asked = f"; asked to wait {result.retry_after_s} s" if result.retry_after_s is not None else ""
         return _Read(feed, result, error=(result.reason + asked)[:_ERROR_LIMIT])
     if not isinstance(result, Fetched):
         return _Read(feed, result)
     try:
-        return _Read(feed, result, _parsed(feed, result))
+        kind, url = result.content_type, feed.url
+        return _Read(feed, result, bodies.parse(result.body, content_type=kind, where=url, base=url, zone=feed.zone))
+    except RoundOver:
+        return _Read(feed, NotAsked(feed.name))
     except FeedUnreadable as problem:
         return _Read(feed, result, error=str(problem)[:_ERROR_LIMIT])
-
-
-def _parsed(feed: Feed, result: Fetched) -> ParsedFeed:
-    zone = ZoneInfo(feed.zone) if feed.zone is not None else None
-    return parse_feed(result.body, content_type=result.content_type, where=feed.url, base=feed.url, zone=zone)
 
 
 def _configured_order(feeds: Iterable[Feed], reads: Iterable[_Read]) -> list[_Read]:
