@@ -80,10 +80,17 @@ class FeedConfig(_Frozen):
             raise ValueError("a feed address must be http:// or https:// with a host")
         if parts.username is not None or parts.password is not None:
             raise ValueError("a feed address must not carry a user name or password")
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0  # No number, or too large. What stands there is not repeated: it may be a misplaced password.
+        if port == 0:
+            raise ValueError("the port of a feed address must be a number from 1 to 65535")
         if any(ord(letter) <= ord(" ") for letter in value):
             raise ValueError("a feed address must not contain spaces or control characters")
         path = value.partition(parts.netloc)[2]
-        if value.count(TICKER) > 1 or "{" in parts.netloc or "{" in path.replace(TICKER, ""):
+        rest = parts.netloc + path.replace(TICKER, "", 1)
+        if "{" in rest or "}" in rest:
             raise ValueError(f"a feed address may contain {TICKER} once, after its host, and no other braces")
         return value
 
@@ -177,7 +184,7 @@ class NewsConfig(_Frozen):
 
     @model_validator(mode="after")
     def _the_sec_knows_whom_to_write_to(self) -> Self:
-        hosts = (urlsplit(feed.url).hostname or "" for feed in self.feeds)
+        hosts = ((urlsplit(feed.url).hostname or "").rstrip(".") for feed in self.feeds)
         asked = any(host == "sec.gov" or host.endswith(".sec.gov") for host in hosts)
         if asked and not _MAIL.search(self.fetch.user_agent):
             raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,6 +21,8 @@ from trading_assets.news.config import FetchConfig
 from trading_assets.news.manners import Manners, RoundOver
 
 __all__ = ["Answer", "Reader", "Refused", "RoundOver"]
+_log = logging.getLogger(__name__)
+_LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,12 @@ class Reader:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, ImportError, ValueError) as problem:
             # ImportError and ValueError: a proxy of the environment that cannot be used.
             raise Refused(f"{type(problem).__name__}: {problem}"[:500], None, _since(started)) from problem
+        except ExceptionGroup as problem:
+            # How the HTTP client's network layer tells what it did not foresee of an address or an answer. It is told
+            # as this one's failure: nothing that a server says may end the reading of all others.
+            _log.exception("unforeseen while reading from %s", httpx.URL(url).host)
+            said = "; ".join(f"{type(each).__name__}: {each}" for each in problem.exceptions)
+            raise Refused(f"unforeseen: {said}"[:500], None, _since(started)) from problem
 
     async def _follow(
         self,
@@ -105,6 +114,8 @@ class Reader:
         for _ in range(self._config.max_redirects + 1):
             if url.scheme not in ("http", "https") or not url.host:
                 raise Refused(f"redirected to the scheme {url.scheme!r}" if url is not begin else "no http address")
+            if url.port is not None and not 0 < url.port <= _LAST_PORT:
+                raise Refused("the address has a port that does not exist")
             async with self._manners.turn(url.host):
                 if not started:
                     # Waiting for one's turn is nobody's slowness.

@@ -32,6 +32,10 @@ def test_the_lexicon_is_the_default_model_and_no_feed_is_invented() -> None:
         "https://{ticker}.example.com/",
         "https://example.com/{ticker}/{ticker}",
         "https://example.com/{symbol}",
+        "https://example.com/ticker}",
+        "https://example.com:99999/",
+        "https://example.com:port/",
+        "https://example.com:0/",
     ],
 )
 def test_F59_an_address_that_is_no_plain_http_address_is_refused(url: str) -> None:

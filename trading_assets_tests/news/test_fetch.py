@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from trading_assets.news import web
 from trading_assets.news.config import FeedConfig, FetchConfig
 from trading_assets.news.fetch import Failed, Fetched, FetchResult, NotModified, Validators, fetch_all
 from trading_assets_tests.news.feed_server import FeedServer, item, rss, send
@@ -164,6 +165,28 @@ def test_F39_a_redirect_is_followed_and_a_redirect_loop_is_not(feeds: FeedServer
 
 def test_F39_a_redirect_to_a_file_is_refused(feeds: FeedServer) -> None:
     assert "scheme" in failure(fetch(feeds.serve("/a", "", 302, Location="file:///etc/passwd"))).reason
+
+
+@pytest.mark.parametrize("where", ["127.0.0.1:99999", "[::1]:65536", "127.0.0.1:-1", "1.1.1.1:70000"])
+def test_F39_a_redirect_to_a_port_that_does_not_exist_fails_its_own_feed_and_no_other(
+    feeds: FeedServer, where: str
+) -> None:
+    moved = FeedConfig(name="moved", url=feeds.serve("/a", "", 302, Location=f"http://{where}/"), source="Test")
+    other = FeedConfig(name="other", url=feeds.serve("/b", BODY), source="Test")
+    failed, read = fetch_all([moved, other], FetchConfig(), {})
+    assert "port that does not exist" in failure(failed).reason
+    assert isinstance(read, Fetched)
+
+
+def test_F39_what_the_network_layer_did_not_foresee_fails_its_own_feed_and_no_other(
+    feeds: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "_LAST_PORT", 100_000)
+    moved = FeedConfig(name="moved", url=feeds.serve("/a", "", 302, Location="http://127.0.0.1:99999/"), source="Test")
+    other = FeedConfig(name="other", url=feeds.serve("/b", BODY), source="Test")
+    failed, read = fetch_all([moved, other], FetchConfig(), {})
+    assert "unforeseen: OverflowError" in failure(failed).reason
+    assert isinstance(read, Fetched)
 
 
 def test_F39_a_dead_port_is_a_failure(feeds: FeedServer) -> None:

@@ -109,7 +109,7 @@ def test_hosts_of_one_domain_are_one_site() -> None:
     assert site_of("10.0.0.1") == "10.0.0.1"
 
 
-@pytest.mark.parametrize("url", ["https://www.sec.gov/a", "https://SEC.gov/a"])
+@pytest.mark.parametrize("url", ["https://www.sec.gov/a", "https://SEC.gov/a", "https://www.sec.gov./a"])
 def test_a_feed_of_the_sec_needs_a_user_agent_with_a_mail_address(url: str) -> None:
     with pytest.raises(ValidationError, match=r"news\.fetch\.user_agent.*jane@example\.com"):
         NewsConfig(feeds=tuple(configured(url)))
