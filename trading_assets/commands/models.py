@@ -85,6 +85,7 @@ def check_models(
     The first path that works is what the others are compared with. Exports for ONNX Runtime are made where they are
     missing: that takes up to minutes, once.
     """
+    from trading_assets.news.finbert import weights_folder
     from trading_assets.news.model_store import PATHS
     from trading_assets.news.model_trial import SENTENCES, trials
 
@@ -92,6 +93,8 @@ def check_models(
     asked = config if name is None and revision is None else _asked(config, name, revision)
     if asked.kind is ModelKind.LEXICON and path:
         raise typer.BadParameter("the lexicon has no paths: name a model with --name", param_hint="--path")
+    if asked.kind is ModelKind.FINBERT:
+        weights_folder(asked)
     chosen = [each for each in PATHS if not path or each in path or InferencePath.AUTO in path]
     results = trials(asked, cache, chosen)
     if as_json:

@@ -119,14 +119,7 @@ def open_backend(config: ModelConfig, path: InferencePath, cache: Path) -> Backe
             where="news.model.path",
             mend=f"Run \"pip install -c constraints.txt -e '.[{extra}]'\", or set news.model.kind to lexicon.",
         )
-    folder = folder_on_this_machine(config)
-    if folder is None:
-        raise ModelUnavailable(
-            f"the weights of {config.name} are not on this machine",
-            where="news.model.name",
-            mend="Run trading-assets models fetch, or name a folder with config.json, the tokenizer and the weights, "
-            "or set news.model.kind to lexicon.",
-        )
+    folder = weights_folder(config)
     threads = config.threads or usable_cores()
     if path in (InferencePath.ONNX, InferencePath.ONNX_INT8):
         from trading_assets.news.onnx_artefact import artefact_of
@@ -137,3 +130,16 @@ def open_backend(config: ModelConfig, path: InferencePath, cache: Path) -> Backe
     from trading_assets.news.torch_backend import TorchBackend
 
     return TorchBackend(folder, path, max_tokens=config.max_tokens, threads=threads)
+
+
+def weights_folder(config: ModelConfig) -> Path:
+    """The folder of the model's files. Raises ``ModelUnavailable`` if they are not on this machine."""
+    folder = folder_on_this_machine(config)
+    if folder is None:
+        raise ModelUnavailable(
+            f"the weights of {config.name} are not on this machine",
+            where="news.model.name",
+            mend="Run trading-assets models fetch, or name a folder with config.json, the tokenizer and the weights, "
+            "or set news.model.kind to lexicon.",
+        )
+    return folder

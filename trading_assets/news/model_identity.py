@@ -11,6 +11,7 @@ torch, transformers and onnxruntime are never imported here: definitions ask for
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ from trading_assets.news.model_config import (
 from trading_assets.news.sentiment import ModelUnavailable
 
 _PINNED = {FINBERT: FINBERT_REVISION}
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -76,18 +78,25 @@ def version_text(config: ModelConfig) -> str:
 
 
 def weights_revision(config: ModelConfig) -> str:
-    """Commit of the weights, or for a local folder without one ``sha256:`` and the digest of its files."""
-    if config.revision is not None:
-        return config.revision
+    """Commit of the weights, or for a local folder without one ``sha256:`` and the digest of its files.
+
+    Raises ``ModelUnavailable`` for a model of the hub without a commit: two weights must not share a revision.
+    """
     folder = Path(config.name).expanduser()
     if folder.is_dir():
-        return _folder_digest(folder)
-    pinned = _PINNED.get(config.name)
+        return config.revision or _folder_digest(folder)
+    pinned = config.revision or _PINNED.get(config.name)
     if pinned is None:
         raise ModelUnavailable(
             f"no revision is given for the model {config.name!r}, and there is no such folder",
             where="news.model.revision",
             mend="Name the commit, so that stored scores tell which weights made them.",
+        )
+    if not _COMMIT.fullmatch(pinned):
+        raise ModelUnavailable(
+            f"the revision {pinned!r} of the model {config.name!r} is no commit: what a branch or tag names may change",
+            where="news.model.revision",
+            mend="Name the commit by its 40 hexadecimal digits, so that stored scores tell which weights made them.",
         )
     return pinned
 

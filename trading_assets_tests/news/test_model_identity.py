@@ -61,6 +61,9 @@ def test_a_hub_model_needs_a_pinned_revision() -> None:
     assert weights_revision(finbert()) == FINBERT_REVISION
     with pytest.raises(ModelUnavailable, match="no revision"):
         weights_revision(finbert(name="someone/else"))
+    for revision in ("main", "v1.0", "4556d13", "A" * 40):
+        with pytest.raises(ModelUnavailable, match="is no commit"):
+            weights_revision(finbert(revision=revision))
     assert version_text(finbert(name="someone/else")) == "someone/else of unknown revision"
 
 

@@ -218,9 +218,9 @@ def test_F42_what_cannot_be_had_is_refused_with_how_to_mend_it(home: Path) -> No
     for words, why in (
         (["fetch", "--name", "someone/else"], "no revision"),
         (["fetch", "--name", str(home)], "nothing to fetch"),
+        (["fetch", "--revision", "main"], "is no commit"),
+        (["check", "--name", "ProsusAI/finbert", "--path", "torch"], "not on this machine"),
     ):
         said = CliRunner().invoke(app, ["models", *words])
         assert isinstance(said.exception, TradingAssetsError) and why in str(said.exception), said.output
         assert said.exception.mend
-    said = CliRunner().invoke(app, ["models", "check", "--name", "ProsusAI/finbert", "--path", "torch"])
-    assert said.exit_code == 1 and "not on this machine" in said.output
