@@ -15,8 +15,9 @@ from trading_assets.ledger.news_tables import feed_attempts, feed_state
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """What is remembered of a feed. ``error_count`` counts consecutive failures, ``last_status`` is the HTTP status of
-    the last attempt (None without an answer). It is not asked before ``next_attempt_at``; None: in the next round."""
+    """What is remembered of a feed. ``url`` names its address without what may be secret; ``error_count`` counts
+    consecutive failures, ``last_status`` is the HTTP status of the last attempt (None without an answer). It is not
+    asked before ``next_attempt_at``; None: in the next round."""
 
     feed: str
     url: str

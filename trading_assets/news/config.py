@@ -37,6 +37,7 @@ class FeedConfig(_Frozen):
     url: str = Field(
         description="http or https address, without user name or password; {ticker} stands for each followed ticker",
         max_length=2000,
+        repr=False,
     )
     source: str = Field(description="Publisher shown beside a story, e.g. CNBC", min_length=1, max_length=100)
     every_minutes: int = Field(default=1, ge=1, le=1440, description="Asked this often; rounds come once a minute")

@@ -55,7 +55,7 @@ def feed_health(engine: Engine, config: NewsConfig, tickers: Sequence[str] = ())
     found = []
     for feed in configured(config.feeds, tickers):
         state = states.get(feed.name)
-        if state is None or state.url != feed.url:
+        if state is None or state.url != feed.address:
             found.append(FeedHealth(feed.name, None, None, 0, None, None, False))
         else:
             parts = state.last_attempt_at, state.last_success_at, state.error_count, state.last_error

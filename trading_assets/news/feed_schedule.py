@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from trading_assets.ledger.feeds import FeedState
+from trading_assets.news.addresses import remembered
 from trading_assets.news.config import TICKER, FeedConfig, FetchConfig
 
 #: A feed with an interval may be asked this much early: rounds come once a minute, not to the second.
@@ -33,13 +34,18 @@ class Feed:
     asked in one round."""
 
     name: str
-    url: str
+    url: str = field(repr=False)
     source: str
     every_minutes: int = 1
     zone: str | None = None
     symbols: tuple[str, ...] = ()
     turn: str | None = None
     at_once: int = 1
+
+    @property
+    def address(self) -> str:
+        """Its address as the ledger keeps it."""
+        return remembered(self.url)
 
 
 def configured(feeds: Iterable[FeedConfig], tickers: Sequence[str]) -> list[Feed]:
@@ -75,7 +81,7 @@ def due(feeds: Iterable[Feed], states: Mapping[str, FeedState], now: datetime) -
 
 def is_due(feed: Feed, state: FeedState | None, now: datetime) -> bool:
     """Whether the feed is to be asked now: one that was never asked at this address is."""
-    if state is None or state.url != feed.url or state.next_attempt_at is None:
+    if state is None or state.url != feed.address or state.next_attempt_at is None:
         return True
     # A clock that was set back (a recorded day played again) must not silence a feed.
     return now >= state.next_attempt_at or now < state.last_attempt_at

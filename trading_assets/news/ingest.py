@@ -17,6 +17,7 @@ from trading_assets.ledger import feeds as memory
 from trading_assets.ledger import news as store
 from trading_assets.ledger.feeds import FeedAttempt, FeedState
 from trading_assets.ledger.news import Story
+from trading_assets.news import addresses
 from trading_assets.news.config import NewsConfig
 from trading_assets.news.feed_schedule import Feed, after_failure, after_success, configured, due
 from trading_assets.news.fetch import Failed, Fetched, FetchResult, NotAsked, NotModified, Validators, fetch_all
@@ -116,7 +117,7 @@ def _conditions(feeds: Iterable[Feed], states: Mapping[str, FeedState]) -> dict[
     return {
         feed.name: Validators(state.etag, state.last_modified)
         for feed in feeds
-        if (state := states.get(feed.name)) is not None and state.url == feed.url
+        if (state := states.get(feed.name)) is not None and state.url == feed.address
     }
 
 
@@ -127,8 +128,9 @@ def _read(bodies: BodyReader, feed: Feed, result: FetchResult) -> _Read:
     if not isinstance(result, Fetched):
         return _Read(feed, result)
     try:
-        kind, url = result.content_type, feed.url
-        return _Read(feed, result, bodies.parse(result.body, content_type=kind, where=url, base=url, zone=feed.zone))
+        where, base = addresses.told(feed.url), addresses.place(feed.url)
+        parsed = bodies.parse(result.body, content_type=result.content_type, where=where, base=base, zone=feed.zone)
+        return _Read(feed, result, parsed)
     except RoundOver:
         return _Read(feed, NotAsked(feed.name))
     except FeedUnreadable as problem:
@@ -155,13 +157,13 @@ def _arrivals(reads: Iterable[_Read]) -> list[Arrival]:
 
 def _next_state(read: _Read, before: FeedState | None, at: datetime, config: NewsConfig) -> FeedState:
     feed, result = read.feed, read.result
-    same = before if before is not None and before.url == feed.url else None
+    same = before if before is not None and before.url == feed.address else None
     remembered = Validators(same.etag, same.last_modified) if same is not None else Validators()
     if read.error is not None:
         failure = result if isinstance(result, Failed) else Failed(feed.name, read.error, 200)
         failed = FeedState(
             feed=feed.name,
-            url=feed.url,
+            url=feed.address,
             etag=remembered.etag,
             last_modified=remembered.last_modified,
             last_attempt_at=at,
@@ -178,7 +180,7 @@ def _next_state(read: _Read, before: FeedState | None, at: datetime, config: New
         remembered = result.validators if read.parsed.complete else Validators()
     status = 304 if isinstance(result, NotModified) else 200
     known = remembered.etag, remembered.last_modified
-    return FeedState(feed.name, feed.url, *known, at, at, 0, None, after_success(feed, at), status)
+    return FeedState(feed.name, feed.address, *known, at, at, 0, None, after_success(feed, at), status)
 
 
 def _outcome(

@@ -20,6 +20,9 @@ from trading_assets.news import guard
 from trading_assets.news.config import FetchConfig
 from trading_assets.news.manners import Manners, RoundOver
 
+# It writes every address that is asked, keys and all, where somebody logs what libraries have to say.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
 __all__ = ["Answer", "Reader", "Refused", "RoundOver"]
 _log = logging.getLogger(__name__)
 _LAST_PORT = 65_535

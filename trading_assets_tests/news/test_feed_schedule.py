@@ -75,7 +75,7 @@ def test_what_is_gone_for_good_is_asked_seldom(state: FeedState, gone: bool) -> 
 
 def test_a_clock_that_was_set_back_silences_no_feed() -> None:
     feed = Feed("cnbc", "http://x/", "Test")
-    waiting = FeedState("cnbc", "http://x/", None, None, AT, None, 3, "no", AT + timedelta(minutes=4))
+    waiting = FeedState("cnbc", feed.address, None, None, AT, None, 3, "no", AT + timedelta(minutes=4))
     assert not is_due(feed, waiting, AT + timedelta(minutes=3))
     assert is_due(feed, waiting, AT - timedelta(days=2))
 
