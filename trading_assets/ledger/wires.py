@@ -26,7 +26,8 @@ _MORE = "more"
 class WireState:
     """``read_until``: every change up to here was read; None: none ever. ``more``: the last answer was not the end.
 
-    ``error_count`` counts consecutive failures; ``next_attempt_at`` None: may be asked at once.
+    ``error_count`` counts consecutive failures; ``next_attempt_at`` None: may be asked at once. ``last_attempt_at`` is
+    that of what was saved; None: it was never asked.
     """
 
     read_until: datetime | None = None
@@ -35,6 +36,7 @@ class WireState:
     last_success_at: datetime | None = None
     next_attempt_at: datetime | None = None
     last_error: str | None = None
+    last_attempt_at: datetime | None = None
 
 
 def state(connection: Connection, feed: str) -> WireState:
@@ -49,6 +51,7 @@ def state(connection: Connection, feed: str) -> WireState:
         last_success_at=None if row.last_success_at is None else require_utc(row.last_success_at),
         next_attempt_at=None if row.next_attempt_at is None else require_utc(row.next_attempt_at),
         last_error=row.last_error,
+        last_attempt_at=require_utc(row.last_attempt_at),
     )
 
 

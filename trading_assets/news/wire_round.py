@@ -61,7 +61,7 @@ def ask_wire(engine: Engine, config: NewsConfig, clock: Clock, wire: AsksNews, *
     limits = config.alpaca
     started = clock.now()
     with engine.connect() as connection:
-        known = remembered.state(connection, WIRE)
+        known = _as_of(remembered.state(connection, WIRE), started)
     if not at_once and known.next_attempt_at is not None and started < known.next_attempt_at:
         return WireRound(asked=False, next_attempt_at=known.next_attempt_at)
     begun = time.monotonic()
@@ -73,7 +73,7 @@ def ask_wire(engine: Engine, config: NewsConfig, clock: Clock, wire: AsksNews, *
         store.lock_store(connection)
         received = clock.now()
         new = len(store_arrivals(connection, [each.arrival for each in articles], received, config.clusters))
-        after = _after(remembered.state(connection, WIRE), answer, articles, limits, received, error)
+        after = _after(_as_of(remembered.state(connection, WIRE), received), answer, articles, limits, received, error)
         remembered.save(connection, WIRE, _ADDRESS, after, received)
         remembered.note_attempt(
             connection, WIRE, received, stories=len(articles), new=new, elapsed_ms=elapsed_ms, error=error
@@ -96,6 +96,18 @@ def store_told(
             store.lock_store(connection)
             store_arrivals(connection, [each.arrival for each in articles], clock.now(), config.clusters)
     return frozenset(article.name for article in articles), unusable
+
+
+def _as_of(known: WireState, now: datetime) -> WireState:
+    """What is remembered, without what lies in the future: the clock was set back (a recorded day is played again).
+
+    What came between the two is unknown then, and is asked for as at first.
+    """
+    if known.last_attempt_at is not None and now < known.last_attempt_at:
+        known = replace(known, next_attempt_at=None)
+    if known.read_until is not None and now < known.read_until:
+        known = replace(known, read_until=None, more=False)
+    return known
 
 
 def _since(known: WireState, limits: WireConfig, now: datetime) -> datetime:

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, func, select
 from trading_assets.broker.config import BrokerConfig
 from trading_assets.broker.news_wire import NewsWire, SharedNewsWire
 from trading_assets.domain.connections import BrokerConnection
+from trading_assets.domain.newswire import WireAnswer
 from trading_assets.ledger import wires as remembered
 from trading_assets.ledger.news_tables import feed_attempts, inbound_events_raw
 from trading_assets.ledger.wires import WIRE
@@ -216,11 +217,39 @@ def test_a_change_dated_in_the_future_does_not_keep_later_ones_from_being_asked_
 ) -> None:
     class Future:
         def articles(self, since: datetime, most_pages: int, deadline_seconds: float) -> Any:
-            from trading_assets.domain.newswire import WireAnswer
-
             return WireAnswer(({**RAW, "updated_at": "2099-01-01T00:00:00Z"},), complete=True)
 
     ask_wire(ledger, NewsConfig(), clock, Future())
     with ledger.connect() as connection:
         assert remembered.state(connection, WIRE).read_until == clock.now()
         assert connection.scalar(select(func.count()).select_from(inbound_events_raw)) == 1
+
+
+class _Told:
+    """Answers what it is given, the last for ever, and remembers since when it was asked."""
+
+    def __init__(self, *answers: WireAnswer) -> None:
+        self.answers, self.since = list(answers), list[datetime]()
+
+    def articles(self, since: datetime, most_pages: int, deadline_seconds: float) -> WireAnswer:
+        self.since.append(since)
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def test_a_clock_that_was_set_back_neither_silences_the_interface_nor_hides_what_came_between(
+    ledger: Engine, clock: SetClock
+) -> None:
+    news = NewsConfig()
+    first = timedelta(hours=news.alpaca.first_hours)
+    latest = {**RAW, "updated_at": clock.now().isoformat()}
+    wire = _Told(
+        WireAnswer((latest,), False), WireAnswer((), False, error="no", wait_seconds=600), WireAnswer((), True)
+    )
+    ask_wire(ledger, news, clock, wire)
+    assert ask_wire(ledger, news, clock, wire).next_attempt_at is not None
+    clock.advance(minutes=-300)
+    again = ask_wire(ledger, news, clock, wire)
+    assert (again.asked, wire.since[-1]) == (True, clock.now() - first), "as if it were asked for the first time"
+    clock.advance(minutes=90)
+    ask_wire(ledger, news, clock, wire)
+    assert wire.since[-1] == clock.now() - first, "nothing was told since, and what was read later is forgotten"
