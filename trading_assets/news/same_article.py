@@ -2,42 +2,59 @@
 
 The broker's guid is a number of its own, so that a changed headline or address stays the same article. What a feed
 calls its guid is never that number; the address is all that both have in common. Within one feed the address says
-nothing: there are feeds whose items all lead to the same page. And where the publishers differ the headline must be the
-same, too: nobody's feed can keep the broker's article out by naming its address first.
+nothing: there are feeds whose items all lead to the same page. Nor does it alone say enough between the two. Where the
+publishers differ the headline must be the same, too: nobody's feed can keep the broker's article out by naming its
+address first. Where they are the same it may have been edited, but a page that its publisher uses again (one that tells
+of a day as it goes on) is another article.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
-from trading_assets.ledger.stories import stories_linked
+from trading_assets.ledger.stories import HeldStory, stories_linked
 from trading_assets.ledger.wires import WIRE
+from trading_assets.news.headlines import read_headline
 from trading_assets.news.identity import page_of
 
 if TYPE_CHECKING:
     from trading_assets.news.storing import Arrival
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Who said what at a page."""
+
+    publisher: str
+    said: str
+
+    def is_also(self, other: _Told) -> bool:
+        """Whether both are one article: the same headline, or one that its own publisher edited."""
+        return self.said == other.said or (self.publisher == other.publisher and _edited(self.said, other.said))
+
+
 def without_told(connection: Connection, fresh: Sequence[tuple[str, Arrival]]) -> list[tuple[str, Arrival]]:
     """``fresh`` without those that the other kind of source has brought before, stored or earlier in this list."""
     links = {link for _, each in fresh for link in (each.link, page_of(each.link)) if link is not None and _leads(link)}
-    # By page and by who it is: the publisher's name or the headline.
-    told: dict[bool, dict[str, set[str]]] = {True: defaultdict(set), False: defaultdict(set)}
+    # By whether the broker told it, and by page.
+    told: dict[bool, dict[str, list[_Told]]] = {True: defaultdict(list), False: defaultdict(list)}
     for held in stories_linked(connection, links):
-        told[held.feed == WIRE][page_of(held.link) or ""] |= _names(held.source, held.title)
+        told[held.feed == WIRE][page_of(held.link) or ""].append(_said(held))
     kept = []
     for uid, arrival in fresh:
         page, by_wire = page_of(arrival.link), arrival.feed == WIRE
         if page is not None and _leads(page):
-            names = _names(arrival.source, arrival.title)
-            if not told[not by_wire][page].isdisjoint(names):
+            said = _said(arrival)
+            if any(said.is_also(other) for other in told[not by_wire][page]):
                 continue
-            told[by_wire][page] |= names
+            told[by_wire][page].append(said)
         kept.append((uid, arrival))
     return kept
 
@@ -52,8 +69,19 @@ def publisher(source: str) -> str:
     return source.casefold()
 
 
-def _names(source: str, title: str) -> set[str]:
-    return {f"by {publisher(source)}", f"said {words_said(title)}"}
+def _said(article: Arrival | HeldStory) -> _Told:
+    return _Told(publisher(article.source), words_said(article.title))
+
+
+def _edited(one: str, other: str) -> bool:
+    """Whether two headlines share half the words of the shorter one: fewer are left of another article only."""
+    ours, theirs = _words(one), _words(other)
+    return 2 * len(ours & theirs) >= min(len(ours), len(theirs))
+
+
+@lru_cache(maxsize=1000)
+def _words(said: str) -> frozenset[str]:
+    return read_headline(said).words
 
 
 def _leads(link: str) -> bool:

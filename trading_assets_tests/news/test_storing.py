@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -159,6 +160,19 @@ def test_F39_no_feed_can_keep_the_brokers_article_out(ledger: Engine, claim: tup
     # Edited by its own publisher it stays one, whichever way it comes.
     moved = article("Fed holds rates steady, as expected", None, PAGE, WIRE.upper())
     assert stored(ledger, real, false, moved, at=NOON + timedelta(minutes=2)) == []
+
+
+@pytest.mark.parametrize("broker_first", [True, False], ids=["broker_first", "feed_first"])
+def test_F39_a_page_that_its_publisher_uses_again_loses_no_article_to_the_broker_or_from_it(
+    ledger: Engine, broker_first: bool
+) -> None:
+    told = article("Fed holds rates steady", "alpaca:7", PAGE, WIRE)
+    later = replace(article("Tesla recalls 12,000 cars", "live-2", PAGE, "live"), source=told.source)
+    came = [told, later] if broker_first else [later, told]
+    for n, each in enumerate(came):
+        assert titles(stored(ledger, each, at=NOON + timedelta(minutes=n))) == [each.title]
+    edited = replace(article("Fed leaves rates steady at 4.5 %", "live-1", PAGE, "live"), source=told.source)
+    assert stored(ledger, *came, edited, at=NOON + timedelta(minutes=3)) == []
 
 
 @pytest.mark.parametrize("order", [0, 1], ids=["guid_first", "link_first"])
