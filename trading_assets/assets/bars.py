@@ -8,7 +8,7 @@ from typing import cast
 
 import polars as pl
 
-from trading_assets.assets.entrants import lately, waiting
+from trading_assets.assets.entrants import complete, lately, waiting
 from trading_assets.assets.frame_asset import Finding, Observed, Product, coverage, frame_asset, lag
 from trading_assets.assets.groups import MARKET_DATA
 from trading_assets.assets.scope import Kind, Scope
@@ -54,6 +54,9 @@ def _newest(desk: Desk, session: Session, stored: pl.DataFrame, start: datetime,
     last = dict(stored.filter(pl.col("ticker").is_in(list(entered))).group_by("ticker").agg(pl.col("ts").max()).rows())
     behind = [name for name in entered if name not in held_back and (name not in last or last[name] < start)]
     followed = [name for name in desk.universe if name not in held_back and name not in behind]
+    fresh = [name for name in behind if name not in last]
+    whole = complete(desk, session, fresh)
+    behind = [name for name in behind if name in last or name in whole]
     found = _finished(desk, followed, start, until)
     return pl.concat([found, _finished(desk, behind, session.open, until)]) if behind else found
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from trading_assets.assets.frame_asset import Finding, Observed, Product, coverage, frame_asset
 from trading_assets.assets.groups import MARKET_DATA
-from trading_assets.assets.scope import Scope
+from trading_assets.assets.scope import Kind, Scope
 from trading_assets.automation.names import MINUTE_JOB, MINUTE_TICK
 from trading_assets.automation.partitions import SESSIONS
 from trading_assets.market.frames import DAILY_BARS, empty
@@ -69,8 +69,9 @@ def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
 
 
 def _stored(desk: Desk, scope: Scope, rows: pl.DataFrame) -> pl.DataFrame:
-    """The whole partition: after the first minute of a session a run adds nothing to it."""
-    return rows if rows.height else desk.frames.read("daily_bars", [scope.key])
+    """The whole partition: after the first minute of a session a run adds nothing to it, or only who entered. One of
+    these that lacks the newest bars is left out alone (``entrants.waiting``) and keeps no other from being decided."""
+    return rows if rows.height and scope.kind is Kind.PAST else desk.frames.read("daily_bars", [scope.key])
 
 
 def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, int]:

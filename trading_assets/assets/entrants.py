@@ -1,12 +1,14 @@
 """Tickers that come to be followed: their material is fetched before anything is decided on them.
 
 Minute bars of the sessions before are fetched by the discovery, before its universe becomes known. The minute runs
-fetch the rest: daily bars and splits first, then the session's minute bars from its open.
+fetch the rest: daily bars and splits first, then minute bars of earlier sessions that are still missing (a ticker that
+was bought by hand, or added to the configured list, was never discovered), then the session's from its open.
 Without bars a ticker has no features, and without features nothing is decided on it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -14,10 +16,13 @@ import polars as pl
 
 from trading_assets.assets.history import window
 from trading_assets.domain.clock import NEW_YORK
+from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.market.bars import clean_bars
 from trading_assets.market.frames import BARS
 from trading_assets.market.sessions import Session, session_of, shift
 from trading_assets.resources.desk import Desk
+
+_log = logging.getLogger(__name__)
 
 
 def load_minutes(desk: Desk, tickers: Iterable[str]) -> int:
@@ -59,15 +64,38 @@ def waiting(desk: Desk, session: Session) -> frozenset[str]:
     """Tickers that entered lately and whose daily bars or splits are not there yet: their minutes wait.
 
     Bars are read in the shares of today only if the splits are known, so that no minute of theirs is decided before.
+    Daily bars that do not reach the session before are missing.
     """
     entered = lately(desk, session)
     if not entered:
         return frozenset()
     read_at = _splits_read_at(desk, session)
-    daily = set(desk.frames.read("daily_bars", [session.key])["ticker"].unique().to_list())
+    daily = _traded(desk, session, shift(session.day, -1))
     return frozenset(
         ticker for ticker, since in entered.items() if ticker not in daily or read_at is None or read_at <= since
     )
+
+
+def complete(desk: Desk, session: Session, tickers: Iterable[str]) -> frozenset[str]:
+    """Those of ``tickers`` whose minutes of earlier sessions are there, fetched now where they are missing; one whose
+    minutes cannot be fetched waits for the next minute, and the others do not wait for it."""
+    wanted, lacking = frozenset(tickers), set[str]()
+    for before in window(desk, session.day)[:-1] if wanted else ():
+        if desk.frames.exists("bars", before.key):
+            there = set(desk.frames.read("bars", [before.key])["ticker"].unique().to_list())
+            lacking |= (wanted & _traded(desk, session, before)) - there
+    try:
+        load_minutes(desk, lacking)
+    except TradingAssetsError as error:
+        _log.error("minute bars of earlier sessions cannot be read for %s: %s", ", ".join(sorted(lacking)), error)
+        return wanted - lacking
+    return wanted
+
+
+def _traded(desk: Desk, session: Session, before: Session) -> frozenset[str]:
+    """Tickers whose daily bar of the session ``before`` is known in ``session``."""
+    daily = desk.frames.read("daily_bars", [session.key]).filter(pl.col("session") == before.day)
+    return frozenset(daily["ticker"].to_list())
 
 
 def _splits_read_at(desk: Desk, session: Session) -> datetime | None:

@@ -13,6 +13,7 @@ from enum import Enum
 
 from dagster import AssetExecutionContext
 
+from trading_assets.automation.names import MINUTE_JOB
 from trading_assets.automation.tags import tag_session
 from trading_assets.automation.tickets import TICKET_TAG, NotPermitted, permitted
 from trading_assets.domain.clock import NEW_YORK
@@ -61,6 +62,8 @@ def scopes(context: AssetExecutionContext, desk: Desk, *, job: str, tick: str) -
         if ticket is None:
             ticket = permitted(desk.secret, context.run.tags, job=job, tick=tick, now=desk.wall.now()).text
             desk.claim_ticket(context.run.run_id, job=job, account=None, ticket=ticket, as_of=now)
+            if job == MINUTE_JOB:
+                desk.write_down(context.run.run_id, now)
         elif ticket != context.run.tags[TICKET_TAG]:
             raise NotPermitted("the run's ticket changed while it ran")
         live = True

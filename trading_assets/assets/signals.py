@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import polars as pl
 
+from trading_assets.assets.eligible import eligible_only
 from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset, lag
 from trading_assets.assets.groups import DECISIONS
 from trading_assets.assets.history import MINUTE, instants
@@ -48,6 +49,7 @@ def _compute(
 ) -> pl.DataFrame:
     read, settings = desk.frames.read, desk.settings
     features, watched, context = (read(name, [scope.key]) for name in ("features", "watchlist", "market_context"))
+    features = eligible_only(desk, scope.day, features)
     told = desk.frames.read_settled("sentiment", scope.key)
     decided = [
         decide(

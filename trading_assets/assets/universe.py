@@ -77,7 +77,14 @@ def discovered(desk: Desk, run_id: str) -> Found:
     )
     context = gather(as_of, _articles(desk, as_of, assets), _volumes(desk, as_of), _tracked(desk, as_of), config)
     return discover(
-        desk.ledger, desk.clock, context, frame, config, run_id=run_id, make_ready=partial(_make_ready, desk)
+        desk.ledger,
+        desk.clock,
+        context,
+        frame,
+        config,
+        run_id=run_id,
+        make_ready=partial(_make_ready, desk),
+        followed=desk.discovers,
     )
 
 
@@ -164,7 +171,7 @@ def _told(found: Found, before: frozenset[str], *, followed: bool) -> dict[str, 
     count = {status: sum(member.status is status for member in members) for status in Status}
     note = f"failed, and the last universe stays: {run.error}" if run.error is not None else "found"
     if not followed:
-        note += "; nobody follows it, because universe.mode is fixed or a recording is played"
+        note += "; nobody ever follows it, because universe.mode is fixed or a recording is played"
     told: dict[str, Any] = {
         "note": MetadataValue.text(note),
         "method": run.method,

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import polars as pl
 
+from trading_assets.assets.eligible import eligible_only
 from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
 from trading_assets.assets.groups import DECISIONS
 from trading_assets.assets.history import instants
@@ -47,7 +48,7 @@ def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Obs
 
 def _compute(desk: Desk, scope: Scope, as_ofs: Sequence[datetime], previous: pl.DataFrame | None) -> pl.DataFrame:
     return watchlist_over(
-        desk.frames.read("features", [scope.key]),
+        eligible_only(desk, scope.day, desk.frames.read("features", [scope.key])),
         desk.frames.read_settled("sentiment", scope.key),
         as_ofs=as_ofs,
         previous=previous,
@@ -83,7 +84,8 @@ watchlist = frame_asset(
         group=DECISIONS,
         description=(
             "Every followed ticker scored from 0 to 1 by technical setup, relative volume, sentiment and performance; "
-            "the best thirty are members. Each factor is stored, and why a ticker entered or left."
+            "the best thirty are members. Each factor is stored, and why a ticker entered or left. One that is "
+            "followed only because something is open in it is not scored."
         ),
         kinds=frozenset({"polars", "parquet"}),
         code_version="1",

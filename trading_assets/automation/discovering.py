@@ -20,15 +20,15 @@ from trading_assets.automation.schedules import held_back
 from trading_assets.automation.tags import LONGEST_RUN
 from trading_assets.automation.tickets import AS_OF_TAG, SESSION_TAG
 from trading_assets.domain.clock import NEW_YORK
-from trading_assets.ledger.universe import UniverseRun, newest_run
+from trading_assets.ledger.universe import CONFIGURED, UniverseRun, newest_run
 from trading_assets.news.discovery.config import DiscoveryConfig
 from trading_assets.resources.desk import Desk
 
 
 def due_at(newest: UniverseRun | None, now: datetime, config: DiscoveryConfig) -> datetime:
-    """When the next discovery is due: now if there was none, a while after one that failed, else at the first of the
-    day's instants (2, 8, 14 and 20 o'clock in New York) after the newest."""
-    if newest is None:
+    """When the next discovery is due: now if there was none or the configured tickers are followed, a while after one
+    that failed, else at the first of the day's instants (2, 8, 14 and 20 o'clock in New York) after the newest."""
+    if newest is None or newest.method == CONFIGURED:
         return now
     if newest.error is not None:
         return newest.known_at + timedelta(minutes=config.retry_minutes)

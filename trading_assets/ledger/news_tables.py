@@ -135,7 +135,7 @@ universe_runs = Table(
     Column("universe_id", Text, primary_key=True),
     Column("as_of", Instant, nullable=False, comment="the context was read as it was known then"),
     Column("known_at", Instant, nullable=False, comment="a decision before it knows the universe before it"),
-    Column("method", Text, nullable=False, comment="ranker, or bedrock"),
+    Column("method", Text, nullable=False, comment="ranker, bedrock, or configured"),
     Column("model", Text, nullable=False, comment="the model's id, or the ranker's name"),
     Column("revision", Text, nullable=False, comment="of the prompt and rules that were used"),
     Column("context", JSONB, nullable=False, comment="stories, surges and tracked tickers that were shown"),
@@ -146,6 +146,12 @@ universe_runs = Table(
     Column("cost", Numeric(20, 6), comment="dollars, by the configured prices"),
     Column("elapsed_ms", Integer, nullable=False),
     Column("run_id", Text, nullable=False),
+    Column(
+        "followed",
+        Boolean,
+        nullable=False,
+        comment="false for a discovery that was made while the configured tickers were followed: it never counts",
+    ),
     CheckConstraint("as_of <= known_at", name="known_after"),
     Index("ix_universe_runs_known_at", "known_at"),
 )

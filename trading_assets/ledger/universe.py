@@ -1,20 +1,20 @@
-"""The discovered universe in the ledger: each run of the discovery, what it named, and who is followed at an instant.
+"""Who was followed when, in the ledger: each discovery, what it named, and each change of the configured tickers.
 
-Runs and members are written once and never changed. A run that failed is kept with its error and counts for nothing:
-the universe before it stays. Functions take an open connection, so that a caller decides what belongs into one
-transaction.
+Runs and members are written once and never changed. A run that failed is kept with its error and counts for nothing,
+like one that was made while the configured tickers were followed: the universe before it stays. Functions take an open
+connection, so that a caller decides what belongs into one transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select
+from sqlalchemy import Connection, Row, Select, func, insert, or_, select
 
 from trading_assets.domain.clock import require_utc
 from trading_assets.domain.values import LIVE_STATES
@@ -24,6 +24,9 @@ from trading_assets.ledger.tables import active_positions, order_intents
 
 #: Key of the advisory lock that makes discoveries one at a time ("univ" in ASCII).
 _LOCK = 0x756E6976
+#: ``method`` of a run that asked nobody: the configured tickers came to be followed.
+CONFIGURED = "configured"
+_NEXT = timedelta(microseconds=1)
 
 
 class Status(StrEnum):
@@ -40,7 +43,8 @@ FOLLOWED = (Status.ACTIVE, Status.KEPT)
 
 @dataclass(frozen=True, slots=True)
 class UniverseRun:
-    """One discovery. ``error`` is None for one that counts; ``answer`` None if none came; ``cost`` in dollars."""
+    """One discovery. ``error`` is None for one that counts, if it is ``followed``; ``answer`` None if none came;
+    ``cost`` in dollars."""
 
     universe_id: str
     as_of: datetime
@@ -56,6 +60,7 @@ class UniverseRun:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost: Decimal | None = None
+    followed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +80,14 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """Whom a run that counts made followed, without the index, from ``known_at`` until the next one."""
+    """Whom a run that counts made followed, without the index, from ``known_at`` until the next one. ``active``: those
+    of them that may be entered, and are not followed only because something was open in them."""
 
     universe_id: str
     known_at: datetime
+    method: str
     symbols: frozenset[str]
+    active: frozenset[str]
 
 
 def lock_discovery(connection: Connection) -> None:
@@ -98,11 +106,21 @@ def add_run(connection: Connection, run: UniverseRun, members: Sequence[Member])
         connection.execute(insert(universe_members), rows)
 
 
+def after_newest(connection: Connection, now: datetime) -> datetime:
+    """``now``, or the instant after the newest run: a clock that stands still must not leave open which of two counts.
+
+    Call it under :func:`lock_discovery`.
+    """
+    newest = connection.scalar(select(func.max(universe_runs.c.known_at)))
+    return now if newest is None else max(require_utc(now), require_utc(newest) + _NEXT)
+
+
 def newest_run(connection: Connection, *, counting: bool) -> UniverseRun | None:
-    """The newest run, or (``counting``) the newest that counts."""
-    query = select(universe_runs).order_by(universe_runs.c.known_at.desc(), universe_runs.c.universe_id.desc()).limit(1)
+    """The newest run that was made to be followed, or (``counting``) the newest that counts."""
+    runs = universe_runs.c
+    query = select(universe_runs).where(runs.followed).order_by(runs.known_at.desc(), runs.universe_id.desc()).limit(1)
     if counting:
-        query = query.where(universe_runs.c.error.is_(None))
+        query = query.where(runs.error.is_(None))
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
         return None
@@ -129,45 +147,50 @@ def newest_following(connection: Connection) -> Following | None:
 def followings_between(connection: Connection, start: datetime, end: datetime | None = None) -> tuple[Following, ...]:
     """The universe in force at ``start`` and those that became known from then until ``end`` (None: now), oldest first.
     Where none was in force at ``start``, the first one's ``known_at`` is later."""
-    runs = universe_runs.c
-    later = select(runs.universe_id, runs.known_at).where(runs.error.is_(None), runs.known_at > start)
+    later = _counting().where(universe_runs.c.known_at > start)
     if end is not None:
-        later = later.where(runs.known_at <= end)
-    rows = connection.execute(later.order_by(runs.known_at, runs.universe_id))
-    return _followings(connection, [_in_force(connection, start), *((row.universe_id, row.known_at) for row in rows)])
+        later = later.where(universe_runs.c.known_at <= end)
+    rows = connection.execute(later.order_by(universe_runs.c.known_at, universe_runs.c.universe_id)).all()
+    return _followings(connection, [_in_force(connection, start), *rows])
 
 
-def _in_force(connection: Connection, instant: datetime | None) -> tuple[str, datetime] | None:
+def _counting() -> Select[Any]:
     runs = universe_runs.c
-    query = select(runs.universe_id, runs.known_at).where(runs.error.is_(None))
+    return select(runs.universe_id, runs.known_at, runs.method).where(runs.error.is_(None), runs.followed)
+
+
+def _in_force(connection: Connection, instant: datetime | None) -> Row[Any] | None:
+    runs, query = universe_runs.c, _counting()
     if instant is not None:
         query = query.where(runs.known_at <= instant)
-    row = connection.execute(query.order_by(runs.known_at.desc(), runs.universe_id.desc()).limit(1)).one_or_none()
-    return None if row is None else (row.universe_id, row.known_at)
+    return connection.execute(query.order_by(runs.known_at.desc(), runs.universe_id.desc()).limit(1)).one_or_none()
 
 
-def _followings(connection: Connection, named: Sequence[tuple[str, datetime] | None]) -> tuple[Following, ...]:
+def _followings(connection: Connection, named: Sequence[Row[Any] | None]) -> tuple[Following, ...]:
     found = [each for each in named if each is not None]
     if not found:
         return ()
     table = universe_members.c
     rows = connection.execute(
-        select(table.universe_id, table.symbol).where(
-            table.universe_id.in_([identity for identity, _ in found]), table.status.in_(FOLLOWED)
+        select(table.universe_id, table.symbol, table.status).where(
+            table.universe_id.in_([run.universe_id for run in found]), table.status.in_(FOLLOWED)
         )
     )
-    symbols: dict[str, set[str]] = {}
-    for identity, symbol in rows:
-        symbols.setdefault(identity, set()).add(symbol)
-    return tuple(
-        Following(identity, require_utc(known_at), frozenset(symbols.get(identity, ()))) for identity, known_at in found
-    )
+    members: dict[str, dict[str, str]] = {}
+    for identity, symbol, status in rows:
+        members.setdefault(identity, {})[symbol] = status
+    return tuple(_following(run, members.get(run.universe_id, {})) for run in found)
+
+
+def _following(run: Row[Any], members: Mapping[str, str]) -> Following:
+    active = frozenset(symbol for symbol, status in members.items() if status == Status.ACTIVE)
+    return Following(run.universe_id, require_utc(run.known_at), run.method, frozenset(members), active)
 
 
 def runs_known_between(connection: Connection, start: datetime, end: datetime) -> list[str]:
-    """Identities of all runs that became known in [start, end), also failed ones, oldest first."""
+    """Identities of all discoveries that became known in [start, end), also failed ones, oldest first."""
     runs = universe_runs.c
-    query = select(runs.universe_id).where(runs.known_at >= start, runs.known_at < end)
+    query = select(runs.universe_id).where(runs.known_at >= start, runs.known_at < end, runs.method != CONFIGURED)
     return list(connection.scalars(query.order_by(runs.known_at, runs.universe_id)))
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trading_assets.news.inference import TickerInference
     from trading_assets.news.sentiment import SentimentModel
     from trading_assets.news.tickers import TickerExtractor
+    from trading_assets.resources.following import Eligible
     from trading_assets.settings import Settings
     from trading_assets.strategy_config import StrategyConfig
     from trading_assets.world.runtime import Runtime
@@ -161,6 +162,18 @@ class Desk:
         from trading_assets.resources.following import followed_in
 
         return followed_in(self, day)
+
+    def eligible_in(self, day: date) -> Eligible:
+        """Who may be entered in the session ``day``, each with the instant from which on, as known then."""
+        from trading_assets.resources.following import may_enter
+
+        return may_enter(self, day)
+
+    def write_down(self, run_id: str, now: datetime) -> None:
+        """Write into the ledger who is followed from ``now`` on, if that changed."""
+        from trading_assets.resources.following import write_down
+
+        write_down(self, run_id, now)
 
     def entered(self, since: datetime) -> Mapping[str, datetime]:
         """Who is followed now and was not at some time from ``since`` on, with the instant since which it is."""

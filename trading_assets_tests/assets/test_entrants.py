@@ -12,12 +12,16 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine
 
+from trading_assets.assets import daily_bars
 from trading_assets.assets.bars import _newest
 from trading_assets.assets.entrants import load_minutes, waiting
+from trading_assets.assets.scope import Kind, Scope
+from trading_assets.broker.errors import BrokerUnavailable
 from trading_assets.market.frames import BARS, DAILY_BARS, SPLITS, empty
 from trading_assets.market.sessions import MINUTE, Session, require_session, shift
 from trading_assets.resources.desk import Desk
 from trading_assets.world.frames import FrameStore
+from trading_assets_tests.ledger.factory import position, register
 from trading_assets_tests.news.conftest import SetClock
 from trading_assets_tests.resources.test_following import add
 from trading_assets_tests.resources.test_following import desk_of as following
@@ -36,10 +40,10 @@ def bars(tickers: Sequence[str], start: datetime, end: datetime, known_at: datet
     return pl.DataFrame(rows, schema=BARS)
 
 
-def daily(tickers: Sequence[str], known_at: datetime) -> pl.DataFrame:
-    """The daily bar of the session before."""
+def daily(tickers: Sequence[str], known_at: datetime, *, back: int = 1) -> pl.DataFrame:
+    """The daily bar of the session before, or of one ``back`` sessions ago."""
     rows = [
-        {"ticker": ticker, "session": shift(DAY.day, -1).day, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0,
+        {"ticker": ticker, "session": shift(DAY.day, -back).day, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0,
          "volume": 1, "known_at": known_at, "known_how": "observed"}
         for ticker in tickers
     ]  # fmt: skip
@@ -51,8 +55,11 @@ class Data:
 
     def __init__(self) -> None:
         self.asked: list[tuple[tuple[str, ...], date]] = []
+        self.fails_before = date.min
 
     def stock_bars(self, tickers: Sequence[str], start: datetime, end: datetime) -> pl.DataFrame:
+        if start.date() < self.fails_before:
+            raise BrokerUnavailable("no history today")
         self.asked.append((tuple(tickers), start.date()))
         return bars(tickers, start, end, start).drop("known_at", "known_how")
 
@@ -130,3 +137,55 @@ def test_who_entered_overnight_waits_for_a_list_of_splits_that_knows_it(
     seen = _newest(desk, DAY, stored, later - 6 * MINUTE, later).filter(pl.col("ticker") == "AMD")
     assert seen.height == 30, "then it has all minutes since the open"
     follows.ledger.dispose()
+
+
+def test_F03_what_was_bought_by_hand_has_its_history_before_its_minutes_and_others_do_not_wait_for_it(
+    tmp_path: Path, ledger: Engine
+) -> None:
+    """Nobody discovered it: the minute runs fetch all of it, once."""
+    now, before = DAY.open + 30 * MINUTE, shift(DAY.day, -1)
+    follows = following(ledger, mode="fixed")
+    follows.write_down("run", before.open)
+    bought_at = DAY.open + 20 * MINUTE
+    with ledger.begin() as connection:
+        register(connection, "tiny")
+        position(connection, "p1", underlying="AMD", symbol="AMD", created_at=bought_at)
+    desk = desk_of(tmp_path, now, entered=follows.entered, universe=follows.universe)
+    desk.frames.replace("bars", before.key, bars(["KO"], before.open, before.close, before.close), before.close)
+    desk.frames.append("daily_bars", DAY.key, daily(["AMD", "KO"], now), now)
+    desk.frames.append("splits", DAY.key, empty(SPLITS), bought_at + MINUTE)
+    stored, data = bars(["AAPL", "KO", "SPY"], DAY.open, now, DAY.open), cast("Data", desk.data)
+    data.fails_before = DAY.day
+    assert set(_newest(desk, DAY, stored, now - 6 * MINUTE, now)["ticker"]) == {"AAPL", "KO", "SPY"}
+    data.fails_before = date.min
+    seen = _newest(desk, DAY, stored, now - 6 * MINUTE, now).filter(pl.col("ticker") == "AMD")
+    assert seen.height == 30
+    assert of_amd(desk, before).height == before.minutes
+    asked = data.asked.count((("AMD",), before.day))
+    _newest(desk, DAY, stored, now - 6 * MINUTE, now)
+    assert data.asked.count((("AMD",), before.day)) == asked == 1
+    follows.ledger.dispose()
+
+
+def test_who_enters_without_the_newest_daily_bar_waits_alone(tmp_path: Path) -> None:
+    """Halted yesterday, or new: it must not keep the others from being decided."""
+    since = DAY.open + 30 * MINUTE
+    desk = desk_of(tmp_path, since + MINUTE, entered=lambda _: {"AMD": since, "TSLA": since})
+    desk.frames.append("daily_bars", DAY.key, daily(["KO"], DAY.open), DAY.open)
+    desk.frames.append("daily_bars", DAY.key, daily(["TSLA"], since, back=2), since)
+    scope = Scope(DAY.key, Kind.LIVE, since + MINUTE)
+    for rows in (daily(["TSLA"], since, back=2), empty(DAILY_BARS)):
+        assert all(found.passed for found in daily_bars._check(desk, scope, rows))
+    desk.frames.append("daily_bars", DAY.key, daily(["AMD"], since), since + MINUTE)
+    desk.frames.append("splits", DAY.key, empty(SPLITS), since + MINUTE)
+    assert waiting(desk, DAY) == {"TSLA"}
+
+
+def test_a_session_without_any_newest_daily_bar_is_still_refused(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, DAY.open + MINUTE)
+    rows = daily(["KO"], DAY.open, back=2)
+    desk.frames.append("daily_bars", DAY.key, rows, DAY.open)
+    findings = {
+        found.check: found.passed for found in daily_bars._check(desk, Scope(DAY.key, Kind.LIVE, DAY.open), rows)
+    }
+    assert findings == {"daily_bars_unique": True, "daily_bars_reach_the_previous_session": False}

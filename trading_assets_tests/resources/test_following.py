@@ -23,25 +23,40 @@ DAY = require_session(datetime(2026, 3, 11, tzinfo=UTC).date())
 HOUR = timedelta(hours=1)
 
 
-def desk_of(ledger: Engine, *, mode: str = "discovered", recorded: tuple[str, ...] | None = None) -> Desk:
+def desk_of(
+    ledger: Engine,
+    *,
+    mode: str = "discovered",
+    recorded: tuple[str, ...] | None = None,
+    tickers: tuple[str, ...] = ("AAPL", "KO"),
+) -> Desk:
     """A desk that knows its configuration and its ledger, and nothing else."""
-    strategy = StrategyConfig.model_validate({"universe": {"mode": mode, "tickers": ["AAPL", "KO"]}})
+    strategy = StrategyConfig.model_validate({"universe": {"mode": mode, "tickers": tickers}})
     runtime = SimpleNamespace(
         recorded_tickers=lambda: recorded, ledger_url=ledger.url.render_as_string(hide_password=False)
     )
     return Desk(lambda: cast("Any", SimpleNamespace(strategy=strategy)), lambda _: cast("Any", runtime))
 
 
-def run(identity: str, known_at: datetime, *, error: str | None = None) -> UniverseRun:
-    return UniverseRun(identity, known_at, known_at, "ranker", "ranker", "1", {}, 5, "run", error=error)
+def run(identity: str, known_at: datetime, *, error: str | None = None, followed: bool = True) -> UniverseRun:
+    return UniverseRun(
+        identity, known_at, known_at, "ranker", "ranker", "1", {}, 5, "run", error=error, followed=followed
+    )
 
 
-def add(ledger: Engine, identity: str, known_at: datetime, *symbols: str, error: str | None = None) -> None:
+def add(
+    ledger: Engine,
+    identity: str,
+    known_at: datetime,
+    *symbols: str,
+    error: str | None = None,
+    followed: bool = True,
+) -> None:
     members = [Member(place, symbol, Status.ACTIVE) for place, symbol in enumerate(symbols, 1)]
     members.append(Member(len(symbols) + 1, "RSRV", Status.RESERVE))
     members.append(Member(len(symbols) + 2, "WRONG", Status.REJECTED, "it is no symbol"))
     with ledger.begin() as connection:
-        store.add_run(connection, run(identity, known_at, error=error), members)
+        store.add_run(connection, run(identity, known_at, error=error, followed=followed), members)
 
 
 @pytest.fixture
@@ -105,18 +120,88 @@ def test_who_entered_in_a_session_is_told_with_the_instant_since_which_it_is_fol
 
 
 @pytest.mark.parametrize(
-    ("mode", "recorded", "expected"),
-    [("fixed", None, ("AAPL", "KO", "SPY")), ("discovered", ("AAPL", "XOM"), ("AAPL",))],
-    ids=["fixed", "recorded"],
+    ("mode", "recorded", "expected", "held"),
+    [
+        ("fixed", None, ("AAPL", "KO", "SPY"), ("AMD", "XOM")),
+        ("discovered", ("AAPL", "XOM"), ("AAPL",), ("XOM",)),
+        ("fixed", ("AAPL", "XOM"), ("AAPL",), ("XOM",)),
+    ],
+    ids=["fixed", "discovered_recorded", "recorded"],
 )
-def test_a_fixed_universe_and_a_recorded_world_ask_no_ledger(
-    mode: str, recorded: tuple[str, ...] | None, expected: tuple[str, ...], ledger: Engine
+def test_what_is_open_is_followed_also_by_who_discovers_nothing_and_is_not_entered_for_that(
+    mode: str, recorded: tuple[str, ...] | None, expected: tuple[str, ...], held: tuple[str, ...], ledger: Engine
 ) -> None:
-    add(ledger, "first", DAY.open, "NVDA")
     desk = desk_of(ledger, mode=mode, recorded=recorded)
+    desk.write_down("run", DAY.open - HOUR)
+    assert not desk.discovers
     assert desk.universe == desk.universe_in(DAY.day) == expected
-    assert desk.entered(DAY.open) == {} and not desk.discovers
-    assert "ledger" not in vars(desk)
+    assert desk.entered(DAY.open) == {}
+    with ledger.begin() as connection:
+        register(connection, "tiny")
+        position(connection, "p1", underlying="XOM", created_at=DAY.open + HOUR)
+        position(connection, "p2", underlying="AMD", symbol="AMD", created_at=DAY.open + HOUR)
+        position(connection, "p3", underlying="GME1", symbol="GME1", created_at=DAY.open + HOUR)
+    assert desk.universe == desk.universe_in(DAY.day) == tuple(sorted({*expected, *held}))
+    assert desk.entered(DAY.open) == dict.fromkeys(held, DAY.open + HOUR), "its material is fetched like an entrant's"
+    [(_, entered)] = desk.eligible_in(DAY.day)
+    assert entered - {"SPY"} == set(expected) - {"SPY"}
+    desk.ledger.dispose()
+
+
+def test_a_ticker_that_is_configured_in_mid_session_entered_then_and_one_taken_out_is_told_as_it_was(
+    ledger: Engine,
+) -> None:
+    first, second = desk_of(ledger, mode="fixed"), desk_of(ledger, mode="fixed", tickers=("AAPL", "NVDA"))
+    for instant in (DAY.open - HOUR, DAY.open, DAY.open + HOUR):
+        first.write_down(f"run {instant}", instant)
+    at = DAY.open + 2 * HOUR
+    for instant in (at, at + HOUR):
+        second.write_down(f"run {instant}", instant)
+    assert second.universe == ("AAPL", "NVDA", "SPY")
+    assert second.entered(DAY.open) == {"NVDA": at}
+    assert second.universe_in(DAY.day) == ("AAPL", "KO", "NVDA", "SPY")
+    assert second.eligible_in(DAY.day) == (
+        (DAY.open - HOUR, frozenset({"AAPL", "KO", "SPY"})),
+        (at, frozenset({"AAPL", "NVDA", "SPY"})),
+    )
+    for desk in (first, second):
+        desk.ledger.dispose()
+
+
+def test_a_discovery_of_a_person_who_follows_configured_tickers_never_counts_and_the_switch_makes_entrants(
+    ledger: Engine,
+) -> None:
+    fixed, later = desk_of(ledger, mode="fixed"), desk_of(ledger)
+    fixed.write_down("run", DAY.open - HOUR)
+    add(ledger, "looked at", DAY.open, "AMD", "NVDA", followed=False)
+    later.write_down("minute", DAY.open + HOUR)
+    assert later.universe == ("AAPL", "KO", "SPY"), "nothing of it was fetched"
+    with ledger.connect() as connection:
+        newest = store.newest_run(connection, counting=False)
+    now = DAY.open + HOUR
+    assert due_at(newest, now, DiscoveryConfig()) == now, "who begins to discover does not wait for the next six hours"
+    add(ledger, "followed", now, "AMD")
+    later.write_down("minute", now + HOUR)
+    assert set(later.universe) == {"AMD", "SPY"}
+    assert later.entered(DAY.open) == {"AMD": now}
+    fixed.write_down("minute", now + 2 * HOUR)
+    assert fixed.universe == ("AAPL", "KO", "SPY")
+    assert fixed.entered(DAY.open) == {"AAPL": now + 2 * HOUR, "KO": now + 2 * HOUR}, "who comes back waits, too"
+    assert later.universe == ("AAPL", "KO", "SPY"), "and an old discovery is not taken up again"
+    for desk in (fixed, later):
+        desk.ledger.dispose()
+
+
+def test_what_a_discovery_kept_is_followed_and_not_entered(desk: Desk, ledger: Engine) -> None:
+    at = DAY.open + HOUR
+    with ledger.begin() as connection:
+        kept = Member(2, "KO", Status.KEPT, "something is open in it")
+        store.add_run(connection, run("first", at), [Member(1, "AMD", Status.ACTIVE), kept])
+    assert desk.universe == ("AMD", "KO", "SPY")
+    assert desk.eligible_in(DAY.day) == (
+        (DAY.open, frozenset({"AAPL", "KO", "SPY"})),
+        (at, frozenset({"AMD", "SPY"})),
+    )
 
 
 def test_a_discovery_is_due_every_six_hours_of_new_yorks_day_and_sooner_after_a_failure() -> None:

@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Engine
@@ -29,7 +28,6 @@ from trading_assets.news.discovery.validation import AnswerRefused, Listed, judg
 
 _log = logging.getLogger(__name__)
 _LONGEST_ERROR = 500
-_NEXT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +58,14 @@ def discover(
     run_id: str,
     make_ready: Callable[[frozenset[str]], None] = lambda _: None,
     bedrock: Bedrock | None = None,
+    followed: bool = True,
 ) -> Found:
     """Ask, judge, make ready, store. ``make_ready`` gets the tickers that are to be followed before anyone follows
     them; what it raises, and every failure of the answer, leaves the last universe in force and is stored as the
     reason.
 
-    A ticker in which something is open when the universe becomes known is kept. Raises only what the ledger raises.
+    A ticker in which something is open when the universe becomes known is kept. One that is not ``followed`` is to be
+    looked at only: it never counts. Raises only what the ledger raises.
     """
     began = time.monotonic()
     answer: Any = None
@@ -99,11 +99,7 @@ def discover(
         store.lock_discovery(connection)
         if error is None:
             members = with_kept(members, store.at_stake(connection), frame.index)
-        newest = store.newest_run(connection, counting=False)
-        known_at = clock.now()
-        if newest is not None and known_at <= newest.known_at:
-            # A clock that stands still must not leave open which of two universes counts.
-            known_at = newest.known_at + _NEXT
+        known_at = store.after_newest(connection, clock.now())
         run = UniverseRun(
             universe_id=digest("universe", run_id, context.as_of.isoformat())[:32],
             as_of=context.as_of,
@@ -119,6 +115,7 @@ def discover(
             cost=None if usage is None else usage.cost,
             elapsed_ms=round((time.monotonic() - began) * 1000),
             run_id=run_id,
+            followed=followed,
         )
         store.add_run(connection, run, [replace(member, sources=keepable(member.sources)) for member in members])
     return Found(run, members)
