@@ -15,6 +15,7 @@ from typing import Any, cast
 import polars as pl
 from dagster import AssetsDefinition, get_dagster_logger
 
+from trading_assets.assets.broker_list import broker_list
 from trading_assets.assets.day_end import day_that_ended
 from trading_assets.assets.frame_asset import Finding, Observed, Product, frame_asset
 from trading_assets.assets.groups import NEWS
@@ -24,7 +25,7 @@ from trading_assets.automation.partitions import DAYS
 from trading_assets.resources.desk import Desk
 
 #: A list that is older is told: new listings are not known by name.
-_LIST_AGE = timedelta(days=2)
+_LIST_AGE = timedelta(hours=25)
 #: A minute scores stories of so long ago at most: what is older can no longer be news to a decision.
 _RECENT = timedelta(hours=6)
 #: Stories that a minute looks at; its time ends before.
@@ -37,7 +38,8 @@ def _observe(desk: Desk, scope: Scope) -> Observed:
     from trading_assets.news.listing import refresh_list
     from trading_assets.news.sentiment import ModelUnavailable
 
-    listing = refresh_list(desk.ledger, lambda: desk.broker(desk.accounts[0].name).assets(), desk.clock)
+    listing = refresh_list(desk.ledger, lambda: broker_list(desk), desk.clock)
+    desk.unlisted = listing.error
     config = desk.settings.strategy.news.model
     try:
         report = classify_pending(
@@ -158,8 +160,10 @@ def _listed(desk: Desk, scope: Scope) -> Finding:
     if seen is None:
         said = "the broker's list of assets was never read: only followed companies are found, by names of our own"
         return Finding("companies_listed", False, said, {"listed_companies": 0}, warning=True)
-    fresh = scope.kind is not Kind.LIVE or scope.now - seen <= _LIST_AGE
+    fresh = scope.kind is not Kind.LIVE or (desk.unlisted is None and scope.now - seen <= _LIST_AGE)
     said = f"{symbols} symbols of the broker's list of assets, read {seen:%Y-%m-%d %H:%M} UTC"
+    if not fresh:
+        said += f"; it stays: {desk.unlisted or 'no newer one was taken, and the run of a quarter of an hour says why'}"
     return Finding("companies_listed", fresh, said, {"listed_companies": symbols}, warning=True)
 
 
@@ -204,7 +208,7 @@ _PRODUCT = Product(
             "No article of the day waits for a score (a warning, never a block), and the model can be used (else the "
             "run fails)."
         ),
-        "companies_listed": "The broker's list of assets was read within two days (a warning, never a block).",
+        "companies_listed": "The broker's list of assets was read whole within a day (a warning, never a block).",
     },
     check=_check,
     numbers=_numbers,

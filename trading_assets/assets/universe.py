@@ -26,6 +26,7 @@ from dagster import (
     asset,
 )
 
+from trading_assets.assets.broker_list import broker_list
 from trading_assets.assets.columns import table_columns
 from trading_assets.assets.entrants import load_minutes
 from trading_assets.assets.frame_asset import OWNER
@@ -69,7 +70,7 @@ def discovered(desk: Desk, run_id: str) -> Found:
     as_of = desk.clock.now()
     strategy = desk.settings.strategy
     config = strategy.universe.discovery
-    assets = _assets(desk)
+    assets = _listed(desk)
     frame = Frame(
         listed={asset.symbol: Listed(asset.tradable, asset.optionable) for asset in assets},
         sectors=strategy.universe.sectors,
@@ -93,15 +94,13 @@ def _make_ready(desk: Desk, tickers: frozenset[str]) -> None:
         load_minutes(desk, tickers - set(desk.universe))
 
 
-def _assets(desk: Desk) -> Sequence[BrokerAsset]:
-    """The broker's active assets, by the first account that gets an answer; none if no account does, so that nobody is
-    asked and the last universe stays."""
-    for account in desk.accounts:
-        try:
-            return desk.broker(account.name).assets()
-        except TradingAssetsError as error:
-            _log.warning("account %s: the list of assets cannot be read: %s", account.name, error)
-    return ()
+def _listed(desk: Desk) -> Sequence[BrokerAsset]:
+    """The broker's active assets; none if no account tells them: then nobody is asked and the last universe stays."""
+    try:
+        return broker_list(desk)
+    except TradingAssetsError as error:
+        _log.error("no name can be checked: %s", error)
+        return ()
 
 
 def _articles(desk: Desk, as_of: datetime, assets: Sequence[BrokerAsset]) -> list[Article]:

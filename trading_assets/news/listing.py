@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from trading_assets.domain.clock import NEW_YORK, Clock
 from trading_assets.domain.errors import TradingAssetsError
@@ -17,6 +18,10 @@ from trading_assets.news.text import storable
 
 _NAME = 300
 _AGAIN_MINUTES = 15
+#: A list of less than this part of the stored one was cut short, and names that are missing in it are not gone ...
+_LEAST_PART = 0.5
+#: ... unless the stored one is this old.
+_BELIEVED_AFTER = timedelta(days=7)
 
 
 class _Asset(Protocol):
@@ -44,7 +49,7 @@ class ListReport:
 def refresh_list(engine: Engine, read: Callable[[], Sequence[_Asset]], clock: Clock) -> ListReport:
     """Read the list if the stored one is not of today (New York). If it cannot be read the old one stays.
 
-    An empty answer is no list: the old one stays too.
+    An empty answer is no list, and neither is one that was cut short: the old one stays too.
     """
     now = clock.now()
     with engine.connect() as connection:
@@ -55,7 +60,8 @@ def refresh_list(engine: Engine, read: Callable[[], Sequence[_Asset]], clock: Cl
             return ListReport(store.count_listed(connection), asked=False)
     try:
         assets = read()
-        problem = None if assets else "the broker's list of assets is empty"
+        with engine.connect() as connection:
+            problem = incomplete(connection, len({asset.symbol for asset in assets}), now)
     except TradingAssetsError as failure:
         assets, problem = (), str(failure)
     if problem is not None:
@@ -73,3 +79,13 @@ def refresh_list(engine: Engine, read: Callable[[], Sequence[_Asset]], clock: Cl
     ]
     with engine.begin() as connection:
         return ListReport(store.save_list(connection, companies, now), asked=True)
+
+
+def incomplete(connection: Connection, symbols: int, now: datetime) -> str | None:
+    """Why a list of so many ``symbols`` is none, against the stored one of these days; None if it is one."""
+    if not symbols:
+        return "the broker's list of assets is empty"
+    seen, stored = store.last_seen(connection), store.count_listed(connection)
+    if seen is None or now - seen > _BELIEVED_AFTER or symbols >= stored * _LEAST_PART:
+        return None
+    return f"the broker's list of assets was cut short: {symbols} symbols, and {stored} on {seen:%Y-%m-%d}"

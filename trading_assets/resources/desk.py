@@ -45,6 +45,8 @@ class Desk:
         self._extractor: tuple[tuple[tuple[str, ...], datetime | None], TickerExtractor] | None = None
         #: Why stories could not be scored when that was last tried, by their identity; "*" if no story could.
         self.unscored: dict[str, str] = {}
+        #: Why the broker's list of assets that was read last was not taken; None if it was, or was not due.
+        self.unlisted: str | None = None
 
     @cached_property
     def settings(self) -> Settings:
