@@ -190,6 +190,15 @@ def kind_of(symbol: str, registered: str) -> Kind:
     return Kind.SHARE
 
 
+def called_by_symbol(symbol: str, company: Company) -> bool:
+    """Whether people say the symbol for the company: it is one of its names, or the initials of one ("IBM")."""
+    for name in (company.name, *company.aliases, *company.guarded):
+        words = [word for word in _WORDS.findall(name) if word[0].isupper()]
+        if symbol in {word.upper() for word in words} or "".join(word[0] for word in words).startswith(symbol):
+            return True
+    return False
+
+
 def issuer_key(registered: str) -> str:
     """The issuer in one spelling, by which two symbols of one company are known."""
     words = _WORDS.findall(fold(issuer(registered)).replace("&", " and "))

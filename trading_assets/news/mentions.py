@@ -27,8 +27,8 @@ class How(IntEnum):
 class TickerMention:
     """A ticker that a text names: once per text, by the surest way; ``matched`` is the text's own spelling.
 
-    ``position`` counts characters of the text, its entities resolved. What the source says, or a model inferred, stands
-    nowhere in the text: ``matched`` is empty and ``position`` None.
+    ``position`` counts characters of the text, its entities resolved and what is invisible left out. What the source
+    says, or a model inferred, stands nowhere in the text: ``matched`` is empty and ``position`` None.
     """
 
     symbol: str

@@ -23,17 +23,18 @@ from trading_assets.news.companies import (
     Guard,
     Universe,
     all_ordinary,
+    called_by_symbol,
     canonical,
     curated_companies,
     fold,
     short_name,
     universe_of,
 )
+from trading_assets.news.longer_names import another_form, another_security, inside_capitals, person_or_town
 from trading_assets.news.mentions import How, NamedSpan, TickerMention
 from trading_assets.news.name_book import Name, names_of
 from trading_assets.news.name_context import (
     Style,
-    affiliate,
     beside,
     capitalised,
     elsewhere,
@@ -46,6 +47,7 @@ from trading_assets.news.name_context import (
 )
 from trading_assets.news.tags import bare, tagged
 from trading_assets.news.text import unescaped
+from trading_assets.news.visible import combines, visible, without_addresses
 
 __all__ = [
     "Company",
@@ -89,6 +91,9 @@ class TickerExtractor:
         }
         self._symbols = frozenset(self._companies)
         self._curated = frozenset(symbol for symbol, company in self._companies.items() if company.curated)
+        self._called = frozenset(
+            symbol for symbol in self._curated if called_by_symbol(symbol, self._companies[symbol])
+        )
         self._every = {**(listed or {}), **self._companies}
 
     @cached_property
@@ -124,6 +129,8 @@ class TickerExtractor:
         """The tickers ``text`` names, and where it names any company. HTML entities are resolved first."""
         if "&" in text and ";" in text:
             text = unescaped(text)
+        whole = visible(text)
+        text = without_addresses(whole)
         style = style_of(text)
         named = tuple(self._named(text, style))
         taken = {position for span in named for position in range(span.start, span.stop)}
@@ -136,7 +143,9 @@ class TickerExtractor:
         # The first word of "GE Vernova" is not the symbol GE.
         found += [
             mention
-            for mention in bare(text, style, self._symbols.__contains__, self._curated.__contains__)
+            for mention in bare(
+                text, style, self._symbols.__contains__, self._curated.__contains__, self._called.__contains__
+            )
             if mention.position not in taken
         ]
         spans = {(span.start, span.stop): span for span in named}
@@ -144,7 +153,7 @@ class TickerExtractor:
             start = mention.position or 0
             stop = start + len(mention.matched)
             spans.setdefault((start, stop), NamedSpan(start, stop, mention.symbol, mention.symbol))
-        return Reading(text, _surest(found), tuple(spans[key] for key in sorted(spans)))
+        return Reading(whole, _surest(found), tuple(spans[key] for key in sorted(spans)))
 
     def _known(self, symbol: str) -> bool:
         return symbol in (self._symbols if self._listed is None else self._listed)
@@ -188,8 +197,8 @@ def _surest(found: Iterable[TickerMention]) -> tuple[TickerMention, ...]:
     return tuple(best[symbol] for symbol in sorted(first, key=lambda symbol: (first[symbol], symbol)))
 
 
-#: Initials of a company have no more letters than this.
-_INITIALS = 3
+#: Initials of a company have no more letters than the first; a name in no more capitals than the second may be others'.
+_INITIALS, _CAPITALS = 3, 5
 
 
 class _Verdict(Enum):
@@ -211,7 +220,10 @@ def _judge(text: str, start: int, stop: int, name: Name, style: Style) -> _Verdi
         return _Verdict.OTHER
     if company.unless_after and previous_word(text, start) in company.unless_after:
         return _Verdict.OTHER
-    if affiliate(text, stop) or (company.namesakes and elsewhere(text)):
+    one_word = " " not in written
+    if another_security(text, stop) or (company.namesakes and elsewhere(text)):
+        return _Verdict.OTHER
+    if one_word and person_or_town(text, start, stop):
         return _Verdict.OTHER
     guard = name.guard
     if name.rank == 0 and len(written) <= _INITIALS and style is not Style.SHOUTING:
@@ -220,18 +232,33 @@ def _judge(text: str, start: int, stop: int, name: Name, style: Style) -> _Verdi
             return _Verdict.NOTHING
         if written.isupper() and style is Style.SENTENCE and not part_of_a_name(text, start, stop, style):
             return _Verdict.COMPANY
-    if " " in written:
+    words_alone = False
+    if one_word:
+        # "CITI" in a sentence are initials of something else.
+        capitals = len(written) <= _CAPITALS and written.isupper() and not company.name.startswith(written)
+        if name.rank == 0 and capitals and style is not Style.SHOUTING and written not in company.aliases:
+            guard = max(guard, Guard.CONTEXT)
+    else:
         words_alone = all_ordinary(fold(written))
         if not capitalised(written, first=name.rank == 0 and not words_alone):
             return _Verdict.NOTHING
         # In a title every word has a capital: "Public Storage Demand Rises".
         if style is not Style.SENTENCE and name.rank > 0 and words_alone:
             guard = max(guard, Guard.CONTEXT)
+    if name.rank > 1 and another_form(text, stop, company.name):
+        return _Verdict.OTHER
     if guard is Guard.STRICT:
         sure = style is Style.SENTENCE and within_sentence(text, start, stop) and not elsewhere(text)
         return _Verdict.COMPANY if sure else _Verdict.NOTHING
-    if name.rank > 1 and (elsewhere(text) or (" " not in written and part_of_a_name(text, start, stop, style))):
-        return _Verdict.NOTHING
+    if name.rank > 1:
+        if elsewhere(text) or (one_word and part_of_a_name(text, start, stop, style)):
+            return _Verdict.NOTHING
+        if (
+            style is Style.SENTENCE
+            and (one_word or words_alone)
+            and inside_capitals(text, start, stop, one_word=one_word)
+        ):
+            return _Verdict.NOTHING
     if guard is Guard.NONE or in_company_context(text, start, stop):
         return _Verdict.COMPANY
     return _Verdict.IN_A_LIST
@@ -258,7 +285,7 @@ def _with_neighbours(text: str, accepted: list[_Hit], waiting: list[_Hit]) -> li
 def _bounded(text: str, start: int, stop: int) -> bool:
     before = text[start - 1] if start else " "
     after = text[stop] if stop < len(text) else " "
-    if before.isalnum() or before in "_$@#" or after.isalnum() or after == "_":
+    if before.isalnum() or before in "_$@#" or after.isalnum() or after == "_" or combines(after):
         return False
     # "Tesla-backed" speaks of Tesla, "meta-analysis" not of Meta.
     return after != "-" or not text[stop + 1 : stop + 2].isalpha() or _COMPOUND.match(text, stop) is not None

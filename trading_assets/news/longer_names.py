@@ -1,0 +1,133 @@
+"""When the words of a company's name are part of a longer name, of somebody or something else.
+
+"Tony Hayward" is a person, "Gerdau Steel India" a company of another country, "Citi Field" a stadium, "Hayward, Calif."
+a town, and "Blackstone Private Credit Fund" another security than Blackstone's share. What does not belong here: which
+words say that a name is meant after all.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from trading_assets.news.wordlists import words_of
+
+_REACH = 60
+_COUNTRIES = (
+    r"India|Pakistan|Bangladesh|Sri Lanka|Nepal|Nigeria|Kenya|Ghana|Tanzania|Uganda|Zambia|Zimbabwe|South Africa|Egypt|"
+    r"Morocco|Malaysia|Indonesia|Philippines|Thailand|Vietnam|Taiwan|Lanka"
+)
+_KINDS = (
+    r"Steel|Motors?|Foods?|Products|Laboratories|Labs|Pharma(?:ceuticals?)?|Healthcare|Chemicals?|Industries|Life|"
+    r"Technologies|Engineering|Power|Energy|Consumer|Auto|Cement|Paints|Textiles?|Infrastructure|Realty"
+)
+#: After a company's name: another company, listed there, or a subsidiary by its legal form.
+_AFFILIATE = re.compile(
+    rf"\s+(?:(?:(?:{_KINDS})\s+){{0,2}}(?:\((?:{_COUNTRIES})\)|(?:{_COUNTRIES})\b)|Consumer\b|BPO\b|AMC\b|MF\b|"
+    r"Mutual Fund\b|(?:Pvt|Private|Pty|Sdn)\.?\s+(?:Ltd|Limited|Bhd)\b|GmbH\b)"
+)
+_FUND = re.compile(
+    r"\s+(?:(?:Private|Public|Credit|Real|Estate|Income|Equity|Growth|Value|Bond|Mutual|Index|Bitcoin|Ethereum|Ether|"
+    r"Treasury|Municipal|Global|International|Emerging|Total|Return|Strategic|Opportunit(?:y|ies)|Infrastructure|Debt|"
+    r"Floating|Rate|Dividend|High|Yield|Tax|Multi|Sector|Balanced|Investment|Series|Short|Long|Term|Duration|Select|"
+    r"Enhanced|Core|Small|Mid|Large|Cap|Lending|Secured)[\s-]+){1,5}(?:Funds?|Trust|ETF)\b(?!\s+(?:Manager|Management))",
+    re.IGNORECASE,
+)
+_PLACE = re.compile(r"\s+(?:Foundation|University|Stadium|Arena|Field|Cup|Championships?|Prize|Museum|Award|Airport)\b")
+_STATES = (
+    r"Alabama|Arizona|Arkansas|California|Colorado|Connecticut|Florida|Illinois|Indiana|Iowa|Kansas|Kentucky|Louisiana|"
+    r"Maine|Maryland|Massachusetts|Michigan|Minnesota|Mississippi|Missouri|Montana|Nebraska|Nevada|New Hampshire|"
+    r"New Jersey|New Mexico|New York|North Carolina|Ohio|Oklahoma|Oregon|Pennsylvania|South Carolina|Tennessee|Texas|"
+    r"Utah|Vermont|Virginia|Wisconsin|Wyoming"
+)
+_STATES_IN_SHORT = (
+    r"Ala|Ariz|Ark|Calif|Colo|Conn|Del|Fla|Ill|Ind|Kan|Ky|Mass|Md|Mich|Minn|Miss|Mo|Mont|Neb|Nev|Okla|Ore|Pa|Tenn|Tex|"
+    r"Va|Vt|Wash|Wis|Wyo|N\.Y|N\.J|N\.C|S\.C|N\.H|N\.M"
+)
+_STATE = re.compile(rf"\s?,\s+(?:(?:{_STATES_IN_SHORT})\.|(?:{_STATES})\b)")
+_BEFORE = re.compile(r"(?<![\w.'’-])([A-Z][\w'’-]*)(\.?)\s+$")
+_TITLES = frozenset(
+    {"Mr", "Mrs", "Ms", "Sir", "Dame", "Lord", "Lady", "Prof", "Professor", "Judge", "Justice", "Sen", "Rep"}
+)
+_AFTER = re.compile(r"\s+([A-Z][\w&-]*)")
+#: Capitals that may follow a company's name and are not part of it.
+_NO_PART = re.compile(
+    r"(?:Inc|Corp|Corporation|Co|Company|Ltd|Limited|Plc|PLC|LLC|LP|Group|Holdings?|Shares?|Stocks?|CEO|CFO|Q[1-4]|I|"
+    r"Class|Series|Common|NYSE|NASDAQ|Nasdaq)\b"
+)
+_SENTENCE_START = re.compile(r"(?:[.!?:;|–—-]\s*[\"'“‘(]?|[\"“‘(])$")
+#: Words with a capital that may stand before a company's name and are not part of it.
+_NO_NAME = re.compile(
+    r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|January|February|March|April|May|June|July|August|September|October|"
+    r"November|December|US|Chinese|German|French|British|Dutch|Swiss|Swedish|Finnish|Danish|Norwegian|Japanese|Korean|"
+    r"Indian|Israeli|Irish|Italian|Spanish|Canadian|American|European|Rival|Chipmaker|Drugmaker"
+)
+_FORMS = {
+    form: spelt[0]
+    for spelt in (
+        ("inc", "incorporated"), ("corp", "corporation"), ("co", "company"), ("ltd", "limited"), ("oyj", "oy"),
+        ("plc",),
+        ("ag",), ("sa",), ("spa",), ("nv",), ("se",), ("ab",), ("asa",), ("gmbh",), ("pty",), ("pvt",), ("bhd",),
+        ("tbk",), ("llc",),
+    )
+    for form in spelt
+}  # fmt: skip
+_AMERICAN = frozenset({"inc", "corp", "co", "llc"})
+_FORM = re.compile(r",?\s+([A-Za-z][A-Za-z./]{1,11})")
+_LETTERS = re.compile(r"[A-Za-z./]+")
+
+
+def another_security(text: str, stop: int) -> bool:
+    """Whether the words after ``stop`` make an affiliate, a fund or a place of a company's name."""
+    return (
+        _AFFILIATE.match(text, stop, stop + _REACH) is not None
+        or _FUND.match(text, stop, stop + 2 * _REACH) is not None
+        or _PLACE.match(text, stop, stop + _REACH) is not None
+    )
+
+
+def person_or_town(text: str, start: int, stop: int) -> bool:
+    """Whether one word is a family name behind a given one or a title ("Mr. Hayward"), or a town before its state."""
+    if _STATE.match(text, stop, stop + _REACH):
+        return True
+    before = _BEFORE.search(text[max(0, start - _REACH) : start])
+    if before is None:
+        return False
+    word, dot = before.groups()
+    return word in _TITLES or (not dot and word in words_of("given_names.txt")) or (bool(dot) and len(word) == 1)
+
+
+def inside_capitals(text: str, start: int, stop: int, *, one_word: bool) -> bool:
+    """Whether a sentence writes capitals around the words too, so that they are part of a longer name: "Geographic
+    Information Services", "Olli Teva"."""
+    if not one_word:
+        after = _AFTER.match(text, stop, stop + _REACH)
+        if after is not None and _NO_PART.match(after.group(1)) is None:
+            return True
+    before = _BEFORE.search(text[max(0, start - _REACH) : start])
+    # "Cayman Islands-based Garmin"
+    if before is None or _NO_NAME.fullmatch(before.group(1)) or "-" in before.group(1):
+        return False
+    begins = start - len(before.group())
+    return begins > 0 and _SENTENCE_START.search(text[max(0, begins - 4) : begins]) is None
+
+
+def another_form(text: str, stop: int, registered: str) -> bool:
+    """Whether a legal form stands behind the name that is not the registered one: "Orion Corp" is not "Orion S.A."."""
+    match = _FORM.match(text, stop, stop + _REACH)
+    said = _form(match.group(1)) if match is not None else None
+    if said is None:
+        return False
+    known = _registered_forms(registered)
+    if not known or said in known:
+        return said not in _AMERICAN and not known
+    return not (said in _AMERICAN and known & _AMERICAN)
+
+
+def _form(word: str) -> str | None:
+    return _FORMS.get(word.lower().replace(".", "").replace("/", ""))
+
+
+@lru_cache(maxsize=4096)
+def _registered_forms(registered: str) -> frozenset[str]:
+    return frozenset(form for word in _LETTERS.findall(registered) if (form := _form(word)) is not None)
