@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, any_, cast, func, literal, select
@@ -21,8 +21,10 @@ _AT_ONCE = 10_000
 #: Hex digits of an identity that fit into PostgreSQL's largest integer.
 _DIGITS = 15
 _RAW = inbound_events_raw.c
-#: Number of stories and sum of the first digits of their identities.
+#: Number of stories, and a sum of what each one's identity, cluster and receipt are together.
 Fingerprint = tuple[int, int]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +87,27 @@ def _arrays(values: Collection[str]) -> Iterator[ColumnElement[Any]]:
         yield any_(cast(list(ordered[start : start + _AT_ONCE]), ARRAY(Text)))
 
 
-def fingerprint(uids: Iterable[str]) -> Fingerprint:
-    """The same as ``recent_fingerprint``, of stories that are held elsewhere."""
-    heads = [int(uid[:_DIGITS], 16) for uid in uids]
-    return len(heads), sum(heads)
+def fingerprint(stories: Iterable[tuple[str, str, datetime]]) -> Fingerprint:
+    """The same as ``recent_fingerprint``, of stories that are held elsewhere: identity, cluster and receipt of each."""
+    # Three times the one: a cluster of one story would leave nothing of its identity.
+    marks = [
+        3 * int(uid[:_DIGITS], 16) ^ int(cluster[:_DIGITS], 16) ^ (fetched_at - _EPOCH) // _MICROSECOND
+        for uid, cluster, fetched_at in stories
+    ]
+    return len(marks), sum(marks)
 
 
 def recent_fingerprint(connection: Connection, since: datetime) -> Fingerprint:
-    """Of the stories fetched at or after ``since``: different if they are not the same ones."""
-    head = cast(cast(literal("x", Text).concat(func.left(_RAW.event_uid, _DIGITS)), BIT(4 * _DIGITS)), BigInteger)
-    counted = select(func.count(), func.coalesce(func.sum(head), 0)).where(_RAW.fetched_at >= since)
+    """Of the stories fetched at or after ``since``: different if they are not the same ones, or grouped otherwise."""
+    instant = cast(func.extract("epoch", _RAW.fetched_at) * 1_000_000, BigInteger)
+    mark = (3 * _head(_RAW.event_uid)).bitwise_xor(_head(_RAW.cluster_id)).bitwise_xor(instant)
+    counted = select(func.count(), func.coalesce(func.sum(mark), 0)).where(_RAW.fetched_at >= since)
     count, total = connection.execute(counted).one()
     return count, int(total)
+
+
+def _head(digits: ColumnElement[str]) -> ColumnElement[int]:
+    return cast(cast(literal("x", Text).concat(func.left(digits, _DIGITS)), BIT(4 * _DIGITS)), BigInteger)
 
 
 def recent_stories(connection: Connection, since: datetime) -> list[RecentStory]:

@@ -99,6 +99,14 @@ class ClusterIndex:
         return [entry.event_uid for entry in self._entries if entry.fetched_at >= self._since]
 
     @property
+    def held(self) -> list[tuple[str, str, datetime]]:
+        """The same with the cluster and the receipt of each."""
+        since = self._since
+        return [
+            (each.event_uid, each.cluster_id, each.fetched_at) for each in self._entries if each.fetched_at >= since
+        ]
+
+    @property
     def newest(self) -> datetime | None:
         """The latest receipt among these; None without any."""
         return max((entry.fetched_at for entry in self._entries if entry.fetched_at >= self._since), default=None)

@@ -1,8 +1,9 @@
 """The recent stories of a ledger, ready to be compared: kept by a process that stores more than once.
 
-A round reads only what came since the last one. What is kept is compared with the ledger before each use, under the
-lock of the store: after a transaction that was rolled back, another process that stored, or a clock that was set back
-it is brought up to date or read anew. So the answers are the same as those of a process that has just started.
+A round reads only what came since the last one. What is kept, and in which cluster, is compared with the ledger before
+each use, under the lock of the store: after a transaction that was rolled back, another process that stored, or a clock
+that was set back it is brought up to date or read anew. So the answers are the same as those of a process that has just
+started.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ def recent_index(connection: Connection, config: ClusterConfig, since: datetime)
     kept = _KEPT.get(connection.engine)
     if kept is not None and kept.config == config:
         kept.index.forget(since)
-        if fingerprint(kept.index.uids) != stored:
+        if fingerprint(kept.index.held) != stored:
             held = frozenset(kept.index.uids)
             newer = recent_stories(connection, max(since, kept.read_until))
             kept.index.load(story for story in newer if story.event_uid not in held)
-    if kept is None or kept.config != config or fingerprint(kept.index.uids) != stored:
+    if kept is None or kept.config != config or fingerprint(kept.index.held) != stored:
         kept = _Kept(config, ClusterIndex(config, companies_named), since)
         with _collector_at_rest():
             kept.index.load(recent_stories(connection, since))

@@ -254,6 +254,28 @@ def test_a_process_that_remembers_says_the_same_as_one_that_has_just_begun(
     assert here.cluster_id == there.cluster_id == apple
 
 
+def test_stories_that_another_process_grouped_otherwise_after_a_rollback_are_read_anew(
+    ledger: Engine, database_url: str
+) -> None:
+    first, second, third = (article("Norvik opens a battery plant in Ohio", each) for each in ("1", "2", "3"))
+    stored(ledger, article("Something else", "else"))
+    with ledger.connect() as connection:
+        store.lock_store(connection)
+        lost = store_arrivals(connection, [first, second], NOON + timedelta(minutes=1), CONFIG)
+        connection.rollback()
+    other = open_ledger(database_url)
+    for n, each in enumerate(
+        [second, first] if lost[0].event_uid == event_uid("1", None, "", None) else [first, second]
+    ):
+        stored(other, each, at=NOON + timedelta(minutes=2 + n))
+    other.dispose()
+    told = clusters(ledger)
+    assert lost[0].cluster_id == lost[1].cluster_id, "they are one event"
+    assert told[lost[0].event_uid] == told[lost[1].event_uid] == lost[1].event_uid, "which another story opened"
+    (story,) = stored(ledger, third, at=NOON + timedelta(minutes=4))
+    assert story.cluster_id == lost[1].event_uid
+
+
 def test_members_never_move_and_how_arrivals_are_split_into_rounds_makes_no_other_cluster(
     ledger: Engine, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
