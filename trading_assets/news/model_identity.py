@@ -66,7 +66,11 @@ def identity_of(config: ModelConfig) -> Identity:
 
         return Identity(LexiconModel.name, lexicon_revision())
     folder = Path(config.name).expanduser()
-    return Identity(folder.name if folder.is_dir() else config.name, weights_revision(config) + _suffix(config))
+    name = config.name
+    if folder.is_dir():
+        # A path may end in "..": that is every folder's name.
+        name = folder.resolve().name if folder.name in ("", "..") else folder.name
+    return Identity(name, weights_revision(config) + _suffix(config))
 
 
 def version_text(config: ModelConfig) -> str:

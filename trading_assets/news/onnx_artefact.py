@@ -58,7 +58,12 @@ def artefact_folder(cache: Path, name: str, weights: str, path: InferencePath) -
     """Where the artefact of these weights lies, made or not."""
     parts = [str(_FORM), weights, path.value, *(f"{part} {version(part)}" for part in _PARTS)]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-    return cache / re.sub(r"[^A-Za-z0-9._-]+", "--", name) / f"{path.value}-{key}"
+    return cache / _below(name) / f"{path.value}-{key}"
+
+
+def _below(name: str) -> str:
+    """One part of a path, whatever the model is called."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "--", name).lstrip(".") or "model"
 
 
 def artefact_of(source: Path, cache: Path, name: str, weights: str, path: InferencePath) -> Artefact:

@@ -11,6 +11,7 @@ import pytest
 from trading_assets.news import model_identity
 from trading_assets.news.model_config import FINBERT_REVISION, InferencePath, ModelConfig, ModelKind
 from trading_assets.news.model_identity import identity_of, lacking, resolved_path, version_text, weights_revision
+from trading_assets.news.onnx_artefact import artefact_folder
 from trading_assets.news.sentiment import ModelUnavailable
 
 HEAVY = ("torch", "transformers", "onnxruntime", "onnx", "vaderSentiment")
@@ -55,6 +56,25 @@ def test_a_local_model_is_named_by_its_folder_and_the_digest_of_its_files(tmp_pa
     (folder / "config.json").write_text("{ }")
     assert identity_of(finbert(name=str(folder))).revision != before.revision
     assert weights_revision(finbert(name=str(folder), revision="v7")) == "v7"
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../mine", "mine/..", "./mine/../"])
+def test_F59_a_folder_is_called_by_its_own_name_however_it_is_reached_and_exports_stay_in_their_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    here = tmp_path / "here"
+    (here / "mine").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(here)
+    called = {"..": tmp_path.name, "../mine": "mine"}.get(name, "here")
+    assert identity_of(finbert(name=name)).name == called
+    assert artefact_folder(tmp_path, called, "w", InferencePath.ONNX).parent == tmp_path / called
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "/", "a/../..", ".hidden", "owner/name"])
+def test_F59_no_name_of_a_model_leads_out_of_the_folder_of_exports(tmp_path: Path, name: str) -> None:
+    below = artefact_folder(tmp_path, name, "w", InferencePath.ONNX).parent
+    assert below.resolve().parent == tmp_path and not below.name.startswith(".")
 
 
 def test_a_hub_model_needs_a_pinned_revision() -> None:
