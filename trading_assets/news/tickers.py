@@ -117,10 +117,6 @@ class TickerExtractor:
         """The tickers ``text`` names, in the order of their first appearance."""
         return self.read(text).mentions
 
-    def symbols_in(self, text: str) -> frozenset[str]:
-        """The symbols alone."""
-        return frozenset(mention.symbol for mention in self.extract(text))
-
     def members(self, symbols: Iterable[str]) -> tuple[str, ...]:
         """Those of ``symbols`` that are followed and listed, once each, in their order."""
         return tuple(dict.fromkeys(symbol for symbol in map(canonical, symbols) if symbol in self._symbols))

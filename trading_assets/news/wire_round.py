@@ -22,7 +22,7 @@ from trading_assets.ledger.wires import WIRE, WireState
 from trading_assets.news.config import NewsConfig
 from trading_assets.news.storing import store_arrivals
 from trading_assets.news.wire_config import WireConfig
-from trading_assets.news.wires import WireArticle, read_articles
+from trading_assets.news.wires import WireArticle, told_articles
 
 _ADDRESS = "broker: GET /v1beta1/news"
 _ERROR_LIMIT = 1000
@@ -67,7 +67,7 @@ def ask_wire(engine: Engine, config: NewsConfig, clock: Clock, wire: AsksNews, *
     begun = time.monotonic()
     answer = wire.articles(_since(known, limits, started), limits.max_pages, limits.deadline_seconds)
     elapsed_ms = round((time.monotonic() - begun) * 1000)
-    articles, unusable = read_articles(answer.rows)
+    articles, unusable = told_articles(answer.rows)
     error = None if answer.error is None else answer.error[:_ERROR_LIMIT]
     with engine.begin() as connection:
         store.lock_store(connection)
@@ -90,7 +90,7 @@ def store_told(
 
     Nothing is remembered of it: what the socket keeps quiet about, the next question finds.
     """
-    articles, unusable = read_articles(rows)
+    articles, unusable = told_articles(rows)
     if articles:
         with engine.begin() as connection:
             store.lock_store(connection)

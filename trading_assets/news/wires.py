@@ -28,7 +28,7 @@ class WireArticle:
     arrival: Arrival
 
 
-def read_articles(rows: Iterable[Mapping[str, Any]]) -> tuple[list[WireArticle], int]:
+def told_articles(rows: Iterable[Mapping[str, Any]]) -> tuple[list[WireArticle], int]:
     """What can be read of ``rows``, in order, and how many cannot."""
     found = [_article(row) for row in rows]
     good = [article for article in found if article is not None]

@@ -24,7 +24,7 @@ from trading_assets.news.ingest import ingest
 from trading_assets.news.wire_config import WireConfig
 from trading_assets.news.wire_health import wire_troubles
 from trading_assets.news.wire_listening import Listening
-from trading_assets.news.wires import read_articles
+from trading_assets.news.wires import told_articles
 from trading_assets.world.clocks import ExchangeClock
 from trading_assets_tests.broker.news_server import NewsServer, news_server
 from trading_assets_tests.broker.stream_desk import SOON, until
@@ -199,7 +199,7 @@ def test_what_the_socket_packs_means_what_the_interface_writes() -> None:
         '"updated_at": "2026-03-12T13:59:30.123456Z", "url": "https://example.com/7", "symbols": ["NVDA"], '
         '"source": "benzinga"}]'
     )
-    assert read_articles([packed]) == read_articles([written])
+    assert told_articles([packed]) == told_articles([written])
     with pytest.raises(ValueError, match="in a frame of"):
         read_frame(msgpack.packb([{"created_at": msgpack.Timestamp(2**40, 0)}]))
 

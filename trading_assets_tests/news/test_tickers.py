@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trading_assets.news.tickers import Company, How, TickerExtractor, curated_companies, short_name, universe_of
+from trading_assets_tests.news.ticker_truth import symbols_in
 
 EXTRACTOR = TickerExtractor(curated_companies())
 
@@ -134,9 +135,9 @@ def test_no_ticker_outside_the_list_of_assets_is_found_and_every_listed_one_by_i
     listed = universe_of(["AAPL", "AMD"])
     extractor = TickerExtractor(universe_of(["AAPL", "NVDA"]), listed)
     assert extractor.symbols == {"AAPL"}
-    assert extractor.symbols_in("Apple, Nvidia, $NVDA, (NASDAQ: NVDA) and (NVDA.O) fall") == {"AAPL"}
-    assert extractor.symbols_in("$AMD and Advanced Micro Devices") == {"AMD"}
-    assert extractor.symbols_in("Advanced Micro Devices") == frozenset()
+    assert symbols_in(extractor, "Apple, Nvidia, $NVDA, (NASDAQ: NVDA) and (NVDA.O) fall") == {"AAPL"}
+    assert symbols_in(extractor, "$AMD and Advanced Micro Devices") == {"AMD"}
+    assert symbols_in(extractor, "Advanced Micro Devices") == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -158,13 +159,13 @@ def test_a_company_that_is_not_followed_keeps_its_longer_name() -> None:
     names = {"AAPL": "Apple Inc. - Common Stock", "APLE": "Apple Rush Hotels, Inc. Common Shares"}
     extractor = TickerExtractor(universe_of(["AAPL"], names), universe_of(names, names))
     assert extractor.extract("Apple Rush Hotels opens a house") == ()
-    assert extractor.symbols_in("Apple opens a house") == {"AAPL"}
+    assert symbols_in(extractor, "Apple opens a house") == {"AAPL"}
 
 
 def test_a_symbol_that_was_given_away_does_not_inherit_the_names() -> None:
     names = {"META": "Metallic Explorers ETF", "AAPL": "AAPL", "XYZ": "Block, Inc. Class A Common Stock,"}
     extractor = TickerExtractor(universe_of(names, names), universe_of(names, names))
-    assert extractor.symbols_in("Facebook and Apple and Block's stores") == {"AAPL", "XYZ"}
+    assert symbols_in(extractor, "Facebook and Apple and Block's stores") == {"AAPL", "XYZ"}
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def test_entities_lists_initials_and_parentheses_are_read() -> None:
     names = {"QXO": "QXO, Inc. Common Stock", "JNJ": "Johnson & Johnson Common Stock", "TGT": "Target Corporation"}
     every = universe_of([*names, "WMT", "COST", "ARM"], names)
     extractor = TickerExtractor(every, every)
-    assert extractor.symbols_in("QXO (QXO) struggled; J&amp;J waits") == {"QXO", "JNJ"}
-    assert extractor.symbols_in("Walmart, Target and Costco lower prices") == {"WMT", "TGT", "COST"}
-    assert extractor.symbols_in("ARM and chips") == {"ARM"}
-    assert extractor.symbols_in("arm and chips") == frozenset()
+    assert symbols_in(extractor, "QXO (QXO) struggled; J&amp;J waits") == {"QXO", "JNJ"}
+    assert symbols_in(extractor, "Walmart, Target and Costco lower prices") == {"WMT", "TGT", "COST"}
+    assert symbols_in(extractor, "ARM and chips") == {"ARM"}
+    assert symbols_in(extractor, "arm and chips") == frozenset()

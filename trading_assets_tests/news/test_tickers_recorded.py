@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trading_assets.news.companies import kind_of
 from trading_assets.news.tickers import TickerExtractor, universe_of
-from trading_assets_tests.news.ticker_truth import directory, extractor_of_all, headlines, measure
+from trading_assets_tests.news.ticker_truth import directory, extractor_of_all, headlines, measure, symbols_in
 
 pytestmark = pytest.mark.recorded
 
@@ -39,11 +39,11 @@ def test_no_ticker_outside_the_list_of_assets_is_ever_found(everything: TickerEx
     some = TickerExtractor(universe_of(list(listed)[::3], listed), universe_of(few, few))
     for labelled in headlines(recorded_data).values():
         for each in labelled:
-            assert everything.symbols_in(each.title) <= every
-            assert some.symbols_in(each.title) <= allowed
+            assert symbols_in(everything, each.title) <= every
+            assert symbols_in(some, each.title) <= allowed
     for symbol in listed:
         tagged = f"Acme (NYSE: {symbol}) and ${symbol} rise, {symbol} shares fall, {listed[symbol]} waits"
-        assert some.symbols_in(tagged) <= allowed, symbol
+        assert symbols_in(some, tagged) <= allowed, symbol
 
 
 def test_a_warrant_a_unit_or_a_preferred_share_is_never_meant_by_a_name(
@@ -53,7 +53,7 @@ def test_a_warrant_a_unit_or_a_preferred_share_is_never_meant_by_a_name(
     derived = [symbol for symbol, name in listed.items() if kind_of(symbol, name).name == "DERIVED"]
     assert len(derived) > 1000
     for symbol in derived:
-        assert symbol not in everything.symbols_in(f"{listed[symbol]} shares rise"), symbol
+        assert symbol not in symbols_in(everything, f"{listed[symbol]} shares rise"), symbol
 
 
 _WORDS = st.sampled_from(

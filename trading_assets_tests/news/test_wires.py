@@ -22,7 +22,7 @@ from trading_assets.news.ingest import ingest
 from trading_assets.news.wire_config import WireConfig
 from trading_assets.news.wire_health import wire_troubles
 from trading_assets.news.wire_round import WireRound, ask_wire, store_told
-from trading_assets.news.wires import read_articles
+from trading_assets.news.wires import told_articles
 from trading_assets.world.clocks import ExchangeClock
 from trading_assets_tests.broker.fault_proxy import HTML, Fault, FaultProxy, proxied
 from trading_assets_tests.exchange.venue_process import KEY, OPEN, SECRET, TOKEN, Exchange, prepare
@@ -179,13 +179,13 @@ RAW = {
 
 
 def test_an_article_may_lack_what_does_not_say_which_it_is(ledger: Engine, clock: SetClock) -> None:
-    [article], _ = read_articles([RAW])
+    [article], _ = told_articles([RAW])
     arrival = article.arrival
     assert (arrival.title, arrival.summary) == ("Nvidia & Apple agree", "They said so.")
     assert (arrival.symbols, arrival.source) == (("NVDA", "AAPL"), "benzinga")
     bare = {"id": 8, "headline": "Bare", "url": None, "symbols": None, "summary": "", "created_at": "soon"}
     odd: list[dict[str, Any]] = [{}, {"id": None, "headline": "x"}, {"id": 9}, {"id": True, "headline": "x"}]
-    good, unusable = read_articles([bare, *odd])
+    good, unusable = told_articles([bare, *odd])
     assert unusable == len(odd)
     [found] = good
     assert (found.arrival.link, found.arrival.summary, found.arrival.published_at) == (None, None, None)

@@ -110,12 +110,17 @@ def headlines(folder: Path) -> dict[str, list[Labelled]]:
     }
 
 
+def symbols_in(extractor: TickerExtractor, text: str) -> frozenset[str]:
+    """The symbols that ``text`` names."""
+    return frozenset(mention.symbol for mention in extractor.extract(text))
+
+
 def measure(extractor: TickerExtractor, labelled: list[Labelled], *, held_out: bool) -> Found:
     """What ``extractor`` finds in one half of a set."""
     found = Found()
     for each in labelled:
         if each.held_out is held_out:
-            named = extractor.symbols_in(each.title)
+            named = symbols_in(extractor, each.title)
             found.right += len(named & (each.annotated | each.besides))
             found.wrong += len(named - each.annotated - each.besides)
             found.annotated += len(each.annotated)
