@@ -9,7 +9,9 @@ price stays about where it is. The words of the news are in ``headlines``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +71,7 @@ def draw_events(seed: int, session: Session, trend: NDArray[np.int64], profile: 
 
     ``trend`` is the daily trend of every listing known at the open, -2 to +2 (see ``levels``).
     """
-    drawn = []
+    drawn: list[tuple[float, int, Callable[..., Event]]] = []
     for news, least, most in (
         (True, profile.events_least, profile.events_most),
         (False, profile.orders_least, profile.orders_most),
@@ -82,12 +84,15 @@ def draw_events(seed: int, session: Session, trend: NDArray[np.int64], profile: 
         latest = min(profile.last_event, session.minutes - 15)
         for row in rows.tolist():
             second = float(math.floor(rng.uniform(profile.first_event, latest) * 60.0))
-            drawn.append(_draw(rng, news, row, second, int(trend[row]), profile))
-    drawn.sort(key=lambda event: (event.second, event.row))
-    return tuple(replace(event, number=number) for number, event in enumerate(drawn))
+            drawn.append((second, row, _draw(rng, news, row, second, int(trend[row]), profile)))
+    drawn.sort(key=lambda event: event[:2])
+    return tuple(numbered(number=number) for number, (_, _, numbered) in enumerate(drawn))
 
 
-def _draw(rng: np.random.Generator, news: bool, row: int, second: float, trend: int, profile: MarketProfile) -> Event:
+def _draw(
+    rng: np.random.Generator, news: bool, row: int, second: float, trend: int, profile: MarketProfile
+) -> Callable[..., Event]:
+    """The event, once it is told its number."""
     agrees = rng.random() < profile.trend_agreement
     coin = 1 if rng.random() < 0.5 else -1
     with_trend = 1 if trend > 0 else -1
@@ -104,8 +109,8 @@ def _draw(rng: np.random.Generator, news: bool, row: int, second: float, trend: 
         else (profile.order_duration_least, profile.order_duration_most)
     )
     duration = rng.uniform(*lasting)
-    return Event(
-        number=0,
+    return partial(
+        Event,
         news=news,
         row=row,
         second=second,
@@ -126,38 +131,110 @@ def effect(event: Event, minutes: int) -> tuple[Array, Array]:
 
     Two arrays of length ``minutes``; what would fall behind the close is lost.
     """
-    horizon = int(event.duration) + 1
-    moves, volume = np.zeros(horizon), np.ones(horizon)
+    (moves,) = _drifts([event], event.news, _horizon(event))
+    moves, volume = _fated(event, moves), _volume(event)
+    full_volume = np.ones(minutes)
+    kept = max(0, min(len(volume), minutes - event.first_minute))
+    full_volume[event.first_minute : event.first_minute + kept] = volume[:kept]
+    return _placed(event, moves, minutes), full_volume
+
+
+def net_effects(events: Sequence[Event], minutes: Sequence[int]) -> list[float]:
+    """What each event adds in all to the log return of its session, which has so many minutes.
+
+    The sum of ``effect``'s moves to the last bit, for a price is rounded to cents; all at once, for a market with its
+    history has some 25,000 events.
+    """
+    alike: dict[tuple[bool, int], list[int]] = {}
+    for number, event in enumerate(events):
+        alike.setdefault((event.news, _horizon(event)), []).append(number)
+    found = [0.0] * len(events)
+    for (news, horizon), numbers in alike.items():
+        drifts = _drifts([events[number] for number in numbers], news, horizon)
+        for number, moves in zip(numbers, drifts, strict=True):
+            event = events[number]
+            found[number] = float(_placed(event, _fated(event, moves), minutes[number]).sum())
+    return found
+
+
+def _horizon(event: Event) -> int:
+    """For how many minutes the drift lasts."""
+    return int(event.duration) + 1
+
+
+def _drifts(events: Sequence[Event], news: bool, horizon: int) -> Array:
+    """Jump and drift of events that are all ``news`` or not and last equally long: a row of minutes for each.
+
+    Rows of different lengths would have to be filled up, and a sum over more zeros is rounded otherwise.
+    """
+    follow = np.array([event.follow for event in events])
     age = np.arange(horizon, dtype=np.float64)
-    fading = np.exp(-age / event.duration)
+    fading = np.exp(-age / np.array([[event.duration] for event in events]))
+    waves = [_waves(event, horizon) for event in events]
+    rows, starts = np.repeat(np.arange(len(events)), [len(each) for each in waves]), np.concatenate(waves)
+    moves = np.zeros(fading.shape)
+    for lag, share in enumerate(_WAVE_SHAPE):
+        within = starts + lag < horizon
+        at = rows[within], starts[within] + lag
+        moves[at] += share * fading[at]
+    total = moves.sum(axis=1)
+    moves *= np.divide(_WAVE_SHARE * follow, total, out=np.ones(len(events)), where=total > 0)[:, None]
+    moves += ((1.0 - _WAVE_SHARE) * follow)[:, None] * fading / fading.sum(axis=1)[:, None]
+    jump = np.array([event.jump for event in events])
+    for lag, share in enumerate(_JUMP_SHAPE if news else ()):
+        moves[:, lag] += share * jump
+    return moves
+
+
+def _waves(event: Event, horizon: int) -> NDArray[np.int64]:
+    """The minutes in which waves begin."""
+    return np.arange(len(_JUMP_SHAPE) if event.news else 0, horizon, event.spacing).astype(np.int64)
+
+
+def _volume(event: Event) -> Array:
+    """By what the event multiplies the volume of its minutes."""
+    horizon = _horizon(event)
+    fading = np.exp(-np.arange(horizon, dtype=np.float64) / event.duration)
+    volume: Array = np.ones(horizon)
     volume += _BETWEEN * (event.burst - 1.0) * fading
-    starts = np.arange(len(_JUMP_SHAPE) if event.news else 0, horizon, event.spacing).astype(np.int64)
+    starts = _waves(event, horizon)
     for lag, share in enumerate(_WAVE_SHAPE):
         at = starts[starts + lag < horizon] + lag
-        moves[at] += share * fading[at]
         volume[at] = 1.0 + (event.burst - 1.0) * share * np.sqrt(fading[at])
-    if moves.sum() > 0:
-        moves *= _WAVE_SHARE * event.follow / moves.sum()
-    moves += (1.0 - _WAVE_SHARE) * event.follow * fading / fading.sum()
-    for lag, share in enumerate(_JUMP_SHAPE if event.news else ()):
-        moves[lag] += share * event.jump
+    for lag in range(len(_JUMP_SHAPE) if event.news else 0):
         volume[lag] = max(volume[lag], 1.0 + (event.burst - 1.0) * (1.0 - 0.2 * lag))
+    turn = int(event.turn)
     if event.reversal > 0.0:
-        moves, volume = _reverse(event, moves, volume)
-    elif event.stalls:
-        moves, volume = moves[: int(event.turn)], volume[: int(event.turn)]
-    full_moves, full_volume = np.zeros(minutes), np.ones(minutes)
-    kept = max(0, min(len(moves), minutes - event.first_minute))
-    full_moves[event.first_minute : event.first_minute + kept] = event.direction * moves[:kept]
-    full_volume[event.first_minute : event.first_minute + kept] = volume[:kept]
-    return full_moves, full_volume
+        length = len(_way_back(event.duration)[0])
+        pulse = 1.0 + 0.35 * (event.burst - 1.0) * np.exp(-np.arange(length) / length)
+        return np.concatenate([volume[:turn], pulse])
+    return volume[:turn] if event.stalls else volume
 
 
-def _reverse(event: Event, moves: Array, volume: Array) -> tuple[Array, Array]:
-    """The same event turning after ``turn`` minutes: the rest of the drift never comes, and the way back is steady."""
-    turn = min(int(event.turn), len(moves))
-    length = max(8, int(event.duration / 2))
+def _fated(event: Event, moves: Array) -> Array:
+    """What becomes of the drift: a false event turns after ``turn`` minutes, and the rest of it never comes."""
+    turn = int(event.turn)
+    if event.reversal > 0.0:
+        back, total = _way_back(event.duration)
+        return np.concatenate([moves[:turn], back * (-event.reversal * float(moves[:turn].sum()) / total)])
+    return moves[:turn] if event.stalls else moves
+
+
+def _way_back(duration: float) -> tuple[Array, float]:
+    """The steady way back of a false event, and its sum."""
+    return _steady(max(8, int(duration / 2)))
+
+
+@lru_cache(maxsize=512)
+def _steady(length: int) -> tuple[Array, float]:
     back = np.linspace(1.5, 0.5, length)
-    back *= -event.reversal * float(moves[:turn].sum()) / float(back.sum())
-    pulse = 1.0 + 0.35 * (event.burst - 1.0) * np.exp(-np.arange(length) / length)
-    return np.concatenate([moves[:turn], back]), np.concatenate([volume[:turn], pulse])
+    back.flags.writeable = False
+    return back, float(back.sum())
+
+
+def _placed(event: Event, moves: Array, minutes: int) -> Array:
+    """The moves in the minutes of the session."""
+    full = np.zeros(minutes)
+    kept = max(0, min(len(moves), minutes - event.first_minute))
+    full[event.first_minute : event.first_minute + kept] = event.direction * moves[:kept]
+    return full

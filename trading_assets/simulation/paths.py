@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.market.sessions import Session
-from trading_assets.simulation.events import Event, draw_events, effect
+from trading_assets.simulation.events import Event, draw_events, effect, net_effects
 from trading_assets.simulation.levels import BASE, DAILY_DEVIATION, Levels, draw_levels, loadings, sector_count
 from trading_assets.simulation.profile import MarketProfile
 from trading_assets.simulation.randomness import generator
@@ -97,13 +97,16 @@ def draw_paths(seed: int, day: date, profile: MarketProfile, *, history_sessions
     first_minutes = len(levels.sessions) - 1 - history_sessions
     first_days = len(levels.sessions) - 1 - daily_sessions
     events: dict[date, tuple[Event, ...]] = {}
+    drawn: list[tuple[int, Event, int]] = []
     net = np.zeros((len(levels.sessions), _WIDTH))
     # Sessions without minutes have events, too: a history calmer than today would rank every volatility as extreme.
     for row in range(max(0, first_days - profile.memory_sessions), len(levels.sessions)):
         session = levels.sessions[row]
         events[session.day] = draw_events(seed, session, levels.trend[row], profile)
-        for event in events[session.day]:
-            net[row, event.row] += float(effect(event, session.minutes)[0].sum())
+        drawn += [(row, event, session.minutes) for event in events[session.day]]
+    each = net_effects([event for _, event, _ in drawn], [minutes for _, _, minutes in drawn])
+    for (row, event, _), added in zip(drawn, each, strict=True):
+        net[row, event.row] += added
     lingering = np.zeros_like(net)
     for lag in range(profile.memory_sessions):
         lingering[lag:] += (1.0 - lag / profile.memory_sessions) * net[: len(net) - lag]
