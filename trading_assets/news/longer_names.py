@@ -8,6 +8,7 @@ words say that a name is meant after all.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from trading_assets.news.wordlists import words_of
@@ -25,6 +26,13 @@ _KINDS = (
 _AFFILIATE = re.compile(
     rf"\s+(?:(?:(?:{_KINDS})\s+){{0,2}}(?:\((?:{_COUNTRIES})\)|(?:{_COUNTRIES})\b)|Consumer\b|BPO\b|AMC\b|MF\b|"
     r"Mutual Fund\b|(?:Pvt|Private|Pty|Sdn)\.?\s+(?:Ltd|Limited|Bhd)\b|GmbH\b)"
+)
+#: What a company does, in its own name: "Oracle Financial Services", "Fortis Healthcare".
+_TRADE = re.compile(
+    r"\s+(Healthcare|Hospitals?|Ty(?:re|re)s|Steels?|Textiles?|Cements?|Housing|Infra(?:structure)?|Realty|Chemicals?|Paints|"
+    r"Sugars?|Jewell?ers|Pharma(?:ceuticals?)?|Laboratories|Financial Services|Fertili[sz]ers|Petrochemicals?|Shipping|"
+    r"Ports?|Logistics|Automation|Hygiene|Foods?|Beverages|Breweries|Spirits|Agro|Minerals|Mines|Metals|Power|"
+    r"Life ?[Ss]ciences|Crop ?[Ss]cience|Electricals?|Engineering|Cables?|Plastics|Papers?|Hotels|Finance|Industries)\b"
 )
 _FUND = re.compile(
     r"\s+(?:(?:Private|Public|Credit|Real|Estate|Income|Equity|Growth|Value|Bond|Mutual|Index|Bitcoin|Ethereum|Ether|"
@@ -84,6 +92,15 @@ def another_security(text: str, stop: int) -> bool:
         or _FUND.match(text, stop, stop + 2 * _REACH) is not None
         or _PLACE.match(text, stop, stop + _REACH) is not None
     )
+
+
+def another_trade(text: str, stop: int, names: Iterable[str]) -> bool:
+    """Whether a sentence says a trade behind the name that is in none of the company's own ``names``."""
+    match = _TRADE.match(text, stop, stop + _REACH)
+    if match is None:
+        return False
+    trade = match.group(1).lower()[:5]
+    return not any(trade in name.lower() for name in names)
 
 
 def person_or_town(text: str, start: int, stop: int) -> bool:

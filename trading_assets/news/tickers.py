@@ -30,7 +30,13 @@ from trading_assets.news.companies import (
     short_name,
     universe_of,
 )
-from trading_assets.news.longer_names import another_form, another_security, inside_capitals, person_or_town
+from trading_assets.news.longer_names import (
+    another_form,
+    another_security,
+    another_trade,
+    inside_capitals,
+    person_or_town,
+)
 from trading_assets.news.mentions import How, NamedSpan, TickerMention
 from trading_assets.news.name_book import Name, names_of
 from trading_assets.news.name_context import (
@@ -218,6 +224,8 @@ def _judge(text: str, start: int, stop: int, name: Name, style: Style) -> _Verdi
         return _Verdict.OTHER
     one_word = " " not in written
     if another_security(text, stop) or (company.namesakes and elsewhere(text)):
+        return _Verdict.OTHER
+    if style is Style.SENTENCE and another_trade(text, stop, (company.name, *company.aliases)):
         return _Verdict.OTHER
     if one_word and person_or_town(text, start, stop):
         return _Verdict.OTHER

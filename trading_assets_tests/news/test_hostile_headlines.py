@@ -113,6 +113,8 @@ NAMES = {
     "Ford Foundation, Oracle Arena and Target Field": "",
     "Raises Dividend Target to $2 and Target company found": "",
     "Target to open stores": "TGT",
+    "Oracle Financial Services and Honeywell Automation gain in a weak market": "",
+    "Shares of Dr. Reddy's Laboratories and of Oracle gain": "RDY ORCL",
     "LPL Financial LLC settles": "LPLA",
 }
 
