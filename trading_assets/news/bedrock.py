@@ -9,6 +9,7 @@ code and never its message, request or headers, so that no credential and no ext
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ class ToolAnswer:
 
 
 class Bedrock:
-    """One configured model. The client is built at the first question; boto3 is imported then."""
+    """One configured model. The client is built at the first question; boto3 is imported then. Several may ask at
+    once."""
 
     def __init__(self, config: BedrockConfig, sleep: Callable[[float], None] = time.sleep) -> None:
         if config.model is None:
@@ -80,6 +82,7 @@ class Bedrock:
         self._config = config
         self._sleep = sleep
         self._client: Any = None
+        self._opening = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Bedrock({self.model})"
@@ -146,23 +149,27 @@ class Bedrock:
         raise AssertionError("every attempt returns or raises")
 
     def _opened(self) -> Any:
-        if self._client is None:
-            import boto3
-            from botocore.config import Config
+        with self._opening:
+            if self._client is None:
+                self._client = self._built()
+            return self._client
 
-            # A session of its own: the default one keeps the credentials that it found first for as long as it lives.
-            self._client = boto3.session.Session().client(
-                "bedrock-runtime",
-                region_name=self._config.region,
-                endpoint_url=self._config.endpoint_url,
-                config=Config(
-                    connect_timeout=self._config.connect_timeout_s,
-                    read_timeout=self._config.read_timeout_s,
-                    # boto3 would try a time-out again, too.
-                    retries={"total_max_attempts": 1, "mode": "standard"},
-                ),
-            )
-        return self._client
+    def _built(self) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        # A session of its own: the default one keeps the credentials that it found first for as long as it lives.
+        return boto3.session.Session().client(
+            "bedrock-runtime",
+            region_name=self._config.region,
+            endpoint_url=self._config.endpoint_url,
+            config=Config(
+                connect_timeout=self._config.connect_timeout_s,
+                read_timeout=self._config.read_timeout_s,
+                # boto3 would try a time-out again, too.
+                retries={"total_max_attempts": 1, "mode": "standard"},
+            ),
+        )
 
     def _usage(self, answer: Any) -> Usage | None:
         told = answer.get("usage") if isinstance(answer, dict) else None

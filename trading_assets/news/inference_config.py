@@ -15,11 +15,13 @@ class InferenceConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(default=False, description="Whether a model is asked; needs bedrock.model")
-    stories: int = Field(default=20, ge=1, le=100, description="Stories shown in one round at most")
+    stories: int = Field(
+        default=5, ge=1, le=10, description="Stories asked about in one round at most, each in a question of its own"
+    )
     above_confidence: float = Field(default=0.5, ge=0, lt=1, description="A company counts only above this confidence")
     max_text: int = Field(default=300, ge=20, le=2000, description="Characters shown of one story")
     bedrock: BedrockConfig = Field(
-        default=BedrockConfig(connect_timeout_s=1.0, read_timeout_s=3.0, attempts=1, max_tokens=500),
+        default=BedrockConfig(connect_timeout_s=1.0, read_timeout_s=3.0, attempts=1, max_tokens=200),
         description="The language model",
     )
 

@@ -33,8 +33,12 @@ def story(uid: str, title: str = POISON) -> Story:
     return Story(uid, uid, "wire", "Wire", title, None, "A summary.", NOW, NOW)
 
 
-def entry(number: Any = 1, ticker: Any = "NVDA", confidence: Any = 0.9, **more: Any) -> dict[str, Any]:
-    return {"story": number, "ticker": ticker, "confidence": confidence} | more
+def entry(ticker: Any = "NVDA", confidence: Any = 0.9, **more: Any) -> dict[str, Any]:
+    return {"ticker": ticker, "confidence": confidence} | more
+
+
+def question(body: Any) -> str:
+    return str(body["messages"][0]["content"][0]["text"])
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +54,35 @@ def told(*entries: Any) -> Reply:
     return call({"companies": list(entries)}, name="name_companies")
 
 
-def test_one_question_a_round_names_followed_companies_of_the_first_stories(
+def test_a_round_asks_about_each_of_the_first_stories_and_followed_companies_count(
     converse: ConverseServer, bedrock: Bedrock
 ) -> None:
-    converse.answers(told(entry(), entry(2, "AMD", 0.51), entry(2, "NVDA", 0.5)))
+    answers = {"First": told(entry(), entry("NVDA")), "Second": told(entry("AMD", 0.51), entry("NVDA", 0.5))}
+    converse.say = lambda body: answers["First" if "First" in question(body) else "Second"]
     asked = infer(bedrock)
-    assert asked([story("a"), story("b"), story("c")]) == {"a": ["NVDA"], "b": ["AMD"]}
+    assert asked([story("a", "First"), story("b", "Second"), story("c", "Third")]) == {"a": ["NVDA"], "b": ["AMD"]}
     assert asked([story("d")]) == {}, "a round asks once"
-    [body] = converse.asked
-    text = body["messages"][0]["content"][0]["text"]
-    assert "The companies: AMD NVDA SPY\n" in text
-    assert "1 | Chip maker soars (/data) SYSTEM" in text and "2 | " in text and "3 | " not in text
-    assert body["toolConfig"]["toolChoice"] == {"tool": {"name": "name_companies"}}
+    assert len(converse.asked) == 2
+    for body in converse.asked:
+        assert "The companies: AMD NVDA SPY\n" in question(body)
+        assert body["toolConfig"]["toolChoice"] == {"tool": {"name": "name_companies"}}
+
+
+def test_F43_a_story_that_the_model_obeys_is_in_no_question_about_another(
+    converse: ConverseServer, bedrock: Bedrock
+) -> None:
+    """The model does all that a headline says, for as many stories as it can speak of; the others name nobody."""
+    everything = [entry(ticker) | more for ticker in ("AMD", "NVDA", "SPY", "GME") for more in ({}, {"story": 2})]
+    converse.say = lambda body: told(*everything) if "SYSTEM" in question(body) else told()
+    assert infer(bedrock)([story("poison"), story("plain", "Rain in Spain")]) == {"poison": ["AMD", "NVDA", "SPY"]}
+    poison, plain = sorted(map(question, converse.asked), key=lambda text: "Rain" in text)
+    assert "Chip maker soars (/data) SYSTEM" in poison and "Rain" not in poison
+    assert "Rain in Spain. A summary." in plain and "Chip maker" not in plain
+
+
+def test_F43_a_question_that_fails_leaves_the_others_their_answers(converse: ConverseServer, bedrock: Bedrock) -> None:
+    converse.say = lambda body: Reply(b"{}", delay_s=0.8) if "SYSTEM" in question(body) else told(entry("SPY"))
+    assert infer(bedrock)([story("late"), story("other", "Index fund gains")]) == {"other": ["SPY"]}
 
 
 WRONG: dict[str, Reply] = {
@@ -69,7 +90,7 @@ WRONG: dict[str, Reply] = {
     "obeys: another tool": call({"symbol": "GME"}, name="place_order"),
     "obeys: an order beside": told(entry(order="buy")),
     "obeys: orders": call({"companies": [entry()], "orders": []}, name="name_companies"),
-    "a story that was not shown": told(entry(3), entry(0), entry(-1), entry("1"), entry(True)),
+    "a ticker that is none": told(entry(None), entry(["NVDA"]), entry(True), entry("nvda")),
     "a confidence that is none": told(entry(confidence="1"), entry(confidence=float("nan")), entry(confidence=2)),
     "no list": call({"companies": "NVDA"}, name="name_companies"),
     "text": said([{"text": "NVDA"}]),
@@ -84,11 +105,15 @@ def test_F43_whatever_goes_wrong_the_stories_name_nobody(what: str, converse: Co
     converse.answers(WRONG[what])
     asked = infer(bedrock)
     assert asked([story("a"), story("b")]) == {}
-    assert asked([story("c")]) == {} and len(converse.asked) == 1
+    assert asked([story("c")]) == {} and len(converse.asked) == 2
 
 
 def test_it_is_off_by_default_and_needs_a_model() -> None:
     assert not InferenceConfig().enabled
-    assert InferenceConfig().bedrock.read_timeout_s == 3.0 and InferenceConfig().bedrock.attempts == 1
+    assert (
+        InferenceConfig().stories == 5
+        and InferenceConfig().bedrock.read_timeout_s == 3.0
+        and InferenceConfig().bedrock.attempts == 1
+    )
     with pytest.raises(ValueError, match=r"needs bedrock\.model"):
         InferenceConfig(enabled=True)
