@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Lanes of a picture: more would be too small to read, and the table beside it has the rest.
-LANES = 8
+#: Lanes of tickers and of feeds: with more the picture would be too tall to be looked at. It says how many there are.
+LANES, FEED_LANES = 8, 20
+#: Numbers of stories nearer to each other than this (hours, score) would be written over each other.
+_NEAR_HOURS, _NEAR_SCORE = 1.4, 0.3
 #: Colours of feeds, the busiest first; all others share the last one.
 _FEEDS = ("#2563eb", "#c2410c", "#15803d", "#7c3aed", "#b45309", "#0e7490", FAINT)
 _ANSWERS = {"fetched": GAIN, "not_modified": FAINT, "failed": LOSS}
@@ -29,12 +31,12 @@ _SECONDS = 3600.0
 @dataclass(frozen=True, slots=True)
 class Told:
     """One story about a ticker: when it was known here, its signed score in [-1, 1], its confidence, and its number in
-    the table beside the picture."""
+    the table beside the picture; None if it has none there."""
 
     known_at: datetime
     score: float
     confidence: float
-    number: int
+    number: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,15 @@ class Attempt:
     status: str
 
 
-def draw_sentiment(day: str, begin: datetime, end: datetime, lanes: Sequence[Lane]) -> bytes:
-    """One lane per ticker (at most ``LANES``, not empty): dots are stories, as large as their confidence, numbered as
-    in the table; the line is the sentiment of the last hour, broken where nothing counted."""
+def draw_sentiment(day: str, begin: datetime, end: datetime, lanes: Sequence[Lane], tickers: int) -> bytes:
+    """One lane per ticker (at most ``LANES``, not empty, of ``tickers`` that were named): dots are stories, as large as
+    their confidence, numbered as in the table; the line is the sentiment of the last hour, broken where nothing
+    counted."""
+    from matplotlib.patheffects import withStroke
+
     shown = lanes[:LANES]
-    figure, rows = _lanes(
-        len(shown), f"Sentiment  {day}", "each dot a story, when it was known; line: what signals saw"
-    )
+    said = f"{_shown(len(shown), tickers)} tickers; each dot a story, when it was known; line: what signals saw"
+    figure, rows = _lanes(len(shown), f"Sentiment  {day}", said)
     for axes, lane in zip(rows, shown, strict=True):
         axes.axhline(0, color=FAINT, linewidth=0.8, zorder=1)
         times = [_hour(begin, at) for at, _ in lane.seen]
@@ -70,16 +74,44 @@ def draw_sentiment(day: str, begin: datetime, end: datetime, lanes: Sequence[Lan
             zorder=3, drawstyle="steps-post",
         )  # fmt: skip
         for story in lane.stories:
-            x, colour = _hour(begin, story.known_at), UP if story.score >= 0 else DOWN
+            x, colour = _hour(begin, story.known_at), UP if story.score > 0 else DOWN if story.score < 0 else FAINT
             axes.scatter([x], [story.score], s=18 + 60 * story.confidence, color=colour, alpha=0.75, zorder=4)
+        for x, y, numbers in numbers_of(begin, lane.stories):
             axes.annotate(
-                str(story.number), (x, story.score), xytext=(5, 5), textcoords="offset points", fontsize=7, color=INK
-            )
+                numbers, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=7, color=INK, zorder=5,
+                path_effects=[withStroke(linewidth=2.5, foreground="white")],
+            )  # fmt: skip
         axes.set_ylim(-1.15, 1.15)
         axes.set_yticks([-1, 0, 1])
         axes.set_ylabel(lane.ticker, rotation=0, ha="right", va="center", fontsize=10, fontweight="bold", color=INK)
     _hours(rows, begin, end)
     return as_png(figure)
+
+
+def numbers_of(begin: datetime, stories: Sequence[Told]) -> list[tuple[float, float, str]]:
+    """Where which numbers are written (hour of the day, score): those of stories that lie near each other together, so
+    that they can be read."""
+    groups: list[tuple[float, float, list[int]]] = []
+    for story in stories:
+        if story.number is None:
+            continue
+        x, y = _hour(begin, story.known_at), story.score
+        near = (each for each in groups if abs(each[0] - x) < _NEAR_HOURS and abs(each[1] - y) < _NEAR_SCORE)
+        group = next(near, None)
+        if group is None:
+            groups.append((x, y, [story.number]))
+        else:
+            group[2].append(story.number)
+    return [(x, y, _in_short(sorted(numbers))) for x, y, numbers in groups]
+
+
+def _in_short(numbers: Sequence[int]) -> str:
+    """``3``, ``3, 5``, ``3-6``; of more that do not follow each other the first and how many there are besides."""
+    if len(numbers) <= 2:
+        return ", ".join(map(str, numbers))
+    if numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"{numbers[0]}-{numbers[-1]}"
+    return f"{numbers[0]} +{len(numbers) - 1}"
 
 
 def draw_volume(
@@ -111,22 +143,32 @@ def draw_volume(
 
 
 def draw_health(day: str, begin: datetime, end: datetime, feeds: Mapping[str, Sequence[Attempt]]) -> bytes:
-    """One lane per feed (at most ``LANES``, those with failures first; not empty): a mark per answer."""
+    """One lane per feed (at most ``FEED_LANES``, those with failures first; not empty): a mark per answer."""
 
     def failures(name: str) -> int:
         return sum(attempt.status == "failed" for attempt in feeds[name])
 
-    shown = sorted(feeds, key=lambda name: (-failures(name), name))[:LANES]
-    figure, rows = _lanes(len(shown), f"Feeds  {day}", "green: new content, grey: unchanged, red: failed", height=0.36)
+    shown = sorted(feeds, key=lambda name: (-failures(name), name))[:FEED_LANES]
+    said = f"{_shown(len(shown), len(feeds))} feeds; green: new content, grey: unchanged, red: failed"
+    figure, rows = _lanes(len(shown), f"Feeds  {day}", said, height=0.36)
     for axes, name in zip(rows, shown, strict=True):
         for status, colour in _ANSWERS.items():
             times = [_hour(begin, attempt.at) for attempt in feeds[name] if attempt.status == status]
             axes.vlines(times, 0, 1, color=colour, linewidth=0.8 if status == "not_modified" else 1.6, zorder=3)
         axes.set_ylim(0, 1)
         axes.set_yticks([])
-        axes.set_ylabel(name[:24], rotation=0, ha="right", va="center", fontsize=8.5, color=INK)
+        axes.set_ylabel(_shortened(name), rotation=0, ha="right", va="center", fontsize=8.5, color=INK)
     _hours(rows, begin, end)
     return as_png(figure)
+
+
+def _shortened(name: str) -> str:
+    """The name as far as it fits beside its lane: one of a ticker's feed ends with the ticker."""
+    return name if len(name) <= 22 else f"{name[:13]}…{name[-8:]}"
+
+
+def _shown(some: int, all_of_them: int) -> str:
+    return f"{some} of {all_of_them}" if some < all_of_them else "all"
 
 
 def _lanes(count: int, title: str, said: str, height: float = 0.95) -> tuple[Figure, list[Axes]]:

@@ -28,7 +28,7 @@ from trading_assets.domain.errors import TradingAssetsError
 from trading_assets.pictures import as_markdown
 from trading_assets.resources.desk import Desk
 
-#: Rows of the table of stories.
+#: Stories that are numbered and stand in the table: those that say most, by score and confidence.
 ROWS = 60
 #: The line of sentiment has a point so often.
 _EVERY = timedelta(minutes=5)
@@ -111,26 +111,33 @@ def _sentiment(
 
     spoken = sentiment.group_by("ticker").agg(pl.col("cluster_id").n_unique().alias("events"))
     most = spoken.sort(["events", "ticker"], descending=[True, False]).head(LANES)["ticker"].to_list()
-    numbered = (
-        sentiment.filter(pl.col("ticker").is_in(most))
-        .sort("known_at", "event_uid", "ticker")
-        .unique(["ticker", "cluster_id"], keep="first", maintain_order=True)
-        .with_row_index("number", offset=1)
-        .join(articles.select("event_uid", "source", "link"), on="event_uid", how="left")
-    )
+    heard = numbered(sentiment, most)
+    rows = heard.join(articles.select("event_uid", "source", "link"), on="event_uid", how="left")
     as_ofs = [begin + _EVERY * step for step in range(1, int((until - begin) / _EVERY) + 1)]
     seen = aggregate_sentiment(sentiment, as_ofs, desk.settings.strategy.news_view)
-    lanes = [_lane(ticker, numbered, seen, as_ofs) for ticker in most]
+    lanes = [_lane(ticker, heard, seen, as_ofs) for ticker in most]
     shown = {"number": "no.", "known_at": "known (New York)", "ticker": "ticker", "score": "score"}
     shown |= {"confidence": "confidence", "source": "source", "title": "story", "link": "link"}
     return {
-        "sentiment": _picture("Sentiment", key, draw_sentiment(key, begin, end, lanes)),
-        "told": table(numbered.to_dicts(), shown, ROWS),
+        "sentiment": _picture("Sentiment", key, draw_sentiment(key, begin, end, lanes, spoken.height)),
+        "told": table(rows.sort("number", nulls_last=True).to_dicts(), shown, ROWS),
     }
 
 
-def _lane(ticker: str, numbered: pl.DataFrame, seen: pl.DataFrame, as_ofs: Sequence[datetime]) -> Lane:
-    mine = numbered.filter(pl.col("ticker") == ticker)
+def numbered(sentiment: pl.DataFrame, tickers: Sequence[str]) -> pl.DataFrame:
+    """The first story of each event about ``tickers``, by when it was known. Those that say most carry a ``number``, in
+    the same order from 1; the others a null: the table has no room for them."""
+    order = ["known_at", "event_uid", "ticker"]
+    heard = sentiment.filter(pl.col("ticker").is_in(tickers)).sort(order)
+    heard = heard.unique(["ticker", "cluster_id"], keep="first", maintain_order=True)
+    weight = pl.col("score").abs() * pl.col("confidence")
+    weighty = heard.sort(weight, *order, descending=[True, False, False, False]).head(ROWS).sort(order)
+    numbers = weighty.with_row_index("number", offset=1).select("number", "event_uid", "ticker")
+    return heard.join(numbers, on=["event_uid", "ticker"], how="left", maintain_order="left")
+
+
+def _lane(ticker: str, heard: pl.DataFrame, seen: pl.DataFrame, as_ofs: Sequence[datetime]) -> Lane:
+    mine = heard.filter(pl.col("ticker") == ticker)
     stories = [Told(*row) for row in mine.select("known_at", "score", "confidence", "number").iter_rows()]
     values = dict(seen.filter(pl.col("ticker") == ticker).select("as_of", "sentiment").iter_rows())
     return Lane(ticker, stories, [(at, values.get(at)) for at in as_ofs])
