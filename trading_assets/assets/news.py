@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Feeds whose untidiness is told in the run's log.
 _REMARKS = 10
+#: Feeds in the table of feeds: it is stored every minute, and one with a ticker in its address stands for many.
+FEEDS_SHOWN = 50
 #: The table of feeds: what is shown of each, and its heading. Those that fail stand first.
 FEED_COLUMNS = {
     "feed": "feed",
@@ -106,11 +108,13 @@ def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, Any]:
     found: dict[str, Any] = {
         "stories": rows["cluster_id"].n_unique(),
         "feeds_failing": sum(feed.failing for feed in feeds),
-        "feeds": table([_feed_row(feed) for feed in feeds], FEED_COLUMNS),
+        "feeds": table([_feed_row(feed) for feed in feeds], FEED_COLUMNS, FEEDS_SHOWN),
     }
     if rows.height:
         newest = rows.sort("fetched_at", descending=True)
-        found |= lag(scope, cast("datetime | None", rows["published_at"].max()))
+        # A date in the future, as some feeds have, is no instant that this could lag behind.
+        past = rows.filter(pl.col("published_at") <= pl.col("fetched_at"))
+        found |= lag(scope, cast("datetime | None", past["published_at"].max()))
         found["headlines"] = table(
             newest.head(5).to_dicts(), {"fetched_at": "fetched (New York)", "source": "source", "title": "title"}
         )

@@ -13,6 +13,9 @@ from trading_assets.ledger import feeds as memory
 from trading_assets.news.config import NewsConfig
 from trading_assets.news.feed_schedule import configured, is_gone
 
+#: Failing feeds that are named in one sentence: it is written every minute, and one template may stand for thousands.
+_NAMED = 20
+
 
 @dataclass(frozen=True, slots=True)
 class FeedHealth:
@@ -64,9 +67,13 @@ def feed_health(engine: Engine, config: NewsConfig, tickers: Sequence[str] = ())
 
 
 def failing_sentence(feeds: Sequence[FeedHealth]) -> str | None:
-    """The feeds that fail, in one sentence; None if none does."""
-    failing = [feed.sentence() for feed in feeds if feed.failing]
-    return f"feeds that fail: {', '.join(failing)}" if failing else None
+    """The feeds that fail, in one sentence, the first of many by name; None if none does."""
+    failing = [feed for feed in feeds if feed.failing]
+    if not failing:
+        return None
+    named = ", ".join(feed.sentence() for feed in failing[:_NAMED])
+    more = f", and {len(failing) - _NAMED} more" if len(failing) > _NAMED else ""
+    return f"feeds that fail ({len(failing)}): {named}{more}"
 
 
 def _at(instant: datetime | None) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from trading_assets.ledger.feeds import FeedState, attempts_since, feed_states
 from trading_assets.news.config import FeedConfig, FetchConfig, NewsConfig
-from trading_assets.news.feed_health import failing_sentence, feed_health
+from trading_assets.news.feed_health import FeedHealth, failing_sentence, feed_health
 from trading_assets.news.feed_schedule import Feed, after_failure, is_due, is_gone
 from trading_assets.news.ingest import FeedOutcome, ingest
 from trading_assets_tests.news.conftest import SetClock
@@ -99,6 +99,14 @@ def test_F39_a_failing_feed_is_left_alone_until_its_next_try_while_others_are_re
     assert "busy (2 times: HTTP 429 Too Many Requests" in sentence
     assert "never read; asked again 2026-03-12 10:20 New York" in sentence
     assert "good" not in sentence
+
+
+def test_of_many_feeds_that_fail_the_first_are_named_and_all_are_counted() -> None:
+    broken = [FeedHealth(f"yahoo.T{number}", AT, None, 1, "HTTP 503", None, False) for number in range(31)]
+    sentence = failing_sentence([*broken, FeedHealth("cnbc", AT, AT, 0, None, None, False)]) or ""
+    assert sentence.startswith("feeds that fail (31): yahoo.T0 (") and sentence.endswith(", and 11 more")
+    assert "yahoo.T19 (" in sentence and "yahoo.T20 (" not in sentence and "cnbc" not in sentence
+    assert failing_sentence(broken[:0]) is None
 
 
 def test_a_feed_with_an_interval_of_its_own_is_not_asked_in_between(
