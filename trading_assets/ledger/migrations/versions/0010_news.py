@@ -88,7 +88,7 @@ def upgrade() -> None:
         sa.Column("universe_id", sa.Text(), nullable=False),
         sa.Column("as_of", _INSTANT, nullable=False, comment="the context was read as it was known then"),
         sa.Column("known_at", _INSTANT, nullable=False, comment="a decision before it knows the universe before it"),
-        sa.Column("method", sa.Text(), nullable=False, comment="ranker, bedrock, or configured"),
+        sa.Column("method", sa.Text(), nullable=False, comment="ranker, or bedrock"),
         sa.Column("model", sa.Text(), nullable=False, comment="the model's id, or the ranker's name"),
         sa.Column("revision", sa.Text(), nullable=False, comment="of the prompt and rules that were used"),
         sa.Column(
@@ -104,12 +104,6 @@ def upgrade() -> None:
         sa.Column("cost", sa.Numeric(20, 6), comment="dollars, by the configured prices"),
         sa.Column("elapsed_ms", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Text(), nullable=False),
-        sa.Column(
-            "followed",
-            sa.Boolean(),
-            nullable=False,
-            comment="false for a discovery that was made while the configured tickers were followed: it never counts",
-        ),
         sa.CheckConstraint("as_of <= known_at", name="known_after"),
         sa.PrimaryKeyConstraint("universe_id", name="pk_universe_runs"),
     )
