@@ -41,7 +41,8 @@ def _made_up(count: int) -> Figures:
     clusters = []
     for number, each in enumerate(told):
         at = story_time(each.arrival.published_at, START + timedelta(days=3))
-        clusters.append(index.assign(f"{number:064d}", each.arrival.title, each.arrival.link, at, at))
+        arrival = each.arrival
+        clusters.append(index.assign(f"{number:064d}", arrival.title, arrival.link, at, at, arrival.feed))
     right = _pairs((each.event, cluster) for each, cluster in zip(told, clusters, strict=True))
     together, true = _pairs(clusters), _pairs(each.event for each in told)
     return Figures(right=right, wrong=together - right, missed=true - right)

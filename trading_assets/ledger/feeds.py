@@ -48,6 +48,13 @@ class FeedAttempt:
     error: str | None = None
 
 
+def family_of(feed: str) -> str:
+    """What counts as one feed where none may have more than its share: the name up to the first dot.
+
+    So the feeds of one address with ``{ticker}`` in it, called ``name.TICKER``, are one."""
+    return feed.partition(".")[0]
+
+
 def _utc(instant: datetime | None) -> datetime | None:
     return None if instant is None else require_utc(instant)
 

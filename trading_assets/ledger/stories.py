@@ -50,6 +50,7 @@ class RecentStory:
     at: datetime
     opened: datetime
     fetched_at: datetime
+    feed: str = ""
 
 
 _HELD = (
@@ -113,13 +114,15 @@ def _head(digits: ColumnElement[str]) -> ColumnElement[int]:
 def recent_stories(connection: Connection, since: datetime) -> list[RecentStory]:
     """Stories fetched at or after ``since``, in no order."""
     at = func.least(_RAW.published_at, _RAW.fetched_at)
-    columns = (_RAW.event_uid, _RAW.cluster_id, _RAW.title, _RAW.link, at, _RAW.fetched_at)
+    columns = (_RAW.event_uid, _RAW.cluster_id, _RAW.title, _RAW.link, at, _RAW.fetched_at, _RAW.feed)
     rows = connection.execute(select(*columns).where(_RAW.fetched_at >= since)).all()
-    opened: dict[str, datetime] = {uid: told for uid, _, _, _, told, _ in rows}
-    for some in _arrays({cluster for _, cluster, _, _, _, _ in rows} - opened.keys()):
+    opened: dict[str, datetime] = {uid: told for uid, _, _, _, told, _, _ in rows}
+    for some in _arrays({cluster for _, cluster, _, _, _, _, _ in rows} - opened.keys()):
         for uid, told in connection.execute(select(_RAW.event_uid, at).where(_RAW.event_uid == some)):
             opened[uid] = told
     return [
-        RecentStory(uid, cluster, title, link, require_utc(told), require_utc(opened[cluster]), require_utc(fetched))
-        for uid, cluster, title, link, told, fetched in rows
+        RecentStory(
+            uid, cluster, title, link, require_utc(told), require_utc(opened[cluster]), require_utc(fetched), feed
+        )
+        for uid, cluster, title, link, told, fetched, feed in rows
     ]

@@ -9,38 +9,29 @@ headlines insist on must not differ: numbers, days, directions, leading subjects
 of its own, whatever its title.
 
 Candidates are found exactly, not by chance as with hashing: one headline must hold the word that leads the other, so
-those that hold it, and those that are led by one of its words, are all that need be looked at.
+those that hold it, and those that are led by one of its words, are all that need be looked at. They are bounded for
+each feed by itself (``news.candidates``): thousands of look-alikes make no story slow and hide none of another feed.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 
+from trading_assets.ledger.feeds import family_of
 from trading_assets.ledger.stories import RecentStory
+from trading_assets.news.candidates import Candidates, Entry
 from trading_assets.news.config import ClusterConfig
-from trading_assets.news.headlines import Claims, Headline, claims_of, named_words, opposed, read_headline, replaced
+from trading_assets.news.headlines import Claims, claims_of, named_words, opposed, read_headline, replaced
 from trading_assets.news.identity import filing_of
+
+#: Of one feed so many similar headlines are judged, the most similar first. An event is hardly ever told so often.
+_JUDGED = 50
 
 #: The companies that a headline names, each as it is written there.
 Names = Callable[[str], Mapping[str, str]]
-
-
-@dataclass(slots=True)
-class _Entry:
-    event_uid: str
-    cluster_id: str
-    title: str
-    filing: str | None
-    at: datetime
-    opened: datetime
-    fetched_at: datetime
-    said: Headline
-    claims: Claims | None = None
-    companies: Mapping[str, str] | None = None
 
 
 def story_time(published_at: datetime | None, fetched_at: datetime) -> datetime:
@@ -64,132 +55,112 @@ class ClusterIndex:
         self._similarity = config.similarity
         self._min_tokens = config.min_tokens
         self._names = names
-        self._since = datetime.min.replace(tzinfo=UTC)
-        self._clear()
-
-    def _clear(self) -> None:
-        self._entries: list[_Entry] = []
-        self._words: list[frozenset[str]] = []
-        self._by_text: dict[str, list[_Entry]] = defaultdict(list)
-        self._by_filing: dict[str, list[_Entry]] = defaultdict(list)
-        self._by_word: dict[str, list[int]] = defaultdict(list)
-        self._led_by: dict[str, list[int]] = defaultdict(list)
+        self._held: dict[str, Entry] = {}
+        self._candidates = Candidates()
 
     def load(self, stories: Iterable[RecentStory]) -> None:
         """Add stories whose cluster is already known."""
-        for story in stories:
-            entry = self._entry(story.event_uid, story.title, story.link, story.at, story.fetched_at)
+        for story in sorted(stories, key=lambda each: (each.at, each.event_uid)):
+            entry = self._entry(story.event_uid, story.title, story.link, story.at, story.fetched_at, story.feed)
             entry.cluster_id, entry.opened = story.cluster_id, story.opened
             self._add(entry)
 
     def forget(self, before: datetime) -> None:
         """Drop the stories received before an instant: they are no candidates any more."""
-        self._since = before
-        held = sum(entry.fetched_at >= before for entry in self._entries)
-        # Dropping one means reading all lists anew: it waits until half of them are idle.
-        if held < len(self._entries) / 2:
-            kept = [entry for entry in self._entries if entry.fetched_at >= before]
-            self._clear()
-            for entry in kept:
-                self._add(entry)
+        for entry in [entry for entry in self._held.values() if entry.fetched_at < before]:
+            del self._held[entry.event_uid]
+            self._candidates.remove(entry)
 
     @property
     def uids(self) -> list[str]:
-        """``event_uid`` of every story that is held and not forgotten."""
-        return [entry.event_uid for entry in self._entries if entry.fetched_at >= self._since]
+        """``event_uid`` of every story that is held."""
+        return list(self._held)
 
     @property
     def held(self) -> list[tuple[str, str, datetime]]:
         """The same with the cluster and the receipt of each."""
-        since = self._since
-        return [
-            (each.event_uid, each.cluster_id, each.fetched_at) for each in self._entries if each.fetched_at >= since
-        ]
+        return [(each.event_uid, each.cluster_id, each.fetched_at) for each in self._held.values()]
 
     @property
     def newest(self) -> datetime | None:
         """The latest receipt among these; None without any."""
-        return max((entry.fetched_at for entry in self._entries if entry.fetched_at >= self._since), default=None)
+        return max((entry.fetched_at for entry in self._held.values()), default=None)
 
-    def assign(self, event_uid: str, title: str, link: str | None, at: datetime, fetched_at: datetime) -> str:
+    def assign(
+        self, event_uid: str, title: str, link: str | None, at: datetime, fetched_at: datetime, feed: str = ""
+    ) -> str:
         """The cluster of a new story, which is added: that of the most similar story within the window, else its own.
 
-        Of equally similar ones the story that counts from earlier decides, then the smaller ``event_uid``.
+        Of equally similar ones the story that counts from earlier decides, then the smaller ``event_uid``. Stories for
+        which no ``feed`` is named are of one.
         """
-        entry = self._entry(event_uid, title, link, at, fetched_at)
+        entry = self._entry(event_uid, title, link, at, fetched_at, feed)
         best = self._best(entry)
         if best is not None:
             entry.cluster_id, entry.opened = best.cluster_id, best.opened
         self._add(entry)
         return entry.cluster_id
 
-    def _entry(self, event_uid: str, title: str, link: str | None, at: datetime, fetched_at: datetime) -> _Entry:
-        return _Entry(event_uid, event_uid, title, filing_of(link), at, at, fetched_at, read_headline(title))
+    def _entry(
+        self, event_uid: str, title: str, link: str | None, at: datetime, fetched_at: datetime, feed: str = ""
+    ) -> Entry:
+        said = read_headline(title)
+        return Entry(
+            key=(at, event_uid),
+            family=family_of(feed),
+            cluster_id=event_uid,
+            title=title,
+            filing=filing_of(link),
+            opened=at,
+            fetched_at=fetched_at,
+            said=said,
+            words=said.words,
+        )
 
-    def _add(self, entry: _Entry) -> None:
-        self._entries.append(entry)
-        self._words.append(entry.said.words)
-        self._by_text[entry.said.plain].append(entry)
-        if entry.filing is not None:
-            self._by_filing[entry.filing].append(entry)
-        position = len(self._entries) - 1
-        self._led_by[entry.said.lead].append(position)
-        for word in entry.said.words:
-            self._by_word[word].append(position)
+    def _add(self, entry: Entry) -> None:
+        self._held[entry.event_uid] = entry
+        self._candidates.add(entry)
 
     def _shared(self, size: int) -> int:
         """Of so many words the least that a similar set has, too."""
         # A hair less than t·n: a float a hair above a whole number must not ask for one word more.
         return math.ceil(self._similarity * size - 1e-9)
 
-    def _best(self, new: _Entry) -> _Entry | None:
+    def _best(self, new: Entry) -> Entry | None:
         if new.filing is not None:
-            same = self._first(new, self._by_filing.get(new.filing, ()))
-            if same is not None:
-                return same
-        if len(new.said.words) < self._min_tokens:
-            equal = self._by_text.get(new.said.plain, ()) if new.said.plain else ()
-            return self._first(new, (other for other in equal if self._compatible(new, other)))
-        found = [
-            (-similarity, other.at, other.event_uid, other)
-            for similarity, other in self._similar(new)
-            if self._near(new, other)
-        ]
+            same = (other for other in self._candidates.of_filing(new.filing) if self._near(new, other))
+            if (first := min(same, key=lambda other: other.key, default=None)) is not None:
+                return first
+        told = self._similar(new) if len(new.words) >= self._min_tokens else self._equal(new)
+        found = [(-similarity, other.key, other) for similarity, other in told if self._near(new, other)]
+        judged: Counter[str] = Counter()
         # Companies are looked for in few headlines: only in those that would decide.
-        for _, _, _, other in sorted(found, key=lambda each: each[:3]):
-            if self._compatible(new, other):
+        for _, _, other in sorted(found, key=lambda each: each[:2]):
+            judged[other.family] += 1
+            if judged[other.family] <= _JUDGED and self._compatible(new, other):
                 return other
         return None
 
-    def _first(self, new: _Entry, others: Iterable[_Entry]) -> _Entry | None:
-        near = [other for other in others if self._near(new, other)]
-        return min(near, key=lambda other: (other.at, other.event_uid), default=None)
+    def _equal(self, new: Entry) -> Iterator[tuple[float, Entry]]:
+        """Headlines of the same words; none where there is no word."""
+        return ((1.0, other) for other in self._candidates.of_text(new.said.plain) if new.said.plain)
 
-    def _similar(self, new: _Entry) -> Iterable[tuple[float, _Entry]]:
-        words = new.said.words
+    def _similar(self, new: Entry) -> Iterator[tuple[float, Entry]]:
+        words = new.words
         size, shared, least = len(words), self._shared(len(words)), self._similarity
         largest = math.floor(size / least + 1e-9)
-        # Thousands are looked at for one story: a list of sets alone lies closer together than all that is known.
-        sets = self._words
-        for position in self._candidates(new.said):
-            theirs = sets[position]
+        for other in self._candidates.led_alike(new.said):
+            theirs = other.words
             if shared <= len(theirs) <= largest and (common := len(words & theirs)) >= shared:
                 similarity = common / (size + len(theirs) - common)
                 if similarity >= least:
-                    yield similarity, self._entries[position]
+                    yield similarity, other
 
-    def _candidates(self, said: Headline) -> set[int]:
-        """Positions of the stories that may be similar and led alike."""
-        found = set(self._by_word.get(said.lead, ()))
-        for word in said.words:
-            found.update(self._led_by.get(word, ()))
-        return found
-
-    def _near(self, one: _Entry, other: _Entry) -> bool:
+    def _near(self, one: Entry, other: Entry) -> bool:
         # Measured from the cluster's first story: a daily column must not drag one cluster through the year.
-        return other.fetched_at >= self._since and abs(one.at - other.opened) <= self._window
+        return abs(one.at - other.opened) <= self._window
 
-    def _compatible(self, one: _Entry, other: _Entry) -> bool:
+    def _compatible(self, one: Entry, other: Entry) -> bool:
         if one.filing is not None and other.filing is not None:
             return False
         if one.said.lead not in other.said.words and other.said.lead not in one.said.words:
@@ -214,12 +185,12 @@ class ClusterIndex:
         called = named_words((*named.values(), *also.values())) if named.keys() & also.keys() else frozenset()
         return not (ours.names - other.said.words - called and theirs.names - one.said.words - called)
 
-    def _claims(self, entry: _Entry) -> Claims:
+    def _claims(self, entry: Entry) -> Claims:
         if entry.claims is None:
             entry.claims = claims_of(entry.title)
         return entry.claims
 
-    def _companies(self, entry: _Entry) -> Mapping[str, str]:
+    def _companies(self, entry: Entry) -> Mapping[str, str]:
         if entry.companies is None:
             entry.companies = self._names(entry.title)
         return entry.companies

@@ -62,10 +62,10 @@ def store_arrivals(
     stories: list[Story] = []
     # Written as they are formed: a transaction in which nothing happens for long is taken for a forgotten one.
     for start in range(0, len(ordered), _AT_ONCE):
-        some = [
-            replace(story, cluster_id=index.assign(story.event_uid, story.title, story.link, at, fetched_at))
-            for at, story in ordered[start : start + _AT_ONCE]
-        ]
+        some = []
+        for at, story in ordered[start : start + _AT_ONCE]:
+            cluster = index.assign(story.event_uid, story.title, story.link, at, fetched_at, story.feed)
+            some.append(replace(story, cluster_id=cluster))
         store.add_stories(connection, some)
         stories.extend(some)
     return stories
