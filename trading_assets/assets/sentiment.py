@@ -1,6 +1,6 @@
 """``sentiment``: signed scores of the articles, one row per story and ticker, by New York calendar day.
 
-A minute scores what no model has scored yet, for a bounded time, the newest first. What another model version has
+A minute scores what no model has scored yet, for a bounded time, feeds by turns. What another model version has
 scored is scored anew by a backfill alone, in a run of its own: the partitions are stale once the model is another.
 """
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
+from trading_assets.ledger.feeds import turn_of_story
 from trading_assets.ledger.news_tables import article_texts, inbound_events_raw
 
 
@@ -23,13 +24,14 @@ class ArticleText:
 
 
 def links_without_attempt(connection: Connection, since: datetime) -> list[tuple[str, str]]:
-    """``event_uid`` and web address of stories fetched at or after ``since`` that were not tried, the newest first."""
+    """``event_uid`` and web address of stories fetched at or after ``since`` that were not tried: the newest of each
+    feed, then the second of each, and so on."""
     raw = inbound_events_raw.c
     tried = select(literal(1)).where(article_texts.c.event_uid == raw.event_uid).exists()
     rows = connection.execute(
         select(raw.event_uid, raw.link)
         .where(raw.fetched_at >= since, raw.link.regexp_match("^https?://"), ~tried)
-        .order_by(raw.fetched_at.desc(), raw.published_at.desc().nulls_last(), raw.event_uid)
+        .order_by(turn_of_story(), raw.fetched_at.desc(), raw.published_at.desc().nulls_last(), raw.event_uid)
     )
     return [(uid, link) for uid, link in rows]
 

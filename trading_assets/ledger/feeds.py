@@ -6,11 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from trading_assets.domain.clock import require_utc
-from trading_assets.ledger.news_tables import feed_attempts, feed_state
+from trading_assets.ledger.news_tables import feed_attempts, feed_state, inbound_events_raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,19 @@ def family_of(feed: str) -> str:
 
     So the feeds of one address with ``{ticker}`` in it, called ``name.TICKER``, are one."""
     return feed.partition(".")[0]
+
+
+def family_of_story() -> ColumnElement[str]:
+    """The same, of a stored story's feed, in a query."""
+    return func.split_part(inbound_events_raw.c.feed, ".", 1)
+
+
+def turn_of_story() -> ColumnElement[int]:
+    """The place of a story among those of its feed that a query finds, from 1: the newest first. In the order of turns
+    no feed, however much it tells, puts off what another one tells."""
+    raw = inbound_events_raw.c
+    newest = raw.fetched_at.desc(), raw.published_at.desc().nulls_last(), raw.event_uid
+    return func.row_number().over(partition_by=family_of_story(), order_by=newest)
 
 
 def _utc(instant: datetime | None) -> datetime | None:

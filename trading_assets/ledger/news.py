@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, cast, column, func
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from trading_assets.domain.clock import require_utc
+from trading_assets.ledger.feeds import turn_of_story
 from trading_assets.ledger.news_tables import inbound_events_classified, inbound_events_raw
 
 #: Key of the advisory lock that makes storing news one at a time ("news" in ASCII).
@@ -191,6 +192,25 @@ def unscored_stories(
         conditions.append(or_(raw.fetched_at < after.fetched_at, same))
     rows = connection.execute(
         select(*_STORY).where(*conditions).order_by(raw.fetched_at.desc(), raw.event_uid).limit(limit)
+    )
+    return [_story(tuple(row)) for row in rows]
+
+
+def unscored_by_turns(
+    connection: Connection, version: tuple[str, str] | None, limit: int, start: datetime | None = None
+) -> list[Story]:
+    """Stories fetched from ``start`` on without a score of the version (name, revision), or of any: the newest of each
+    feed, then the second of each, and so on. So a feed that floods puts off its own stories alone."""
+    raw = inbound_events_raw.c
+    conditions = [_unscored(version)] if start is None else [_unscored(version), raw.fetched_at >= start]
+    waiting = select(raw.event_uid, turn_of_story().label("turn"), raw.fetched_at).where(*conditions).subquery()
+    order = waiting.c.turn, waiting.c.fetched_at.desc(), waiting.c.event_uid
+    # Their places are found without their words: of tens of thousands few are wanted.
+    first = select(waiting).order_by(*order).limit(limit).subquery()
+    rows = connection.execute(
+        select(*_STORY)
+        .join(first, first.c.event_uid == raw.event_uid)
+        .order_by(first.c.turn, first.c.fetched_at.desc(), first.c.event_uid)
     )
     return [_story(tuple(row)) for row in rows]
 

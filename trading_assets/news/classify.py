@@ -76,16 +76,16 @@ def classify_pending(
     since: datetime | None = None,
     seconds: float | None = None,
 ) -> ClassifyReport:
-    """Score up to ``limit`` stories that this model version has not scored, the newest first.
+    """Score up to ``limit`` stories that this model version has not scored: feeds take turns, of each the newest first.
 
     With ``since`` only those fetched from then on that no version has scored: what a minute is for. To score anew what
     another version has scored is :func:`classify_day`. After ``seconds`` of the wall no further chunk is begun. Each
     score is stored with the clock's instant after it was made. A story that cannot be scored is counted and stays
     pending. Raises ``ModelUnavailable`` when the model itself fails. ``infer`` is asked about stories that name nobody.
     """
-    name, revision = (model.name, model.revision) if since is None else (None, None)
+    version = (model.name, model.revision) if since is None else None
     with engine.connect() as connection:
-        pending = store.unscored_stories(connection, name, revision, limit, start=since)
+        pending = store.unscored_by_turns(connection, version, limit, since)
     ends = None if seconds is None else time.monotonic() + seconds
     scored, failures, begun = 0, dict[str, str](), 0
     for start in range(0, len(pending), CHUNK):

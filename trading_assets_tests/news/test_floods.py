@@ -9,13 +9,21 @@ from datetime import UTC, datetime, timedelta
 from unittest import mock
 
 import pytest
+from sqlalchemy import Engine
 
+from trading_assets.ledger import news as store
+from trading_assets.ledger.article_texts import links_without_attempt
+from trading_assets.ledger.news import Story
 from trading_assets.ledger.stories import RecentStory
 from trading_assets.news import candidates, clusters
 from trading_assets.news.candidates import Entry
+from trading_assets.news.classify import classify_pending
 from trading_assets.news.clusters import ClusterIndex
 from trading_assets.news.config import ClusterConfig
 from trading_assets.news.headlines import Headline, read_headline
+from trading_assets.news.lexicon import LexiconModel
+from trading_assets.news.tickers import TickerExtractor
+from trading_assets_tests.news.conftest import SetClock
 
 NOON = datetime(2026, 3, 12, 16, 0, tzinfo=UTC)
 HONEST = "Acme wins large contract from navy for quiet diesel engines"
@@ -128,3 +136,33 @@ def test_which_stories_are_looked_at_depends_on_those_that_are_held_and_not_on_h
             assert rebuilt.assign(own, title, None, at, fetched_at, feed) == expected
             first = opened.setdefault(expected, at)
             stored.append(RecentStory(own, expected, title, None, at, first, fetched_at, feed))
+
+
+# --- who is scored, and whose articles are read -----------------------------------------------------------------------
+
+
+def waiting(number: int, feed: str, minute: int) -> Story:
+    own, at = uid(f"{feed} {number}"), NOON + timedelta(minutes=minute)
+    link = f"https://{feed.partition('.')[0]}.example/{number}"
+    return Story(own, own, feed, feed, f"Story number {number} of {feed}", link, None, at, at)
+
+
+def test_F39_a_flood_puts_off_the_scores_of_its_own_stories_alone(ledger: Engine) -> None:
+    flood = [waiting(n, f"flood.T{n % 3}", minute=9) for n in range(60)]
+    others = [waiting(n, feed, minute=n) for feed in ("wire", "desk") for n in range(3)]
+    with ledger.begin() as connection:
+        store.add_stories(connection, [*flood, *others])
+        by_turns = [story.feed.partition(".")[0] for story in store.unscored_by_turns(connection, None, 9)]
+        links = links_without_attempt(connection, NOON)
+    assert [set(by_turns[n : n + 3]) for n in (0, 3, 6)] == [{"flood", "wire", "desk"}] * 3
+    assert {link.split(".example")[0] for _, link in links[:9]} == {"https://flood", "https://wire", "https://desk"}
+    assert len(links) == 66
+    model, clock = LexiconModel(), SetClock(NOON + timedelta(minutes=10))
+    report = classify_pending(ledger, model, TickerExtractor({}), clock, 9, since=NOON)
+    assert (report.pending, report.scored) == (9, 9)
+    with ledger.connect() as connection:
+        left = store.unscored_by_turns(connection, (model.name, model.revision), 100, NOON)
+        assert {story.feed.partition(".")[0] for story in left} == {"flood"}
+        assert len(left) == 57
+        # Nothing was overlooked, and what came before the bound is not asked for.
+        assert store.unscored_by_turns(connection, None, 100, NOON + timedelta(minutes=10)) == []
