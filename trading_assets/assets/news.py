@@ -33,6 +33,7 @@ FEED_COLUMNS = {
     "last_success_at": "last read (New York)",
     "next_attempt_at": "next try (New York; empty: next round)",
     "last_error": "last error",
+    "waiting": "new stories that wait",
 }
 
 
@@ -90,14 +91,14 @@ def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Obs
 
 
 def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
-    from trading_assets.news.feed_health import failing_sentence, feed_health
+    from trading_assets.news.feed_health import failing_sentence, feed_health, flooding_sentence
     from trading_assets.news.wire_health import wire_troubles
 
     doubled = rows.height - rows["event_uid"].n_unique()
     yield Finding("news_unique", doubled == 0, f"{doubled} articles appear twice")
-    failing = failing_sentence(feed_health(desk.ledger, desk.news, _tickers(desk)))
+    feeds = feed_health(desk.ledger, desk.news, _tickers(desk))
     wires = wire_troubles(desk.ledger, desk.news)
-    troubles = [said for said in (failing, *wires) if said is not None]
+    troubles = [said for said in (failing_sentence(feeds), flooding_sentence(feeds), *wires) if said is not None]
     yield Finding("feeds_answer", not troubles, "; ".join(troubles) or "every feed answered", warning=True)
 
 
@@ -147,7 +148,10 @@ news = frame_asset(
         rebuild=_rebuild,
         checks={
             "news_unique": "No article is stored twice.",
-            "feeds_answer": "Every configured feed answered when it was last asked (a warning, never a block).",
+            "feeds_answer": (
+                "Every configured feed answered when it was last asked, with no more than is stored of one (a warning, "
+                "never a block)."
+            ),
         },
         check=_check,
         numbers=_numbers,

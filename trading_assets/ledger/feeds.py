@@ -17,7 +17,8 @@ from trading_assets.ledger.news_tables import feed_attempts, feed_state, inbound
 class FeedState:
     """What is remembered of a feed. ``url`` names its address without what may be secret; ``error_count`` counts
     consecutive failures, ``last_status`` is the HTTP status of the last attempt (None without an answer). It is not
-    asked before ``next_attempt_at``; None: in the next round."""
+    asked before ``next_attempt_at``; None: in the next round. ``waiting`` counts the new stories of its last answer for
+    which there was no room yet."""
 
     feed: str
     url: str
@@ -29,6 +30,7 @@ class FeedState:
     last_error: str | None
     next_attempt_at: datetime | None = None
     last_status: int | None = None
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,13 @@ def turn_of_story() -> ColumnElement[int]:
     return func.row_number().over(partition_by=family_of_story(), order_by=newest)
 
 
+def stored_by_family(connection: Connection, since: datetime) -> dict[str, int]:
+    """How many stories fetched after ``since`` there are of each feed that has some."""
+    counted = select(family_of_story().label("family"), func.count().label("stories"))
+    rows = connection.execute(counted.where(inbound_events_raw.c.fetched_at > since).group_by("family"))
+    return {row.family: row.stories for row in rows}
+
+
 def _utc(instant: datetime | None) -> datetime | None:
     return None if instant is None else require_utc(instant)
 
@@ -87,6 +96,7 @@ def feed_states(connection: Connection) -> dict[str, FeedState]:
             last_error=row.last_error,
             next_attempt_at=_utc(row.next_attempt_at),
             last_status=row.last_status,
+            waiting=row.waiting,
         )
         for row in rows
     }

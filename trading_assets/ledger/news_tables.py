@@ -37,6 +37,13 @@ feed_state = Table(
     Column("last_error", Text),
     Column("next_attempt_at", Instant, comment="not asked before; null: asked in the next round"),
     Column("last_status", Integer, comment="HTTP status of the last attempt; null without an answer"),
+    Column(
+        "waiting",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="new stories of the last answer for which there was no room yet",
+    ),
     CheckConstraint("error_count >= 0", name="error_count_not_negative"),
 )
 

@@ -138,6 +138,12 @@ class FetchConfig(_Frozen):
     longest_retry_after_h: float = Field(
         default=6.0, gt=0, le=168, description="A server's Retry-After is honoured up to so many hours"
     )
+    stories_per_round: int = Field(
+        default=500, ge=1, le=100_000, description="New stories of one feed stored in one round; the rest waits"
+    )
+    stories_per_day: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="New stories of one feed stored in 24 hours; the rest waits"
+    )
     attempts_kept_days: int = Field(default=14, ge=1, le=366, description="Days for which attempts are remembered")
     user_agent: str = Field(
         default="trading-assets/0.1 (feed reader)",

@@ -19,7 +19,8 @@ _NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class FeedHealth:
-    """One configured feed. Without a ``last_attempt_at`` it was never asked at this address."""
+    """One configured feed. Without a ``last_attempt_at`` it was never asked at this address. ``waiting`` counts its new
+    stories for which there was no room yet."""
 
     feed: str
     last_attempt_at: datetime | None
@@ -28,6 +29,7 @@ class FeedHealth:
     last_error: str | None
     next_attempt_at: datetime | None
     gone: bool
+    waiting: int = 0
 
     @property
     def failing(self) -> bool:
@@ -36,11 +38,13 @@ class FeedHealth:
 
     @property
     def condition(self) -> str:
-        """One word for a table: new, well, failing or gone."""
+        """One word for a table: new, well, flooding, failing or gone."""
         if self.gone:
             return "gone"
         if self.failing:
             return "failing"
+        if self.waiting:
+            return "flooding"
         return "new" if self.last_attempt_at is None else "well"
 
     def sentence(self) -> str:
@@ -62,8 +66,8 @@ def feed_health(engine: Engine, config: NewsConfig, tickers: Sequence[str] = ())
             found.append(FeedHealth(feed.name, None, None, 0, None, None, False))
         else:
             parts = state.last_attempt_at, state.last_success_at, state.error_count, state.last_error
-            found.append(FeedHealth(feed.name, *parts, state.next_attempt_at, is_gone(state)))
-    return sorted(found, key=lambda each: -each.error_count)
+            found.append(FeedHealth(feed.name, *parts, state.next_attempt_at, is_gone(state), state.waiting))
+    return sorted(found, key=lambda each: (-each.error_count, -each.waiting))
 
 
 def failing_sentence(feeds: Sequence[FeedHealth]) -> str | None:
@@ -74,6 +78,16 @@ def failing_sentence(feeds: Sequence[FeedHealth]) -> str | None:
     named = ", ".join(feed.sentence() for feed in failing[:_NAMED])
     more = f", and {len(failing) - _NAMED} more" if len(failing) > _NAMED else ""
     return f"feeds that fail ({len(failing)}): {named}{more}"
+
+
+def flooding_sentence(feeds: Sequence[FeedHealth]) -> str | None:
+    """The feeds that tell more than is stored of them, in one sentence; None if none does."""
+    flooding = [feed for feed in feeds if feed.waiting]
+    if not flooding:
+        return None
+    named = ", ".join(f"{feed.feed} ({feed.waiting} new stories wait)" for feed in flooding[:_NAMED])
+    more = f", and {len(flooding) - _NAMED} more" if len(flooding) > _NAMED else ""
+    return f"feeds that tell more than is stored of one ({len(flooding)}): {named}{more}"
 
 
 def _at(instant: datetime | None) -> str:

@@ -18,13 +18,14 @@ from trading_assets.ledger import news as store
 from trading_assets.ledger.feeds import FeedAttempt, FeedState
 from trading_assets.ledger.news import Story
 from trading_assets.news import addresses
-from trading_assets.news.config import NewsConfig
+from trading_assets.news.config import FetchConfig, NewsConfig
 from trading_assets.news.feed_schedule import Feed, after_failure, after_success, configured, due
 from trading_assets.news.fetch import Failed, Fetched, FetchResult, NotAsked, NotModified, Validators, fetch_all
 from trading_assets.news.identity import event_uid
 from trading_assets.news.manners import RoundOver
 from trading_assets.news.parse import FeedUnreadable, ParsedFeed
 from trading_assets.news.parse_apart import BodyReader
+from trading_assets.news.room import without_room
 from trading_assets.news.storing import Arrival, store_arrivals
 
 _ERROR_LIMIT = 1000
@@ -101,12 +102,16 @@ def ingest(engine: Engine, config: NewsConfig, clock: Clock, tickers: Sequence[s
     with engine.begin() as connection:
         store.lock_store(connection)
         fetched_at = clock.now()
-        fresh = store_arrivals(connection, _arrivals(_configured_order(feeds, reads)), fetched_at, config.clusters)
+        arrivals = _arrivals(_configured_order(feeds, reads))
+        waiting = without_room(connection, arrivals, fetched_at, config.fetch)
+        fresh = store_arrivals(connection, arrivals, fetched_at, config.clusters, waiting.arrivals)
         states = memory.feed_states(connection)
         told = {read.feed.name: read for read in reads if not isinstance(read.result, NotAsked)}
-        states |= {name: _next_state(read, states.get(name), fetched_at, config) for name, read in told.items()}
+        for name, read in told.items():
+            states[name] = _next_state(read, states.get(name), fetched_at, config, waiting.by_feed[name])
         outcomes = tuple(
-            _outcome(feed.name, told.get(feed.name), states.get(feed.name), fresh, fetched_at) for feed in feeds
+            _outcome(feed.name, told.get(feed.name), states.get(feed.name), fresh, fetched_at, config.fetch)
+            for feed in feeds
         )
         _remember(connection, told, states, outcomes, fetched_at, config)
     return IngestReport(fetched_at, outcomes)
@@ -155,7 +160,7 @@ def _arrivals(reads: Iterable[_Read]) -> list[Arrival]:
     return [replace(arrival, symbols=symbols[uid]) if symbols[uid] else arrival for uid, arrival in found]
 
 
-def _next_state(read: _Read, before: FeedState | None, at: datetime, config: NewsConfig) -> FeedState:
+def _next_state(read: _Read, before: FeedState | None, at: datetime, config: NewsConfig, waiting: int) -> FeedState:
     feed, result = read.feed, read.result
     same = before if before is not None and before.url == feed.address else None
     remembered = Validators(same.etag, same.last_modified) if same is not None else Validators()
@@ -171,20 +176,21 @@ def _next_state(read: _Read, before: FeedState | None, at: datetime, config: New
             error_count=same.error_count + 1 if same is not None else 1,
             last_error=read.error,
             last_status=failure.status,
+            waiting=same.waiting if same is not None else 0,
         )
         return replace(failed, next_attempt_at=after_failure(failed, feed, failure.retry_after_s, config.fetch))
     if isinstance(result, NotModified):
         remembered = result.validators
     elif isinstance(result, Fetched) and read.parsed is not None:
-        # A body that broke off must be asked for again, whatever the server says has changed.
-        remembered = result.validators if read.parsed.complete else Validators()
+        # A body that broke off, or of which stories wait, is asked for again, whatever the server says has changed.
+        remembered = result.validators if read.parsed.complete and not waiting else Validators()
     status = 304 if isinstance(result, NotModified) else 200
     known = remembered.etag, remembered.last_modified
-    return FeedState(feed.name, feed.address, *known, at, at, 0, None, after_success(feed, at), status)
+    return FeedState(feed.name, feed.address, *known, at, at, 0, None, after_success(feed, at), status, waiting)
 
 
 def _outcome(
-    name: str, read: _Read | None, state: FeedState | None, fresh: Iterable[Story], at: datetime
+    name: str, read: _Read | None, state: FeedState | None, fresh: Iterable[Story], at: datetime, config: FetchConfig
 ) -> FeedOutcome:
     following = state.next_attempt_at if state is not None else None
     if read is None:
@@ -195,6 +201,9 @@ def _outcome(
         return FeedOutcome(name, "not_modified", next_attempt_at=following)
     new = sum(story.feed == name for story in fresh)
     stories, unusable, remark = len(read.parsed.stories), read.parsed.unusable, _remark(read.parsed, at)
+    if state is not None and state.waiting:
+        bounds = f"of one feed {config.stories_per_round} are stored in a round and {config.stories_per_day} in a day"
+        remark = "; ".join(each for each in (f"new stories that wait: {state.waiting} ({bounds})", remark) if each)
     return FeedOutcome(name, "fetched", stories, new, unusable, remark=remark, next_attempt_at=following)
 
 

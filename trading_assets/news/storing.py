@@ -7,7 +7,7 @@ one story whichever way it came first. What does not belong here: asking sources
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -46,15 +46,19 @@ class Arrival:
 
 
 def store_arrivals(
-    connection: Connection, arrivals: Sequence[Arrival], fetched_at: datetime, config: ClusterConfig
+    connection: Connection,
+    arrivals: Sequence[Arrival],
+    fetched_at: datetime,
+    config: ClusterConfig,
+    waiting: Set[Arrival] = frozenset(),
 ) -> list[Story]:
     """Store what is new of ``arrivals``, all known from ``fetched_at`` on; returns the new stories.
 
     An article that came twice is stored once, as it stands first in ``arrivals``; one that is stored already stays as
-    it is, also if the broker told it by its number and a feed by the same address. The caller holds
-    ``store.lock_store``: clusters depend on the order of stories.
+    it is, also if the broker told it by its number and a feed by the same address. Those ``waiting`` are not stored
+    and stand in nobody's way. The caller holds ``store.lock_store``: clusters depend on the order of stories.
     """
-    fresh = without_told(connection, _new_articles(connection, arrivals))
+    fresh = new_articles(connection, arrivals, waiting)
     if not fresh:
         return []
     index = recent_index(connection, config, fetched_at - timedelta(hours=2 * config.window_hours))
@@ -69,6 +73,13 @@ def store_arrivals(
         store.add_stories(connection, some)
         stories.extend(some)
     return stories
+
+
+def new_articles(
+    connection: Connection, arrivals: Sequence[Arrival], waiting: Set[Arrival] = frozenset()
+) -> list[tuple[str, Arrival]]:
+    """Those that would be stored, each with its identity."""
+    return without_told(connection, _new_articles(connection, arrivals, waiting))
 
 
 def _in_order(
@@ -115,7 +126,9 @@ class _Came:
         return digest("story of", self.arrival.source, self.uid)
 
 
-def _new_articles(connection: Connection, arrivals: Sequence[Arrival]) -> list[tuple[str, Arrival]]:
+def _new_articles(
+    connection: Connection, arrivals: Sequence[Arrival], waiting: Set[Arrival]
+) -> list[tuple[str, Arrival]]:
     """Those that are not stored yet, each once, with the identity under which it is to be stored.
 
     Identity is the guid, else the link. Two faults of publishers are mended here. A guid may be that of another
@@ -136,6 +149,8 @@ def _new_articles(connection: Connection, arrivals: Sequence[Arrival]) -> list[t
     ambiguous = _ambiguous(came)
     fresh: list[tuple[str, Arrival]] = []
     for each in came:
+        if each.arrival in waiting:
+            continue
         uid, title = each.uid, words_said(each.arrival.title)
         if each.by_link is not None:
             holder = taken.get(uid)
