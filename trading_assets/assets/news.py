@@ -104,8 +104,9 @@ def _check(desk: Desk, scope: Scope, rows: pl.DataFrame) -> Iterable[Finding]:
 
 def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, Any]:
     from trading_assets.news.feed_health import feed_health
+    from trading_assets.news.wire_health import wire_health
 
-    feeds = feed_health(desk.ledger, desk.news, _tickers(desk))
+    feeds = [*wire_health(desk.ledger, desk.news), *feed_health(desk.ledger, desk.news, _tickers(desk))]
     found: dict[str, Any] = {
         "stories": rows["cluster_id"].n_unique(),
         "feeds_failing": sum(feed.failing for feed in feeds),

@@ -16,6 +16,8 @@ from sqlalchemy.engine import make_url
 from trading_assets.doctor.broker_checks import check_accounts_and_clock, check_exchange
 from trading_assets.doctor.heartbeat import check_heartbeat
 from trading_assets.doctor.model_check import check_model
+from trading_assets.doctor.news_check import ITEM as NEWS_SOURCES
+from trading_assets.doctor.news_check import check_news
 from trading_assets.doctor.stream_check import ITEM as TRADE_STREAM
 from trading_assets.doctor.stream_check import check_trade_streams
 from trading_assets.domain.errors import TradingAssetsError
@@ -43,7 +45,7 @@ from trading_assets.world.paths import World, WorldKind
 from trading_assets.world.practice import PracticeExchange
 from trading_assets.world.processes import Children
 
-_SERVICES = ("database", "migrations", TRADE_STREAM, "dagster storage", "dagster home")
+_SERVICES = ("database", "migrations", TRADE_STREAM, NEWS_SOURCES, "dagster storage", "dagster home")
 #: Shorter texts are no secrets worth hiding, and hiding them would make messages unreadable.
 _SHORTEST_SECRET = 6
 
@@ -99,11 +101,13 @@ def _inside(settings: Settings, borrowed: Borrowed, secrets: list[str]) -> Itera
     if url is None:
         yield not_checked("migrations", "needs the database")
         yield not_checked(TRADE_STREAM, "needs the database")
+        yield not_checked(NEWS_SOURCES, "needs the database")
     else:
         schema, ledger = check_schema(world, url)
         yield schema
         known = ledger is not None
         yield check_trade_streams(settings, url) if known else not_checked(TRADE_STREAM, "needs the ledger's schema")
+        yield check_news(settings, url) if known else not_checked(NEWS_SOURCES, "needs the ledger's schema")
     yield check_dagster_storage(settings, borrowed)
     yield check_dagster_home(world)
     exchange: PracticeExchange | None = None

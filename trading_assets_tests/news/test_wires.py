@@ -20,7 +20,7 @@ from trading_assets.ledger.wires import WIRE
 from trading_assets.news.config import FeedConfig, NewsConfig
 from trading_assets.news.ingest import ingest
 from trading_assets.news.wire_config import WireConfig
-from trading_assets.news.wire_health import wire_troubles
+from trading_assets.news.wire_health import wire_health, wire_troubles
 from trading_assets.news.wire_round import WireRound, ask_wire, store_told
 from trading_assets.news.wires import told_articles
 from trading_assets.world.clocks import ExchangeClock
@@ -140,6 +140,8 @@ def test_F39_an_interface_that_fails_is_named_left_alone_and_read_to_the_end_lat
     assert failed.error and failed.next_attempt_at is not None and failed.next_attempt_at > clock.now()
     assert failed.stories == (50 if fault.path == "page_token" else 0), "what came before it counts"
     assert any(WIRE in said for said in wire_troubles(ledger, news))
+    (shown,) = wire_health(ledger, news)
+    assert (shown.feed, shown.condition, shown.next_attempt_at) == (WIRE, "failing", failed.next_attempt_at)
     seen = len(proxy.seen)
     assert not ask_wire(ledger, news, clock, asked).asked and len(proxy.seen) == seen
     feeds = ingest(ledger, news, clock)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -20,9 +21,14 @@ from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.doctor.broker_checks import check_account, check_skew
 from trading_assets.doctor.examination import as_lines, examine
 from trading_assets.doctor.model_check import check_model
+from trading_assets.doctor.news_check import check_news
+from trading_assets.ledger import wires
 from trading_assets.ledger.engine import open_ledger
+from trading_assets.ledger.feeds import FeedState, save_feed_states
 from trading_assets.ledger.schema import head
 from trading_assets.ledger.tables import accounts, metadata, watchlist_state
+from trading_assets.ledger.wires import WireState
+from trading_assets.news.addresses import remembered
 from trading_assets.news.model_config import ModelConfig, ModelKind
 from trading_assets.settings import Settings, load_settings
 from trading_assets.world import practice
@@ -51,6 +57,7 @@ ITEMS = [
     "database",
     "migrations",
     "trade stream",
+    "news sources",
     "dagster storage",
     "dagster home",
     "practice exchange",
@@ -343,7 +350,11 @@ def test_a_server_that_refuses_is_named_without_its_password(world: World) -> No
     good = world.server().url("dagster")
     env = {"TRADING_ASSETS_DATABASE_URL": REFUSING, "TRADING_ASSETS_DAGSTER_URL": good}
     finding = others_stay(
-        examined(world, env), "database", State.FAILED, **unchecked("migrations", "trade stream"), **UNCOMPARED
+        examined(world, env),
+        "database",
+        State.FAILED,
+        **unchecked("migrations", "trade stream", "news sources"),
+        **UNCOMPARED,
     )
     assert "127.0.0.1" in finding.seen and "refused" in finding.seen
     assert "TRADING_ASSETS_DATABASE_URL" in str(finding.mend)
@@ -355,7 +366,11 @@ def test_a_password_that_the_server_quotes_is_struck_out(world: World) -> None:
     url = "postgresql://" + f"{SECRET}:{SECRET}@" + address.split("@", 1)[1]
     env = {"TRADING_ASSETS_DATABASE_URL": url, "TRADING_ASSETS_DAGSTER_URL": address}
     finding = others_stay(
-        examined(world, env), "database", State.FAILED, **unchecked("migrations", "trade stream"), **UNCOMPARED
+        examined(world, env),
+        "database",
+        State.FAILED,
+        **unchecked("migrations", "trade stream", "news sources"),
+        **UNCOMPARED,
     )
     assert 'password authentication failed for user "***"' in finding.seen
 
@@ -370,7 +385,7 @@ def test_an_embedded_database_that_stopped_under_its_owner_is_not_started_by_the
         found,
         "database",
         State.FAILED,
-        **unchecked("migrations", "trade stream"),
+        **unchecked("migrations", "trade stream", "news sources"),
         **UNCOMPARED,
         dagster_storage=State.FAILED,
     )
@@ -384,7 +399,7 @@ def test_a_world_without_its_database_gets_none(stopped: World) -> None:
         found,
         "database",
         State.FAILED,
-        **unchecked("migrations", "trade stream"),
+        **unchecked("migrations", "trade stream", "news sources"),
         **UNCOMPARED,
         dagster_storage=State.FAILED,
     )
@@ -410,7 +425,7 @@ def test_a_schema_of_another_version_is_named_and_left_alone(world: World, state
         with ledger_of(world) as connection:
             connection.execute(text("DELETE FROM alembic_version"))
             connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head()})
-    finding = others_stay(found, "migrations", State.FAILED, **unchecked("trade stream"), **UNCOMPARED)
+    finding = others_stay(found, "migrations", State.FAILED, **unchecked("trade stream", "news sources"), **UNCOMPARED)
     assert says in finding.seen
     assert left in (["from_the_future"], [])
 
@@ -625,6 +640,42 @@ def test_an_account_without_credentials_is_named_and_the_others_are_looked_at(
     assert (idle.state, idle.seen) == (State.WARNING, "it has no credentials and does not trade")
     assert "ALPACA_LARGE_KEY" in str(idle.mend)
     assert "no readable answer" in found["account tiny"].seen
+
+
+# --- the sources of news ----------------------------------------------------------------------------------------------
+
+
+def test_sources_of_news_that_fail_were_never_asked_or_are_silent_are_named(tmp_path: Path, database_url: str) -> None:
+    world = World(tmp_path, NAME)
+    world.begin(WorldKind.PAPER, {})
+    urls = {name: f"https://{name}.example/rss?key={SECRET}" for name in ("good", "bad", "new")}
+    feeds = "".join(f"    - {{name: {name}, source: A, url: '{url}'}}\n" for name, url in urls.items())
+    (world.directory / "strategy.yaml").write_text(
+        f"news:\n  alpaca: {{stream: true, compare_seconds: 0.1, deadline_seconds: 0.05}}\n  feeds:\n{feeds}"
+    )
+    settings = load_settings(world=world, env={})
+    ledger = open_ledger(database_url)
+    now = datetime.now(UTC)
+    failed = FeedState("bad", remembered(urls["bad"]), None, None, now, None, 3, "HTTP 403", now + timedelta(minutes=4))
+    with ledger.begin() as connection:
+        good = FeedState("good", remembered(urls["good"]), None, None, now, now, 0, None)
+        save_feed_states(connection, [good, failed])
+        wires.save(connection, wires.WIRE, "x", WireState(error_count=2, last_error="HTTP 500"), now)
+        wires.save(connection, wires.STREAM, "x", WireState(last_success_at=now), now)
+    ledger.dispose()
+    found = check_news(settings, database_url)
+    assert (found.state, SECRET in found.seen) == (State.WARNING, False)
+    assert found.seen.startswith("2 of 5 answered when they were last asked, 1 were never asked; feeds that fail")
+    assert "bad (3 times: HTTP 403; never read" in found.seen and "alpaca (2 times: HTTP 500)" in found.seen
+    children = Children(world)
+    children.start("news-stream", [sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        deadline = time.monotonic() + 30
+        while "the news socket gave no sign of life since" not in check_news(settings, database_url).seen:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        children.stop("news-stream")
 
 
 # --- the sentiment model ----------------------------------------------------------------------------------------------
