@@ -46,6 +46,9 @@ _WEAK = frozenset({"ascii", "iso8859-1"})
 _NO_CHARSET = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "utf-7", "undefined"})
 #: XML allows no other control characters; one of them would make the whole document "broken".
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+#: A character by its number, as lenient parsers take it.
+_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]++)|([0-9]++));?")
+_LONGEST_NUMBER = 7
 #: So many of a hundred characters beyond ASCII may be damaged before a charset counts as the wrong one.
 _DAMAGE = 10
 
@@ -84,7 +87,17 @@ def decode(body: bytes, content_type: str | None = None) -> Decoded:
 
 def xml_text(text: str) -> str:
     """The document as text that XML allows, without a declaration: it is no longer in the charset that it names."""
-    return _NOT_IN_XML.sub("", text[_PROLOG.match(text).end() :])  # type: ignore[union-attr]  # matches the empty text
+    bare = _NOT_IN_XML.sub("", text[_PROLOG.match(text).end() :])  # type: ignore[union-attr]  # matches the empty text
+    return _REFERENCE.sub(_referred, bare)
+
+
+def _referred(found: re.Match[str]) -> str:
+    """The reference, or a space for one to what is no character in XML (half of a pair of UTF-16, a number too large):
+    a parser would refuse the whole document for it."""
+    digits = (found[1] or found[2]).lstrip("0")
+    number = int(digits or "0", 16 if found[1] else 10) if len(digits) <= _LONGEST_NUMBER else -1
+    refused = not 0 <= number <= 0x10FFFF or 0xD800 <= number <= 0xDFFF or _NOT_IN_XML.fullmatch(chr(number))
+    return " " if refused else found[0]
 
 
 def _labels(body: bytes, content_type: str | None) -> list[str]:

@@ -226,3 +226,11 @@ def test_characters_that_cannot_be_stored_or_mislead_are_dropped() -> None:
 def test_long_texts_are_cut() -> None:
     (story,) = parse_feed(rss(item("t" * 5000, guid="1", summary="s" * 50_000)).encode()).stories
     assert (len(story.title), len(story.summary or "")) == (1000, 8000)
+
+
+@pytest.mark.parametrize("number", ["xD83D", "55357", "x0", "8", "x110000", "0" * 20 + "55357", "9" * 30, "xFFFF"])
+def test_F39_a_reference_that_no_character_has_costs_itself_and_not_the_feed(number: str) -> None:
+    bad = item(f"Before &#{number}; after &#x1F600;", guid="1")
+    feed = parse_feed(rss(bad, item("Another & more", guid="2")).encode())
+    assert [story.title for story in feed.stories][:1] == ["Before after 😀"]
+    assert len(feed.stories) == 2
