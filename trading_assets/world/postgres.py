@@ -41,6 +41,8 @@ _SETTINGS: Mapping[str, str] = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %a %d ",
 }
+#: What the server needs of the environment, and the mark of who started it (``world.processes``). It needs no keys.
+_KEPT = ("PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "TRADING_ASSETS_CHILD")
 
 
 class DatabaseServerError(TradingAssetsError):
@@ -278,7 +280,7 @@ class EmbeddedPostgres:
             time.sleep(0.02)
 
     def _as(self, user: host.ServerUser) -> dict[str, Any]:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C"}
+        environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"LC_ALL": "C"}
         common: dict[str, Any] = {"env": environment, "cwd": "/", "umask": 0o077}
         if user.switch and not user.passes:
             common |= {"user": user.uid, "group": user.gid, "extra_groups": []}

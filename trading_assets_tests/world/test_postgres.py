@@ -279,6 +279,20 @@ def test_the_worlds_own_folders_open_for_traversal_by_the_service_group_only(wor
         assert folder.stat().st_gid == service.gid
 
 
+def test_F57_the_server_which_may_run_as_another_user_is_given_no_key(
+    world_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALPACA_LARGE_SECRET", "a secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
+    server = EmbeddedPostgres(world_home / "postgres", own=world_home)
+    server.start()
+    try:
+        given = _postmaster(server).environ()
+    finally:
+        server.stop()
+    assert "a secret" not in given.values() and "PATH" in given
+
+
 def test_the_server_never_runs_as_root(postgres_home: EmbeddedPostgres) -> None:
     assert _postmaster(postgres_home).uids().effective == host.server_user().uid != 0
 
