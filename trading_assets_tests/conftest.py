@@ -6,13 +6,14 @@ The first test that needs the database starts it, whichever worker that is; the 
 from __future__ import annotations
 
 import errno
+import gc
 import ipaddress
 import os
 import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,17 @@ def _sweep() -> None:
 def _data_folder() -> Path:
     named = os.environ.get(DATA_VARIABLE)
     return Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected, a million objects, lives to the end: no rubbish is sought in it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 # First, so that -m already sees the marker.
