@@ -32,6 +32,8 @@ from trading_assets.ledger import bounds
 Json = Mapping[str, Any]
 _SENTINEL = -900.0
 _MAX_IV = 20.0
+#: Whole numbers up to this are floats without rounding.
+_EXACT = 2**53
 _OPTIONABLE = frozenset({"has_options", "options_enabled"})
 
 
@@ -48,10 +50,15 @@ def decimal_or_none(value: object) -> Decimal | None:
 
 def float_or_none(value: object) -> float | None:
     """A finite float that is no sentinel (such as -999), else None."""
-    number = decimal_or_none(value)
-    if number is None:
-        return None
-    result = float(number)
+    result: float
+    if type(value) is float or (type(value) is int and abs(value) <= _EXACT):
+        # What JSON has as a number is one: a history of bars has a million of them.
+        result = float(value)
+    else:
+        number = decimal_or_none(value)
+        if number is None:
+            return None
+        result = float(number)
     return None if result <= _SENTINEL or not math.isfinite(result) else result
 
 

@@ -348,6 +348,21 @@ def test_quotes_keep_a_bid_of_zero_and_lose_what_is_no_price(broker: AlpacaBroke
         broker.quotes(["AAPL"])
 
 
+@pytest.mark.parametrize(
+    ("number", "read"),
+    [
+        (0.1, 0.1), (-0.05, -0.05), (1e-7, 1e-7), (5e-324, 5e-324), (1e308, 1e308), (17, 17.0), (2**53, 2.0**53),
+        (2**53 + 1, float(2**53 + 1)), (-899.9, -899.9), (-999, None), (-999.0, None), (-(10**400), None),
+        (10**400, None), (float("nan"), None), (float("inf"), None),
+    ],
+    ids=lambda value: str(value)[:12],
+)  # fmt: skip
+def test_a_number_is_read_the_same_as_json_number_and_as_text(number: float, read: float | None) -> None:
+    assert parsing.float_or_none(number) == parsing.float_or_none(str(number)) == read
+    assert type(parsing.float_or_none(number)) is type(read)
+    assert parsing.float_or_none(True) is None, "no number"
+
+
 def test_an_asset_is_tradable_and_optionable_only_if_the_broker_says_so() -> None:
     full = {"symbol": "AAPL", "status": "active", "tradable": True, "attributes": ["has_options"], "name": "Apple"}
     assert (parsing.asset(full).tradable, parsing.asset(full).optionable) == (True, True)
