@@ -25,15 +25,14 @@ from trading_assets.ledger.engine import open_ledger
 from trading_assets.ledger.schema import upgrade
 from trading_assets.world.lock import FileLock, InUse, hold
 from trading_assets.world.postgres import EmbeddedPostgres
-from trading_assets_tests.databases import Databases
+from trading_assets_tests.databases import FAST, Databases
 from trading_assets_tests.fault_suite import SCORECARD_PROPERTY, Figures, Scorecard, is_fault_test
 
 RUN_VARIABLE = "TRADING_ASSETS_TEST_RUN"
 DATA_VARIABLE = "TRADING_ASSETS_DATA"
 PREFIX = "ta-tests-"
-#: Tests kill and restart servers of their own; the shared one may trade durability for speed. Without autovacuum the
-#: space of the rows of tests before is not used again in the midst of a test.
-FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
+#: Without autovacuum the space of the rows of tests before is not used again in the midst of a test.
+SHARED = {**FAST, "autovacuum": "off"}
 TEMPLATE = "template_ledger"
 
 
@@ -66,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _server(run: Path) -> EmbeddedPostgres:
-    return EmbeddedPostgres(run / "pg", own=run, settings=FAST)
+    return EmbeddedPostgres(run / "pg", own=run, settings=SHARED)
 
 
 def _remove(run: Path) -> None:

@@ -14,6 +14,8 @@ from sqlalchemy.engine import make_url
 
 from trading_assets.world.postgres import EmbeddedPostgres
 
+#: Settings of a server that lives as long as a test run: it outlives every killed process, but no power cut.
+FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 #: Everything that makes a database what it is, but for its rows: columns, constraints, triggers, settings, version.
 _SHAPE = """
 WITH columns AS (

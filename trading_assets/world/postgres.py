@@ -200,6 +200,8 @@ class EmbeddedPostgres:
         ]
         command += ["--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8"]
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        if self._settings["fsync"] == "off":
+            command += ["--no-sync"]
         try:
             done = subprocess.run(command, check=False, capture_output=True, text=True, **self._as(user))
         finally:

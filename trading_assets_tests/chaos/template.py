@@ -26,10 +26,10 @@ from trading_assets.world.runtime import LEDGER_DATABASE
 from trading_assets_tests.chaos import actor
 from trading_assets_tests.chaos.nursery import Nursery
 from trading_assets_tests.chaos.steps import ACCOUNTS
+from trading_assets_tests.databases import FAST
 from trading_assets_tests.e2e.playground import Playground, playground
 
 WORLD = "play"
-_FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 _ACCOUNTS_YAML = """
 accounts:
   large: {limits: {strategies: [swing_trade, day_trade]}, practice_cash: 121000, practice_options_level: 3}
@@ -60,7 +60,7 @@ class Template:
     @property
     def server(self) -> EmbeddedPostgres:
         """Its database server, which serves every sequence."""
-        return EmbeddedPostgres(self.world.postgres, own=self.home, settings=_FAST)
+        return EmbeddedPostgres(self.world.postgres, own=self.home, settings=FAST)
 
 
 def nursery(template: Template) -> Nursery:

@@ -26,7 +26,9 @@ from trading_assets.settings import load_settings
 from trading_assets.world.dagster_home import write_dagster_home
 from trading_assets.world.lease import stop_world
 from trading_assets.world.paths import World, WorldKind
+from trading_assets.world.postgres import EmbeddedPostgres
 from trading_assets.world.runtime import open_world
+from trading_assets_tests.databases import FAST
 
 SESSION = date(2026, 3, 11)
 #: For tests in which a second account would only repeat the first.
@@ -114,6 +116,7 @@ def playground(
     lock.acquire()
     kept = os.environ.get("TRADING_ASSETS_DAGSTER_URL")
     try:
+        EmbeddedPostgres(world.postgres, own=world.home, settings=FAST).start()
         runtime = open_world(settings, arguments=arguments, begin=True)
         os.environ["TRADING_ASSETS_DAGSTER_URL"] = runtime.dagster_url
         desk = Desk(lambda: settings, lambda _: runtime)
