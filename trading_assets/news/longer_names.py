@@ -15,8 +15,8 @@ from trading_assets.news.wordlists import words_of
 
 _REACH = 60
 _COUNTRIES = (
-    r"India|Pakistan|Bangladesh|Sri Lanka|Nepal|Nigeria|Kenya|Ghana|Tanzania|Uganda|Zambia|Zimbabwe|South Africa|Egypt|"
-    r"Morocco|Malaysia|Indonesia|Philippines|Thailand|Vietnam|Taiwan|Lanka"
+    r"India|Pakistan|Bangladesh|Sri Lanka|Lanka|Nepal|Nigeria|Kenya|Ghana|Tanzania|Uganda|Zambia|Zimbabwe|Egypt|"
+    r"Malaysia|Indonesia|Philippines|Thailand"
 )
 _KINDS = (
     r"Steel|Motors?|Foods?|Products|Laboratories|Labs|Pharma(?:ceuticals?)?|Healthcare|Chemicals?|Industries|Life|"
@@ -89,9 +89,15 @@ def another_security(text: str, stop: int) -> bool:
     """Whether the words after ``stop`` make an affiliate, a fund or a place of a company's name."""
     return (
         _AFFILIATE.match(text, stop, stop + _REACH) is not None
-        or _FUND.match(text, stop, stop + 2 * _REACH) is not None
+        or _fund(text, stop)
         or _PLACE.match(text, stop, stop + _REACH) is not None
     )
+
+
+def _fund(text: str, stop: int) -> bool:
+    """A fund by its name: "Blackstone's private credit fund" is the house's business."""
+    match = _FUND.match(text, stop, stop + 2 * _REACH)
+    return match is not None and all(word[0].isupper() for word in re.split(r"[\s-]+", match.group().strip()))
 
 
 def another_trade(text: str, stop: int, names: Iterable[str]) -> bool:
@@ -122,8 +128,8 @@ def inside_capitals(text: str, start: int, stop: int, *, one_word: bool) -> bool
         if after is not None and _NO_PART.match(after.group(1)) is None:
             return True
     before = _BEFORE.search(text[max(0, start - _REACH) : start])
-    # "Cayman Islands-based Garmin"
-    if before is None or _NO_NAME.fullmatch(before.group(1)) or "-" in before.group(1):
+    # "Cayman Islands-based Garmin", "Amazon's Ring"
+    if before is None or _NO_NAME.fullmatch(before.group(1)) or not before.group(1).isalpha():
         return False
     begins = start - len(before.group())
     return begins > 0 and _SENTENCE_START.search(text[max(0, begins - 4) : begins]) is None

@@ -31,11 +31,8 @@ TAG_ABROAD = re.compile(rf"\b(?:{_FOREIGN})\s{{0,3}}:\s{{0,3}}[A-Z0-9]{{1,6}}\b"
 _BEHIND = re.compile(r":(?!US\b)[A-Z]{2}\b")
 _REACH = 48
 
-_CODES = frozenset(
-    {"ALL", "AMD", "AOA", "AZN", "BAM", "BBD", "BND", "CAD", "COP", "CRC", "CVE", "EGP", "EUR", "GEL", "HKD", "IDR"}
-    | {"ILS", "INR", "JPY", "KGS", "MGA", "MUR", "NAD", "NIO", "NOK", "PAB", "PEN", "SAR", "SOS", "SVC", "TOP", "TTD"}
-    | {"TRY", "USD", "WST"}
-)
+#: Codes of currencies in which amounts are told, as far as they could be symbols.
+_CODES = frozenset({"CAD", "COP", "EGP", "EUR", "HKD", "IDR", "ILS", "INR", "JPY", "NOK", "PEN", "SAR", "TRY", "USD"})
 _NUMBER = r"\d+(?:[.,]\d+)*"
 _SIZE = r"(?:thousand|million|billion|trillion|crore|lakh|bn|mn|mln|m|k|tn)\b"
 _AMOUNT_AFTER = re.compile(rf"\s?(?:{_NUMBER}\s?{_SIZE}|\d+[.,]\d+(?:[.,]\d+)*\b)", re.IGNORECASE)

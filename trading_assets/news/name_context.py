@@ -124,13 +124,16 @@ def listed_beside(text: str, start: int, stop: int, known: Callable[[str], bool]
 
 
 def part_of_a_name(text: str, start: int, stop: int, style: Style) -> bool:
-    """Whether capitals are the beginning or the end of a longer name: "DB Realty", "HSBC AMC", "SAN FRANCISCO"."""
+    """Whether capitals are the beginning or the end of a longer name: "DB Realty", "HSBC AMC"."""
     if style is Style.SENTENCE and _NAME_GOES_ON.match(text, stop, stop + _REACH):
         return True
-    goes_on = _CAPITALS_AFTER.match(text, stop, stop + _REACH)
-    if goes_on is not None and goes_on.group(1) not in FORMS and goes_on.group(1) not in words_of("ordinary_words.txt"):
-        return True
     return _CAPITALS_BEFORE.search(text[max(0, start - _REACH) : start]) is not None
+
+
+def capitals_go_on(text: str, stop: int) -> bool:
+    """Whether another word in capitals follows that is no everyday one: "SAN FRANCISCO", and not "IBM CEO"."""
+    after = _CAPITALS_AFTER.match(text, stop, stop + _REACH)
+    return after is not None and after.group(1) not in FORMS and after.group(1) not in words_of("ordinary_words.txt")
 
 
 def in_parentheses(text: str, start: int, stop: int) -> bool:

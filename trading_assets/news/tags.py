@@ -11,6 +11,7 @@ from trading_assets.news.mentions import How, TickerMention
 from trading_assets.news.name_context import (
     FORMS,
     Style,
+    capitals_go_on,
     elsewhere,
     in_parentheses,
     listed_beside,
@@ -27,8 +28,10 @@ _RIC = re.compile(r"\(([A-Z]{1,5})\.(?:OQ|O|N|K)\)")
 _BARE = re.compile(
     rf"(?<![\w$&.'’/-])([A-Z]{{2,5}}(?:[.-][A-Z](?![\w.-]))?)(?=['’]s\b|(?![\w&/${MARKS}]|[.'’-][A-Za-z]))"
 )
-#: "in $M" says how a table counts, "shares in $T" does not.
-_UNIT = re.compile(r"(?<!shares )(?<!stock )(?<!stake )(?<!position )(?<!calls )(?<!puts )\b(?:in|per)\s$|\($|\d\s?$")
+#: "sales in $M" says how a table counts, "a stake in $T" does not.
+_UNIT = re.compile(
+    r"\((?:in\s)?$|\d\s?$|\b(?:revenues?|sales|amounts?|figures|values?|assets|costs?|profits?|all) (?:in|per)\s$"
+)
 _CURRENCIES = frozenset({"USD", "US", "EUR", "CAD", "AUD", "NZ", "NZD", "HK", "HKD", "SGD", "MN", "BN", "MM"})
 _AMOUNTS = frozenset("MBKT")
 #: In capitals DOW is the index as often as the company.
@@ -49,7 +52,7 @@ def tagged(text: str, known: Callable[[str], bool]) -> Iterator[TickerMention]:
             continue
         if symbol in _AMOUNTS and _UNIT.search(text[max(0, match.start() - _REACH) : match.start()]):
             continue
-        if abroad(text, match.start(1), match.end(1)) or amount(text, match.start(1), match.end(1)):
+        if abroad(text, match.start(1), match.end(1)):
             continue
         yield TickerMention(symbol, How.CASHTAG, match.group(), match.start())
     for match in _EXCHANGE.finditer(text):
@@ -93,7 +96,7 @@ def bare(
         if symbol in everyday or symbol in _NO_SYMBOLS or not followed(symbol):
             continue
         start, stop = match.span(1)
-        if len(symbol) <= _SHORT and part_of_a_name(text, start, stop, style):
+        if len(symbol) <= _SHORT and (part_of_a_name(text, start, stop, style) or capitals_go_on(text, stop)):
             continue
         if abroad(text, start, stop) or amount(text, start, stop):
             continue
