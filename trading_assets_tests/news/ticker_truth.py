@@ -8,7 +8,9 @@ the headline does not say which is meant: SEntFiN's headlines with one are left 
 
 **Split.** By the hash of the headline: the rules were made on the half ``developed``; the other, ``held_out``, was
 looked at once, to label what the sets leave out. One rule was made after that (symbols of three letters that nobody
-curated count in parentheses only): the developed half asked for it, too, but it helped the other.
+curated count in parentheses only): the developed half asked for it, too, but it helped the other. The rules on longer
+names, markets and short symbols were made later still, by the developed halves and by texts without labels; of the
+other halves only the counts were looked at.
 
 **Recall** counts the sets' own names only, as far as any word of the name stands in the headline, so that what was
 judged by hand cannot raise it.
