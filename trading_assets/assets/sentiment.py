@@ -167,14 +167,33 @@ def _listed(desk: Desk, scope: Scope) -> Finding:
     return Finding("companies_listed", fresh, said, {"listed_companies": symbols}, warning=True)
 
 
-def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, Any]:
-    if not rows.height:
+def _of_another_model(desk: Desk, scope: Scope) -> dict[str, int]:
+    """How many of the day's stories were scored, but never by the present model. The day on which the model changed is
+    not stale for long: its next minute is by the present code, though the stories before it are not."""
+    from trading_assets.ledger.news import unscored_between
+    from trading_assets.news.frames import day_bounds
+    from trading_assets.news.sentiment import ModelUnavailable
+
+    try:
+        present = desk.model.name, desk.model.revision
+    except ModelUnavailable:
         return {}
+    begin, end = day_bounds(scope.day)
+    with desk.ledger.connect() as connection:
+        never = unscored_between(connection, None, begin, end)
+        return {"stories_of_another_model": unscored_between(connection, present, begin, end) - never}
+
+
+def _numbers(desk: Desk, scope: Scope, rows: pl.DataFrame) -> dict[str, Any]:
+    of_another = _of_another_model(desk, scope)
+    if not rows.height:
+        return of_another
     from trading_assets.news.frames import newest_scores
 
     waited = (rows["known_at"] - rows["fetched_at"]).max()
     scored_by = rows.group_by("model", "revision").agg(pl.col("event_uid").n_unique()).sort("model", "revision")
     return {
+        **of_another,
         "stories": rows["event_uid"].n_unique(),
         "tickers": rows["ticker"].drop_nulls().n_unique(),
         "mean_score": round(cast("float", newest_scores(rows)["score"].mean()), 4),

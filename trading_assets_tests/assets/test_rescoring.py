@@ -186,6 +186,31 @@ def test_a_backfill_after_another_model_was_chosen_scores_anew_and_no_past_decis
     assert after.rows().equals(rows), "a second backfill adds nothing"
 
 
+def test_the_day_on_which_the_model_changes_says_how_much_of_it_only_another_model_has_scored(
+    ledger: Engine, database_url: str, tmp_path: Path, clock: SetClock, instance: DagsterInstance
+) -> None:
+    def told() -> Any:
+        last = instance.fetch_materializations(SENTIMENT, limit=1).records[0].asset_materialization
+        assert last is not None
+        return last.metadata["stories_of_another_model"].value
+
+    tell(ledger, clock, "Nvidia soars to a record high", "Intel plunges on a weak outlook")
+    place({}, database_url, tmp_path, clock, instance).minute()
+    assert told() == 0
+    clock.instant += timedelta(minutes=5)
+    tell(ledger, clock, "Tesla misses estimates")
+    after = place({}, database_url, tmp_path, clock, instance, tickers={"per_company": False})
+    assert after.status()[0] is StaleStatus.STALE
+    after.minute()
+    assert after.status()[0] is StaleStatus.FRESH, "Dagster compares the newest run only"
+    assert told() == 2
+    after.backfill()
+    assert told() == 2, "the current day is written by its minutes alone"
+    clock.instant += timedelta(days=1)
+    after.backfill()
+    assert told() == 0
+
+
 def test_F42_a_model_that_cannot_be_used_fails_the_minute_with_its_reason_and_stores_nothing(
     ledger: Engine, database_url: str, tmp_path: Path, clock: SetClock, instance: DagsterInstance
 ) -> None:
