@@ -7,7 +7,7 @@ import json
 import pytest
 from sqlalchemy import Engine
 
-from trading_assets.news.config import FeedConfig, NewsConfig
+from trading_assets.news.config import FeedConfig, FetchConfig, NewsConfig
 from trading_assets.news.identity import event_uid
 from trading_assets.news.ingest import ingest
 from trading_assets.news.parse import FeedUnreadable, parse_feed
@@ -32,6 +32,7 @@ def test_F39_a_body_that_takes_minutes_to_read_is_a_failed_feed_and_the_others_a
         feeds=tuple(
             FeedConfig(name=name, url=feeds.serve(f"/{name}", body), source=name) for name, body in bodies.items()
         ),
+        fetch=FetchConfig(stories_per_round=1000),
         reading=ReadingConfig(body_s=3),
     )
     report = ingest(ledger, config, clock)

@@ -25,3 +25,8 @@ def upgrade() -> None:
     )
     op.alter_column("universe_runs", "followed", server_default=None)
     op.alter_column("universe_runs", "method", comment="ranker, bedrock, or configured")
+
+
+def downgrade() -> None:
+    op.alter_column("universe_runs", "method", comment="ranker, or bedrock")
+    op.drop_column("universe_runs", "followed")
