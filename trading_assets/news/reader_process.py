@@ -63,8 +63,10 @@ class ReaderProcess:
 
     def read(self, about: About, body: bytes) -> bytes:
         """What the module answers to ``body``. Raises ``Unread`` if that takes too much time or memory, or fails."""
-        if self._process is None:
-            self._process = self._start()
+        try:
+            self._process = self._process or self._start()
+        except OSError as problem:
+            raise Unread(f"cannot be read: no process could be started ({problem})") from problem
         process, late = self._process, threading.Event()
 
         def give_up() -> None:
@@ -145,17 +147,24 @@ def _exchange(process: subprocess.Popen[bytes], about: bytes, body: bytes) -> by
 
 def serve(module: str, seconds: int, memory_mib: int, asked: IO[bytes], answered: IO[bytes]) -> None:
     """Answer until there is no more to read."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory_mib * _MIB, memory_mib * _MIB))
+    _limit(resource.RLIMIT_AS, memory_mib * _MIB)
     answer = import_module(module).answer
     while len(head := asked.read(_ASKED.size)) == _ASKED.size:
         sizes = _ASKED.unpack(head)
         about, body = json.loads(asked.read(sizes[0])), asked.read(sizes[1])
         # Whoever asked may have been killed: then nobody else ends this.
-        end = math.ceil(time.process_time()) + seconds + 1
-        resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
+        _limit(resource.RLIMIT_CPU, math.ceil(time.process_time()) + seconds + 1)
         found = answer(about, body)
         answered.write(_ANSWERED.pack(len(found)) + found)
         answered.flush()
+
+
+def _limit(kind: int, most: int) -> None:
+    """No more than ``most``, nor than whoever started this may have."""
+    _, hard = resource.getrlimit(kind)
+    # Not every system can bound the memory of a process; time is bounded all the same.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 if __name__ == "__main__":

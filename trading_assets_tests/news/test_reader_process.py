@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
+import psutil
 import pytest
 from sqlalchemy import Engine
 
@@ -83,6 +86,33 @@ def test_F57_a_process_that_reads_what_strangers_sent_has_no_keys(monkeypatch: p
     with ReaderProcess(ODD, seconds=30, memory_mib=512) as apart:
         seen = json.loads(apart.read({"do": "environment"}, b""))
     assert set(seen) <= {"PYTHONPATH", "LD_LIBRARY_PATH", "TRADING_ASSETS_CHILD", "LC_CTYPE"}
+
+
+def test_F39_where_no_process_can_be_started_a_large_body_is_a_failed_feed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with BodyReader(ReadingConfig()) as bodies, pytest.raises(FeedUnreadable, match="no process could be started"):
+        bodies.parse(LARGE.encode(), content_type=None, where="here", base="https://a.example", zone=None)
+
+
+@pytest.mark.patient
+def test_a_process_whose_asker_was_killed_ends_by_itself() -> None:
+    asking = (
+        "from trading_assets.news.reader_process import ReaderProcess\n"
+        f"apart = ReaderProcess({ODD!r}, seconds=1, memory_mib=512)\n"
+        "apart.read({'do': 'remember'}, b'')\n"
+        "print(apart._process.pid, flush=True)\n"
+        "apart._seconds = 60\n"
+        "apart.read({'do': 'loop'}, b'')\n"
+    )
+    asker = subprocess.Popen([sys.executable, "-c", asking], stdout=subprocess.PIPE, text=True)
+    assert asker.stdout is not None
+    reader = psutil.Process(int(asker.stdout.readline()))
+    with asker:
+        asker.kill()
+    ended, alive = psutil.wait_procs([reader], timeout=60)
+    for process in alive:
+        process.kill()
+    assert (ended, alive) == ([reader], [])
 
 
 def test_F39_a_process_that_was_ended_or_failed_is_replaced_and_else_kept() -> None:
