@@ -18,8 +18,12 @@ import httpx
 from alpaca.data.historical import OptionHistoricalDataClient, StockHistoricalDataClient
 from alpaca.trading.client import TradingClient
 
+from trading_assets.exchange.journal import JOURNAL_FILE
+from trading_assets_tests.exchange.forked import Forked, fork_exchange
+
 TOKEN = "control-token-of-the-test"
 KEY, SECRET = "PKONE", "secret-of-account-one"
+SEED = 7
 #: A Friday on which the index has contracts that expire.
 SESSION = date(2026, 3, 13)
 OPEN = datetime(2026, 3, 13, 13, 30, tzinfo=UTC)
@@ -32,7 +36,7 @@ def configuration(start: datetime, **changes: Any) -> dict[str, Any]:
     one = {"name": "one", "key": KEY, "secret": SECRET, "cash": "50000", "options_level": 2}
     two = {"name": "two", "key": "PKTWO", "secret": "secret-of-account-two", "cash": "1000", "options_level": 0}
     return {
-        "seed": 7,
+        "seed": SEED,
         "session": SESSION.isoformat(),
         "scenario": "normal",
         "start_at": start.isoformat(),
@@ -48,17 +52,20 @@ class Exchange:
     """A running exchange. ``start`` may be called again after ``kill`` or ``stop``."""
 
     directory: Path
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Forked | None = None
     url: str = ""
     headers: Mapping[str, str] = field(default_factory=lambda: {"APCA-API-KEY-ID": KEY, "APCA-API-SECRET-KEY": SECRET})
 
     def start(self) -> Exchange:
-        with (self.directory / "log.txt").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "trading_assets.exchange", "--directory", str(self.directory)],
-                stdout=log,
-                stderr=log,
-            )
+        """Start it and wait for its address.
+
+        The first of a directory is forked from a warm process. What it left is found by an interpreter of its own, as
+        after a restart in life: nothing of it may hang on what the first had in memory, or on its hashes.
+        """
+        if (self.directory / JOURNAL_FILE).exists():
+            self.process = self._fresh()
+        else:
+            self.process = fork_exchange(self.directory, SEED, SESSION)
         for _ in range(2000):
             address = self._address()
             if address is not None:
@@ -68,6 +75,14 @@ class Exchange:
                 break
             time.sleep(0.02)
         raise AssertionError(self.log())
+
+    def _fresh(self) -> subprocess.Popen[bytes]:
+        with (self.directory / "log.txt").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "trading_assets.exchange", "--directory", str(self.directory)],
+                stdout=log,
+                stderr=log,
+            )
 
     def _address(self) -> str | None:
         """The address that this very process wrote; one of an earlier run does not count."""
