@@ -208,6 +208,11 @@ def _past(product: Product, desk: Desk, scope: Scope) -> _Done:
     stored = store.read(product.name, [scope.key])
     if scope.kind is Kind.CURRENT:
         return _Done(stored, f"{stored.height} rows stored; the current session is written by its minute runs only")
+    if scope.requested:
+        # A minute that was asked for before midnight and came to this after it: it is no backfill.
+        return _Done(
+            stored, f"{stored.height} rows stored; the day ended before this minute, those after it complete it"
+        )
     live = store.is_live(product.name, scope.key)
     if live and product.as_of_column is None:
         return _completed(product, desk, scope, stored)

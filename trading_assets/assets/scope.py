@@ -35,11 +35,13 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One partition of a run: its key, how to treat it, and the instant at which the run looks at it."""
+    """One partition of a run: its key, how to treat it, and the instant at which the run looks at it. ``requested``: a
+    schedule asked for the run; nobody who wants a past partition made anew did."""
 
     key: str
     kind: Kind
     now: datetime
+    requested: bool = False
 
     @property
     def day(self) -> date:
@@ -76,7 +78,7 @@ def scopes(context: AssetExecutionContext, desk: Desk, *, job: str, tick: str) -
                 where=f"{context.asset_key.to_user_string()}/{key}",
                 mend="Choose a past partition.",
             )
-        result.append(Scope(key, _kind(day, today, now, live), now))
+        result.append(Scope(key, _kind(day, today, now, live), now, live))
     return sorted(result, key=lambda scope: scope.key)
 
 

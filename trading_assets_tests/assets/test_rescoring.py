@@ -211,6 +211,21 @@ def test_the_day_on_which_the_model_changes_says_how_much_of_it_only_another_mod
     assert told() == 0
 
 
+def test_a_minute_that_comes_to_its_day_after_midnight_is_no_backfill(
+    ledger: Engine, database_url: str, tmp_path: Path, clock: SetClock, instance: DagsterInstance
+) -> None:
+    tell(ledger, clock, "Nvidia soars to a record high", "Intel plunges on a weak outlook")
+    before = place({}, database_url, tmp_path, clock, instance)
+    before.minute()
+    lived = before.rows()
+    clock.instant += timedelta(days=1)
+    after = place({}, database_url, tmp_path, clock, instance, tickers={"per_company": False})
+    after.minute()
+    assert after.rows().equals(lived), "what another model has scored is scored anew by a backfill alone"
+    after.backfill()
+    assert after.rows().height == 2 * lived.height
+
+
 def test_F42_a_model_that_cannot_be_used_fails_the_minute_with_its_reason_and_stores_nothing(
     ledger: Engine, database_url: str, tmp_path: Path, clock: SetClock, instance: DagsterInstance
 ) -> None:
