@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib import import_module
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from trading_assets.news.lexicon import LexiconModel, probabilities
 from trading_assets.news.model_config import ModelConfig
+from trading_assets.news.model_trial import SENTENCES
 from trading_assets.news.sentiment import Label, Score, ScoringError, load_model
 from trading_assets.news.wordlists import document
 
@@ -163,6 +165,20 @@ def test_F42_probabilities_that_are_none_are_refused(values: tuple[float, float,
 def test_the_model_is_loaded_once_per_process_and_names_its_version(tmp_path: Path) -> None:
     assert load_model(ModelConfig(), tmp_path) is load_model(ModelConfig(), tmp_path)
     assert (MODEL.name, MODEL.revision) == ("vader-finance", "vader-3.3+2026.1")
+
+
+def test_other_scores_are_another_revision() -> None:
+    """If this fails, the words or the way of reading them have changed: give ``finance_lexicon.json`` another
+    ``version`` before the digest here, or scores of both would stand beside each other under one revision."""
+    lists = document("finance_lexicon.json")
+    words = sorted({*lists["neutral"], *lists["words"], *lists["phrases"], *lists["good_high"], *lists["bad_high"]})
+    moved = [
+        f"Acme {each} {move}" for each in ("profit", "cost") for move in sorted({*lists["rises"], *lists["falls"]})
+    ]
+    texts = [*SENTENCES, *moved, *(f"Acme and {word}" for word in words)]
+    told = "".join(f"{text}:{MODEL.score([text])[0].signed:.4f};" for text in texts)
+    digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+    assert (MODEL.revision, digest) == ("vader-3.3+2026.1", "88d6bc2eacf50c93")
 
 
 @pytest.mark.recorded
