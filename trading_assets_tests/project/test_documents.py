@@ -5,11 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from trading_assets.config_files import merged, validated
+from trading_assets.settings import packaged
+from trading_assets.strategy_config import StrategyConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+_YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -62,3 +69,17 @@ def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
         if not file.exists() or (section and section not in {_anchor(path[-1]) for path in _sections(file)}):
             astray.append(target)
     assert astray == []
+
+
+def _strategies() -> Iterator[Any]:
+    """Each example of a strategy.yaml; those of accounts.yaml are another file's."""
+    for document in DOCUMENTS:
+        for number, block in enumerate(_YAML.findall(document.read_text(encoding="utf-8")), start=1):
+            values = yaml.safe_load(block)
+            if "accounts" not in values:
+                yield pytest.param(values, id=f"{document.relative_to(ROOT)} {number}")
+
+
+@pytest.mark.parametrize("values", list(_strategies()))
+def test_a_configuration_that_a_document_shows_is_accepted(values: dict[str, Any]) -> None:
+    validated(StrategyConfig, merged(packaged("strategy.yaml"), values), "the document")
