@@ -34,6 +34,9 @@ SESSION = date(2026, 3, 11)
 #: For tests in which a second account would only repeat the first.
 ONE_ACCOUNT = "accounts: {large: {limits: {strategies: [swing_trade, day_trade]}, practice_cash: 121000}}"
 
+#: So far into the drawn day no signal comes: minutes run before would decide nothing and only take time.
+CALM = timedelta(minutes=70)
+
 
 @dataclass
 class Playground:
@@ -57,7 +60,7 @@ class Playground:
 
     def until_a_signal(self, step: timedelta = timedelta(minutes=10)) -> list[str]:
         """Minute runs from now on until a fresh signal waits; its ids. Nothing is dispatched on the way."""
-        instant = max(self.desk.clock.now(), self.session.open) + step
+        instant = max(self.desk.clock.now(), self.session.open + CALM) + step
         while instant < self.session.close:
             self.minute(instant)
             ids: list[str] = fresh_signals(self.desk, self.session, self.desk.clock.now())["signal_id"].to_list()
