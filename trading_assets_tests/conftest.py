@@ -34,6 +34,8 @@ PREFIX = "ta-tests-"
 #: Without autovacuum the space of the rows of tests before is not used again in the midst of a test.
 SHARED = {**FAST, "autovacuum": "off"}
 TEMPLATE = "template_ledger"
+#: Rooms with the files that take longest: worlds are played in them.
+_LONGEST = ("faults", "e2e", "jobs", "world")
 
 
 # --- the run ----------------------------------------------------------------------------------------------------------
@@ -93,6 +95,10 @@ def _data_folder() -> Path:
     return Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def _room(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """What is imported and collected, a million objects, lives to the end: no rubbish is sought in it."""
@@ -111,7 +117,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if is_fault_test(item.name):
             item.add_marker("faults")
     # Whole files go to one worker: the longest first, so that none is left alone with one at the end.
-    items.sort(key=lambda item: item.path.parent.name != "faults" or item.path.parent.parent.name == "exchange")
+    items.sort(key=lambda item: _LONGEST.index(room) if (room := _room(item)) in _LONGEST else len(_LONGEST))
     if _data_folder().is_dir():
         return
     recorded = [item for item in items if item.get_closest_marker("recorded")]
