@@ -79,7 +79,7 @@ class ClusterIndex:
     @property
     def held(self) -> list[tuple[str, str, datetime]]:
         """The same with the cluster and the receipt of each."""
-        return [(each.event_uid, each.cluster_id, each.fetched_at) for each in self._held.values()]
+        return [(uid, each.cluster_id, each.fetched_at) for uid, each in self._held.items()]
 
     @property
     def newest(self) -> datetime | None:
