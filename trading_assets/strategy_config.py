@@ -59,8 +59,9 @@ class UniverseConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Mode = Field(
-        default=Mode.FIXED,
-        description="fixed (the tickers below) or discovered (found in news and volumes; the tickers below until then)",
+        default=Mode.AUTO,
+        description="auto (discovered, but fixed where the tickers below are others than these), fixed (the tickers "
+        "below) or discovered (found in news and volumes; the tickers below until then)",
     )
     tickers: tuple[str, ...] = Field(
         default=tuple(_SECTORS), min_length=1, max_length=8000, description="tickers that are followed"
@@ -70,6 +71,11 @@ class UniverseConfig(BaseModel):
     )
 
     discovery: DiscoveryConfig = Field(default=DiscoveryConfig(), description="How tickers are discovered")
+
+    @property
+    def discovers(self) -> bool:
+        """Whether tickers are discovered. Who names others than the default ones does not want any beside them."""
+        return self.mode is Mode.DISCOVERED or (self.mode is Mode.AUTO and set(self.tickers) == set(_SECTORS))
 
     @field_validator("tickers", mode="after")
     @classmethod

@@ -52,8 +52,9 @@ from trading_assets.resources.desk import Desk
 _log = logging.getLogger(__name__)
 CHECK = "universe_found"
 _DESCRIPTION = (
-    "The tickers that are followed where `universe.mode` is `discovered`: 35 named from the events of the last 24 "
-    "hours, volume surges and what is tracked already, by a built-in ranking or a language model on Amazon Bedrock. "
+    "The tickers that are followed, unless tickers of one's own are configured or `universe.mode` is `fixed`: 35 named "
+    "from the events of the last 24 hours, volume surges and what is tracked already, by a built-in ranking or a "
+    "language model on Amazon Bedrock. "
     "Each must be an active, tradable asset with options; the most confident 28 are active. A ticker in which "
     "something is open is kept whatever the answer says. If it fails, the last universe stays. The volumes are those "
     "of bars as they were known; the bars of the tickers that it names are fetched afterwards.\n\n"
@@ -170,7 +171,7 @@ def _told(found: Found, before: frozenset[str], *, followed: bool) -> dict[str, 
     count = {status: sum(member.status is status for member in members) for status in Status}
     note = f"failed, and the last universe stays: {run.error}" if run.error is not None else "found"
     if not followed:
-        note += "; nobody ever follows it, because universe.mode is fixed or a recording is played"
+        note += "; nobody ever follows it, because the configured tickers or a recording's are followed"
     told: dict[str, Any] = {
         "note": MetadataValue.text(note),
         "method": run.method,

@@ -50,11 +50,13 @@ def discovery_schedule(status: DefaultScheduleStatus) -> ScheduleDefinition:
         cron_schedule="*/5 * * * *",
         execution_timezone=str(NEW_YORK),
         default_status=status,
-        description="Discovers the tickers to follow every six hours, where `universe.mode` is `discovered`.",
+        description="Discovers the tickers to follow every six hours, unless the configured ones are followed.",
     )
     def _discovery_schedule(context: ScheduleEvaluationContext, desk: ResourceParam[Desk]) -> RunRequest | SkipReason:
         if not desk.discovers:
-            return SkipReason("the configured tickers are followed (universe.mode is fixed, or a recording is played)")
+            return SkipReason(
+                "nobody is discovered: the configured tickers (universe.mode, universe.tickers) are followed"
+            )
         held = held_back(context, desk, DISCOVERY_JOB)
         if held is not None:
             return held

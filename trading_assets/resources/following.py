@@ -40,9 +40,7 @@ def configured(desk: Desk) -> tuple[str, ...]:
 
 def discovers(desk: Desk) -> bool:
     """Whether the universe is discovered. Beyond what a recording has there is nothing to discover."""
-    from trading_assets.news.discovery.config import Mode
-
-    return desk.settings.strategy.universe.mode is Mode.DISCOVERED and desk.runtime.recorded_tickers() is None
+    return desk.settings.strategy.universe.discovers and desk.runtime.recorded_tickers() is None
 
 
 def followed_now(desk: Desk) -> tuple[str, ...]:

@@ -204,6 +204,18 @@ def test_what_a_discovery_kept_is_followed_and_not_entered(desk: Desk, ledger: E
     )
 
 
+def test_tickers_are_discovered_unless_a_person_configures_others_than_the_default_ones() -> None:
+    def discovers(**universe: Any) -> bool:
+        return StrategyConfig.model_validate({"universe": universe}).universe.discovers
+
+    default = list(StrategyConfig().universe.tickers)
+    assert discovers() and discovers(tickers=default[::-1]) and discovers(sectors={"AAPL": "Technology"})
+    assert not discovers(tickers=["AAPL", "KO"]), "who names tickers wants no others traded"
+    assert not discovers(tickers=[*default, "GME"])
+    assert discovers(mode="discovered", tickers=["AAPL", "KO"])
+    assert not discovers(mode="fixed")
+
+
 def test_a_discovery_is_due_every_six_hours_of_new_yorks_day_and_sooner_after_a_failure() -> None:
     config = DiscoveryConfig()
     now = datetime(2026, 3, 11, 13, 0, tzinfo=UTC)

@@ -11,8 +11,9 @@ from trading_assets.news.bedrock_config import BedrockConfig
 
 
 class Mode(StrEnum):
-    """Who is followed."""
+    """Who is followed. ``AUTO``: discovered, unless a person wrote down tickers of their own."""
 
+    AUTO = "auto"
     FIXED = "fixed"
     DISCOVERED = "discovered"
 
