@@ -52,7 +52,7 @@ def followed_now(desk: Desk) -> tuple[str, ...]:
         open_in = store.at_stake(connection)
     if newest is None or newest.method == store.CONFIGURED:
         return _ordered(desk, desk.configured_universe, open_in)
-    return _ordered(desk, {*newest.symbols, _index(desk)}, open_in)
+    return _ordered(desk, {_index(desk)}, newest.symbols.union(open_in))
 
 
 def followed_in(desk: Desk, day: date) -> tuple[str, ...]:
@@ -64,7 +64,12 @@ def followed_in(desk: Desk, day: date) -> tuple[str, ...]:
     with desk.ledger.connect() as connection:
         followings = store.followings_between(connection, session.open, session.close)
         open_in = store.at_stake_between(connection, session.open, session.close)
-    found = {symbol for following in followings for symbol in following.symbols}
+    found: set[str] = set()
+    for following in followings:
+        if following.method == store.CONFIGURED:
+            found |= following.symbols
+        else:
+            open_in |= following.symbols
     if desk.discovers:
         found.add(_index(desk))
     if not desk.discovers or not followings or followings[0].known_at > session.open:
@@ -94,7 +99,8 @@ def _index(desk: Desk) -> str:
 
 def _ordered(desk: Desk, named: Iterable[str], open_in: Iterable[str]) -> tuple[str, ...]:
     """Both, in order. What a broker holds may be called as no stock is, and its data server refuses a whole question
-    for one such name: it is managed by its own quotes and not asked about here. Of a recorded world what it has."""
+    for one such name: it is managed by its own quotes and not asked about here, also where a discovery kept it. Of a
+    recorded world what it has."""
     recorded = desk.runtime.recorded_tickers()
     held = {symbol for symbol in open_in if _STOCK.fullmatch(symbol) and (recorded is None or symbol in recorded)}
     return tuple(sorted(held.union(symbol for symbol in named if re.fullmatch(TICKER, symbol))))

@@ -15,6 +15,7 @@ from trading_assets.ledger import universe as store
 from trading_assets.ledger.universe import Member, Status, UniverseRun
 from trading_assets.market.sessions import require_session
 from trading_assets.news.discovery.config import DiscoveryConfig
+from trading_assets.news.discovery.validation import with_kept
 from trading_assets.resources.desk import Desk
 from trading_assets.strategy_config import StrategyConfig
 from trading_assets_tests.ledger.factory import intent, position, register
@@ -202,6 +203,19 @@ def test_what_a_discovery_kept_is_followed_and_not_entered(desk: Desk, ledger: E
         (DAY.open, frozenset({"AAPL", "KO", "SPY"})),
         (at, frozenset({"AMD", "SPY"})),
     )
+
+
+def test_F25_what_no_stock_is_called_is_kept_by_a_discovery_and_not_asked_about(desk: Desk, ledger: Engine) -> None:
+    """The broker's data server refuses a question for all tickers for one such name: no bar of any would come."""
+    at = DAY.open + HOUR
+    with ledger.begin() as connection:
+        register(connection, "tiny")
+        position(connection, "p1", underlying="G0260P102", symbol="G0260P102", created_at=at - HOUR)
+        members = with_kept([Member(1, "AMD", Status.ACTIVE)], store.at_stake(connection), "SPY")
+        store.add_run(connection, run("first", at), members)
+    assert {member.symbol for member in members if member.status is Status.KEPT} == {"G0260P102"}
+    assert desk.universe == ("AMD", "SPY")
+    assert desk.universe_in(DAY.day) == ("AAPL", "AMD", "KO", "SPY")
 
 
 def test_tickers_are_discovered_unless_a_person_configures_others_than_the_default_ones() -> None:
