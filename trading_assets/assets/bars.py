@@ -50,10 +50,15 @@ def _rebuild(desk: Desk, scope: Scope, as_ofs: Sequence[datetime] | None) -> Obs
 
 def _newest(desk: Desk, session: Session, stored: pl.DataFrame, start: datetime, until: datetime) -> pl.DataFrame:
     """What there is since ``start``; of a ticker that entered lately everything since the open, once."""
-    held_back, entered = waiting(desk, session), lately(desk, session)
+    # First who is followed, then who of them entered, then who waits: one that a discovery adds in between is left to
+    # the next minute. The other way round it would be asked for as if it had been followed since the open.
+    universe = desk.universe
+    entered = lately(desk, session)
+    held_back = waiting(desk, session)
     last = dict(stored.filter(pl.col("ticker").is_in(list(entered))).group_by("ticker").agg(pl.col("ts").max()).rows())
-    behind = [name for name in entered if name not in held_back and (name not in last or last[name] < start)]
-    followed = [name for name in desk.universe if name not in held_back and name not in behind]
+    able = [name for name in universe if name not in held_back]
+    behind = [name for name in able if name in entered and (name not in last or last[name] < start)]
+    followed = [name for name in able if name not in behind]
     fresh = [name for name in behind if name not in last]
     whole = complete(desk, session, fresh)
     behind = [name for name in behind if name in last or name in whole]

@@ -167,6 +167,41 @@ def test_F03_what_was_bought_by_hand_has_its_history_before_its_minutes_and_othe
     follows.ledger.dispose()
 
 
+@pytest.mark.parametrize("looks", [0, 1, 2])
+def test_who_is_discovered_while_a_minute_asks_for_bars_is_left_to_the_next_minute(
+    tmp_path: Path, ledger: Engine, looks: int
+) -> None:
+    """Bars of the last minutes alone would keep those since the open from it all day, and nothing knows its splits."""
+    now, follows = DAY.open + 30 * MINUTE, following(ledger)
+    add(ledger, "first", DAY.open - timedelta(hours=1), "KO")
+    left = [looks]
+
+    class Meanwhile(SimpleNamespace):
+        """A desk behind whose back another process discovers AMD after so many ``looks`` at who is followed."""
+
+        def _looked(self, answer: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                add(ledger, "second", now - timedelta(seconds=1), "AMD", "KO")
+            return answer
+
+        @property
+        def universe(self) -> tuple[str, ...]:
+            return cast("tuple[str, ...]", self._looked(follows.universe))
+
+        def entered(self, since: datetime) -> Any:
+            return self._looked(follows.entered(since))
+
+    desk = cast("Desk", Meanwhile(**vars(desk_of(tmp_path, now))))
+    desk.frames.append("daily_bars", DAY.key, daily(["KO"], DAY.open), DAY.open)
+    desk.frames.append("splits", DAY.key, empty(SPLITS), DAY.open + MINUTE)
+    stored = bars(["KO", "SPY"], DAY.open, now, DAY.open)
+    seen = _newest(desk, DAY, stored, now - 6 * MINUTE, now)
+    assert set(seen["ticker"]) == {"KO", "SPY"}
+    assert ("AMD" in follows.universe) is (looks > 0)
+    follows.ledger.dispose()
+
+
 def test_who_enters_without_the_newest_daily_bar_waits_alone(tmp_path: Path) -> None:
     """Halted yesterday, or new: it must not keep the others from being decided."""
     since = DAY.open + 30 * MINUTE
