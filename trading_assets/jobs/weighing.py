@@ -215,9 +215,9 @@ def _weigh_stock(
     if not report.passed:
         return Weighed(report, None, sizing, None, None, denial_reason(report), inputs)
     distance = None if range_ is None else config.exits.stock_stop_atr * range_
-    bracket = entry_bracket(ladder, distance, lambda _: CENT, config.orders.stock_target)
+    bracket = entry_bracket(ladder, spot, distance, lambda _: CENT, config.orders.stock_target)
     if bracket is None:
-        said = f"no bracket: a stop {told(distance)} away does not lie below every price of the entry"
+        said = f"no bracket: a stop {told(distance)} away does not lie below every price of the entry and the bid"
         return Weighed(report, None, sizing, None, None, said, inputs)
     entry = Entry(
         account=account,

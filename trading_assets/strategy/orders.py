@@ -70,16 +70,18 @@ class Bracket:
     take_profit: Decimal
 
 
-def entry_bracket(ladder: tuple[Rung, ...], distance: Decimal | None, tick: Tick, reward: Decimal) -> Bracket | None:
+def entry_bracket(
+    ladder: tuple[Rung, ...], quote: Quote | None, distance: Decimal | None, tick: Tick, reward: Decimal
+) -> Bracket | None:
     """The stop ``distance`` below the ladder's highest price, and the take profit ``reward`` times as far above it.
 
     From the highest price the loss at the stop is never more than the size was made for. Both are rounded up to the
     tick. None where there is no such bracket: no ladder, an unknown distance, or one so short that the stop would not
-    lie below the lowest rung.
+    lie below the lowest rung and the bid: where the bid is there already it would be sold at once, at any loss.
     """
-    known = finite(distance)
+    known, sides = finite(distance), two_sided(quote)
     limits = [rung.limit for rung in ladder if rung.limit is not None]
-    if not limits or known is None or known <= 0:
+    if not limits or sides is None or known is None or known <= 0:
         return None
     lowest, highest = min(limits), max(limits)
     stop, target = highest - known, highest + reward * known
@@ -88,8 +90,8 @@ def entry_bracket(ladder: tuple[Rung, ...], distance: Decimal | None, tick: Tick
     found = Bracket(
         round_to_tick(stop, tick(stop), direction="up"), round_to_tick(target, tick(target), direction="up")
     )
-    fits = found.stop_loss <= lowest - tick(lowest) and found.take_profit >= highest + tick(highest)
-    return found if fits else None
+    below = found.stop_loss <= lowest - tick(lowest) and found.stop_loss < sides[0]
+    return found if below and found.take_profit >= highest + tick(highest) else None
 
 
 def exit_ladder(

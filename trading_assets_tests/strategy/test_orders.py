@@ -39,8 +39,9 @@ def test_an_entry_climbs_from_a_quarter_of_the_spread_above_mid_to_the_ask() -> 
 
 
 def bracket(distance: str | None, *, bid: str = "99.90", ask: str = "100.10") -> Bracket | None:
-    ladder = entry_ladder(quote(bid, ask), lambda _: CENT, CONFIG)
-    return entry_bracket(ladder, None if distance is None else Decimal(distance), lambda _: CENT, CONFIG.stock_target)
+    market, away = quote(bid, ask), None if distance is None else Decimal(distance)
+    ladder = entry_ladder(market, lambda _: CENT, CONFIG)
+    return entry_bracket(ladder, market, away, lambda _: CENT, CONFIG.stock_target)
 
 
 def test_a_bracket_stops_below_the_highest_price_and_takes_its_profit_twice_as_far_above_it() -> None:
@@ -52,7 +53,14 @@ def test_a_bracket_stops_below_the_highest_price_and_takes_its_profit_twice_as_f
 @pytest.mark.parametrize("distance", [None, "0", "-1", "NaN", "0.04", "100.10", "500"])
 def test_no_bracket_where_the_stop_would_not_lie_between_nothing_and_the_lowest_rung(distance: str | None) -> None:
     assert bracket(distance) is None
-    assert entry_bracket((), Decimal(1), lambda _: CENT, CONFIG.stock_target) is None
+    assert entry_bracket((), quote("99.90", "100.10"), Decimal(1), lambda _: CENT, CONFIG.stock_target) is None
+
+
+@pytest.mark.parametrize(("bid", "ask"), [("9.40", "10.00"), ("0", "10.00"), ("9.80", "10.00")])
+def test_F34_no_bracket_where_the_bid_is_at_its_stop_already(bid: str, ask: str) -> None:
+    """Bought at 10.00 with 0.20 at risk, it would be sold at once at 9.40: three times what the size was made for."""
+    assert bracket("0.20", bid=bid, ask=ask) is None
+    assert bracket("0.20", bid="9.81", ask=ask) == Bracket(stop_loss=Decimal("9.80"), take_profit=Decimal("10.40"))
 
 
 def test_equal_neighbours_become_one_rung_that_works_as_long() -> None:
