@@ -55,8 +55,12 @@ _STATES_IN_SHORT = (
 _STATE = re.compile(rf"\s?,\s+(?:(?:{_STATES_IN_SHORT})\.|(?:{_STATES})\b)")
 _BEFORE = re.compile(r"(?<![\w.'’-])([A-Z][\w'’-]*)(\.?)\s+$")
 _TITLES = frozenset(
-    {"Mr", "Mrs", "Ms", "Sir", "Dame", "Lord", "Lady", "Prof", "Professor", "Judge", "Justice", "Sen", "Rep"}
-)
+    {
+        "Mr", "Mrs", "Ms", "Sir", "Dame", "Lord", "Lady", "Dr", "Prof", "Professor", "Judge", "Justice",
+        "Sen", "Senator", "Rep", "Representative", "Congressman", "Congresswoman", "Gov", "Governor", "President",
+        "Premier", "PM", "Minister", "Secretary", "Mayor", "Ambassador",
+    }
+)  # fmt: skip
 _AFTER = re.compile(r"\s+([A-Z][\w&-]*)")
 #: Capitals that may follow a company's name and are not part of it.
 _NO_PART = re.compile(
@@ -110,7 +114,7 @@ def another_trade(text: str, stop: int, names: Iterable[str]) -> bool:
 
 
 def person_or_town(text: str, start: int, stop: int) -> bool:
-    """Whether one word is a family name behind a given one or a title ("Mr. Hayward"), or a town before its state."""
+    """Whether one word is a family name behind a given one or a title ("Gov. Abbott"), or a town before its state."""
     if _STATE.match(text, stop, stop + _REACH):
         return True
     before = _BEFORE.search(text[max(0, start - _REACH) : start])

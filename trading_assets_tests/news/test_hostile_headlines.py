@@ -116,6 +116,15 @@ NAMES = {
     "Oracle Financial Services and Honeywell Automation gain in a weak market": "",
     "Shares of Dr. Reddy's Laboratories and of Oracle gain": "RDY ORCL",
     "LPL Financial LLC settles": "LPLA",
+    "Gov. Abbott says Texas will sue, and Texas Governor Abbott signs it": "",
+    "President Ford, Premier Ford and the Ford government in Ontario": "",
+    "PM Abbott says no, Dr. Abbott agrees": "",
+    "Abbott raises outlook": "ABT",
+    "Ford CEO and President of the United States meet": "F",
+    "Merck KGaA raises outlook": "",
+    "Merck raises outlook": "MRK",
+    "Coca-Cola HBC and Coca-Cola Consolidated raise prices": "",
+    "Paris Hilton's brand grows": "",
 }
 
 
