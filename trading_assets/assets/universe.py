@@ -149,6 +149,7 @@ def _volumes(desk: Desk, as_of: datetime) -> list[Volume]:
 
 
 def _tracked(desk: Desk, as_of: datetime) -> dict[str, tuple[str, ...]]:
+    """Why a ticker is tracked already: it is followed, watched or held, or one of the configured ones."""
     from trading_assets.ledger.watchlist import members_of
 
     day = as_of.astimezone(NEW_YORK).date()
@@ -161,6 +162,9 @@ def _tracked(desk: Desk, as_of: datetime) -> dict[str, tuple[str, ...]]:
         found.setdefault(ticker, []).append("on the watchlist")
     for ticker, accounts in open_in.items():
         found.setdefault(ticker, []).append(f"open in {', '.join(accounts)}")
+    # The start of all universes: without this a ticker that left would come back only by news, and none grows again.
+    for ticker in desk.configured_universe:
+        found.setdefault(ticker, ["configured"])
     found.pop(desk.settings.strategy.context.index, None)
     return {ticker: tuple(why) for ticker, why in found.items()}
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import Engine
 
+from trading_assets.assets.universe import _tracked
 from trading_assets.automation.discovering import due_at
 from trading_assets.ledger import universe as store
 from trading_assets.ledger.universe import Member, Status, UniverseRun
@@ -241,3 +242,9 @@ def test_a_discovery_is_due_every_six_hours_of_new_yorks_day_and_sooner_after_a_
     on_time = run("c", datetime(2026, 3, 11, 18, 0, tzinfo=UTC))
     assert due_at(on_time, now, config) == datetime(2026, 3, 12, 0, 0, tzinfo=UTC)
     assert due_at(run("d", now, error="no answer"), now, config) == now + timedelta(minutes=30)
+
+
+def test_a_configured_ticker_that_left_may_come_back_without_news(desk: Desk, ledger: Engine) -> None:
+    add(ledger, "first", DAY.open - 2 * HOUR, "AMD", "KO")
+    assert "AAPL" not in desk.universe
+    assert _tracked(desk, DAY.open) == {"AAPL": ("configured",), "AMD": ("followed",), "KO": ("followed",)}

@@ -5,7 +5,7 @@
 - news: events that name the ticker, of ``full_news`` (3);
 - tone: the size of their mean sentiment, each event counting once;
 - volume: ``(ratio - 1) / (full_volume - 1)`` of its volume in multiples of the usual, from 1 to ``full_volume`` (3);
-- tracked: 1 if it is followed, watched or held already, so that without news the universe stays.
+- tracked: 1 if it is followed, watched or held already, or configured, so that without news the universe stays.
 
 What is not known speaks for nothing. ``confidence = 0.5 + score / 2``. Equal ones are ordered by symbol.
 """
