@@ -79,7 +79,8 @@ class Company:
     """What a company is called. ``guarded`` names count only beside a word that belongs to companies.
 
     ``name`` is the registered name. With neither aliases nor guarded names given nobody has looked at it: names are
-    learnt from it. Beside one of the words in ``unless_before`` or ``unless_after`` no name of it counts at all.
+    learnt from it. Beside one of the words in ``unless_before`` or ``unless_after`` neither name nor symbol counts;
+    with one of ``unless_near`` anywhere in the text its symbol, initials and guarded names are something else's.
     ``namesakes``: companies of the same name are listed elsewhere, so it does not count in a text about that market.
     """
 
@@ -88,6 +89,7 @@ class Company:
     guarded: tuple[str, ...] = ()
     unless_before: tuple[str, ...] = ()
     unless_after: tuple[str, ...] = ()
+    unless_near: frozenset[str] = frozenset()
     namesakes: bool = False
 
     @property
@@ -124,6 +126,7 @@ def _curated() -> Mapping[str, Company]:
             tuple(entry.get("guarded", ())),
             tuple(entry.get("unless_before", ())),
             tuple(entry.get("unless_after", ())),
+            frozenset(entry.get("unless_near", ())),
             bool(entry.get("namesakes", False)),
         )
         for symbol, entry in raw.items()

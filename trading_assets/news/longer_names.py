@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from trading_assets.news.companies import Company
+from trading_assets.news.name_context import next_word, previous_word, words_in
 from trading_assets.news.wordlists import words_of
 
 _REACH = 60
@@ -87,6 +89,18 @@ _FORMS = {
 _AMERICAN = frozenset({"inc", "corp", "co", "llc"})
 _FORM = re.compile(r",?\s+([A-Za-z][A-Za-z./]{1,11})")
 _LETTERS = re.compile(r"[A-Za-z./]+")
+
+
+def means_else(text: str, start: int, stop: int, company: Company) -> bool:
+    """Whether the word before or behind says that this is none of the ``company``: "Merck KGaA"."""
+    if company.unless_before and next_word(text, stop) in company.unless_before:
+        return True
+    return bool(company.unless_after) and previous_word(text, start) in company.unless_after
+
+
+def speaks_of_else(text: str, company: Company) -> bool:
+    """Whether the text speaks of what the ``company``'s short names mean, too: "AMD" is a disease of the retina."""
+    return bool(company.unless_near) and not company.unless_near.isdisjoint(words_in(text))
 
 
 def another_security(text: str, stop: int) -> bool:

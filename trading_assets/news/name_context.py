@@ -61,6 +61,7 @@ _CAPITALS_BEFORE = re.compile(r"\b[A-Z]{2,}\s+$")
 _SHARES_BEFORE = re.compile(r"\b(?:shares|stock) (?:of|in)\s+$", re.IGNORECASE)
 _WITHIN = re.compile(r"[a-z,]\s+$")
 _WORD = re.compile(r"[^\W\d_]{2,}")
+_TOKEN = re.compile(r"[^\W_]{2,}")
 _INITIAL = re.compile(r"\b([A-Z])\w*")
 _NEXT = re.compile(r"\s+([^\W\d_]+)")
 _PREVIOUS = re.compile(r"([^\W\d_]+(?:\.[^\W\d_])*\.?)\s+$")
@@ -159,6 +160,12 @@ def elsewhere(text: str) -> bool:
     if _ELSEWHERE.search(text, 0, _READ) is not None:
         return True
     return ":" in text and TAG_ABROAD.search(text, 0, _READ) is not None
+
+
+@lru_cache(maxsize=64)
+def words_in(text: str) -> frozenset[str]:
+    """The words and numbers in the beginning of ``text``, in lower case."""
+    return frozenset(word.lower() for word in _TOKEN.findall(text, 0, _READ))
 
 
 def beside(text: str, first_stop: int, second_start: int) -> bool:

@@ -35,7 +35,9 @@ from trading_assets.news.longer_names import (
     another_security,
     another_trade,
     inside_capitals,
+    means_else,
     person_or_town,
+    speaks_of_else,
 )
 from trading_assets.news.mentions import How, NamedSpan, TickerMention
 from trading_assets.news.name_book import Name, names_of
@@ -45,9 +47,7 @@ from trading_assets.news.name_context import (
     capitalised,
     elsewhere,
     in_company_context,
-    next_word,
     part_of_a_name,
-    previous_word,
     style_of,
     within_sentence,
 )
@@ -148,7 +148,7 @@ class TickerExtractor:
             for mention in bare(
                 text, style, self._symbols.__contains__, self._curated.__contains__, self._called.__contains__
             )
-            if mention.position not in taken
+            if mention.position not in taken and not self._means_else(text, mention)
         ]
         spans = {(span.start, span.stop): span for span in named}
         for mention in found:
@@ -156,6 +156,11 @@ class TickerExtractor:
             stop = start + len(mention.matched)
             spans.setdefault((start, stop), NamedSpan(start, stop, mention.symbol, mention.symbol))
         return Reading(whole, _surest(found), tuple(spans[key] for key in sorted(spans)))
+
+    def _means_else(self, text: str, mention: TickerMention) -> bool:
+        """Whether a bare symbol stands for something else: "wet AMD" is a disease of the eye."""
+        company, start = self._companies[mention.symbol], mention.position or 0
+        return speaks_of_else(text, company) or means_else(text, start, start + len(mention.matched), company)
 
     def _known(self, symbol: str) -> bool:
         return symbol in (self._symbols if self._listed is None else self._listed)
@@ -218,10 +223,10 @@ def _judge(text: str, start: int, stop: int, name: Name, style: Style) -> _Verdi
     if not any(letter.isupper() for letter in written):
         return _Verdict.NOTHING
     company = name.company
-    if company.unless_before and next_word(text, stop) in company.unless_before:
+    if means_else(text, start, stop, company):
         return _Verdict.OTHER
-    if company.unless_after and previous_word(text, start) in company.unless_after:
-        return _Verdict.OTHER
+    if (name.guard is not Guard.NONE or len(written) <= _INITIALS) and speaks_of_else(text, company):
+        return _Verdict.NOTHING
     one_word = " " not in written
     if another_security(text, stop) or (company.namesakes and elsewhere(text)):
         return _Verdict.OTHER

@@ -126,10 +126,29 @@ NAMES = {
     "Coca-Cola HBC and Coca-Cola Consolidated raise prices": "",
     "Paris Hilton's brand grows": "",
 }
+ELSE = {
+    "Drug for wet AMD wins FDA approval": "",
+    "Regeneron jumps on age-related macular degeneration (AMD) data": "REGN",
+    "AMD jumps as patients of chips return, $AMD gains": "AMD",
+    "AMD and Nvidia win FDA approval of their chips": "AMD NVDA",
+    "Nvidia launches RTX 5090 at $1,999": "NVDA",
+    "GeForce RTX laptops go on sale": "",
+    "RTX wins a missile order, AMD rises": "RTX AMD",
+    "NSC spokesman says no decision on Iran": "",
+    "NSC beats estimates as Norfolk Southern cuts costs": "NSC",
+    "CME to hit Earth on Friday, aurora expected": "",
+    "CME sets a record for volume": "CME",
+    "Lakers GM says no trade is near": "",
+    "GM mosquitoes released in Florida": "",
+    "GM recalls trucks": "GM",
+    "High BP raises stroke risk, study finds": "",
+    "BP raises dividend": "BP",
+    "Abbott signs redistricting map into law in Texas": "",
+}
 
 
 @pytest.mark.parametrize(
-    ("text", "symbols"), [pair for group in (TAGS, CASHTAGS, LETTERS, SHORT, NAMES) for pair in group.items()]
+    ("text", "symbols"), [pair for group in (TAGS, CASHTAGS, LETTERS, SHORT, NAMES, ELSE) for pair in group.items()]
 )
 def test_what_only_looks_like_a_company_names_none(text: str, symbols: str) -> None:
     assert {mention.symbol for mention in EXTRACTOR.extract(text)} == set(symbols.split())
