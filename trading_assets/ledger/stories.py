@@ -36,6 +36,7 @@ class HeldStory:
     source: str
     title: str
     link: str | None
+    dated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ _HELD = (
     _RAW.source,
     _RAW.title,
     _RAW.link,
+    _RAW.published_at.is_not(None),
 )
 
 

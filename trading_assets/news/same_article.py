@@ -30,14 +30,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """Who said what at a page."""
+    """Who said what at a page, with a date or without."""
 
     publisher: str
     said: str
+    dated: bool
 
     def is_also(self, other: _Told) -> bool:
         """Whether both are one article: the same headline, or one that its own publisher edited."""
         return self.said == other.said or (self.publisher == other.publisher and _edited(self.said, other.said))
+
+    def is_told_by(self, other: _Told) -> bool:
+        """Whether ``other`` does for it: without a date it never counts as news, and stands in no dated one's way."""
+        return (other.dated or not self.dated) and self.is_also(other)
 
 
 def without_told(connection: Connection, fresh: Sequence[tuple[str, Arrival]]) -> list[tuple[str, Arrival]]:
@@ -52,7 +57,7 @@ def without_told(connection: Connection, fresh: Sequence[tuple[str, Arrival]]) -
         page, by_wire = page_of(arrival.link), arrival.feed == WIRE
         if page is not None and _leads(page):
             said = _said(arrival)
-            if any(said.is_also(other) for other in told[not by_wire][page]):
+            if any(said.is_told_by(other) for other in told[not by_wire][page]):
                 continue
             told[by_wire][page].append(said)
         kept.append((uid, arrival))
@@ -70,7 +75,8 @@ def publisher(source: str) -> str:
 
 
 def _said(article: Arrival | HeldStory) -> _Told:
-    return _Told(publisher(article.source), words_said(article.title))
+    dated = article.dated if isinstance(article, HeldStory) else article.published_at is not None
+    return _Told(publisher(article.source), words_said(article.title), dated)
 
 
 def _edited(one: str, other: str) -> bool:

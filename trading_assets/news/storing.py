@@ -114,7 +114,7 @@ def _in_order(
 @dataclass(frozen=True, slots=True)
 class _Came:
     """An arrival with its identity. ``by_link`` is the one it has without its guid; None without a link or a guid.
-    ``own`` is the one it has where others hold these."""
+    ``own`` is the one it has where others hold these; ``dated``: it says when it was published."""
 
     arrival: Arrival
     uid: str
@@ -124,6 +124,14 @@ class _Came:
     @property
     def own(self) -> str:
         return digest("story of", self.arrival.source, self.uid)
+
+    @property
+    def dated(self) -> bool:
+        return self.arrival.published_at is not None
+
+    def is_told_by(self, holder: HeldStory) -> bool:
+        """Whether the one that is held does for this one, too: without a date it never counts as news, this may."""
+        return holder.dated or not self.dated
 
 
 def _new_articles(
@@ -137,15 +145,18 @@ def _new_articles(
     one article.
 
     Nor can one publisher take an article from another, by telling its guid or address first with words of its own: the
-    second is known by its publisher then.
+    second is known by its publisher then. One that was stored without a date is stored once more when it comes with
+    one: the first can never count as news.
     """
     came = [_came(arrival) for arrival in arrivals]
     taken = stories_held(connection, {each.uid for each in came} | {each.by_link for each in came if each.by_link})
     taken |= stories_held(connection, {each.own for each in came if _is_disputed(each, taken)})
+    if any(not held.dated for held in taken.values()):
+        taken |= stories_held(connection, {uid for each in came for uid in _of_undated(each, taken)})
     bare = [each for each in came if each.by_link is None and each.page is not None and each.uid not in taken]
-    at_page: dict[str, list[str]] = defaultdict(list)
+    at_page: dict[str, list[HeldStory]] = defaultdict(list)
     for held in stories_linked(connection, {link for each in bare for link in (each.page, each.arrival.link) if link}):
-        at_page[page_of(held.link) or ""].append(words_said(held.title))
+        at_page[page_of(held.link) or ""].append(held)
     ambiguous = _ambiguous(came)
     fresh: list[tuple[str, Arrival]] = []
     for each in came:
@@ -156,19 +167,21 @@ def _new_articles(
             holder = taken.get(uid)
             if holder is None:
                 same = taken.get(each.by_link)
-                if same is not None and words_said(same.title) == title:
+                if same is not None and words_said(same.title) == title and each.is_told_by(same):
                     continue
             elif _another(each, holder) and (uid in ambiguous or holder.feed != each.arrival.feed):
                 uid = each.by_link
-        elif uid not in taken and each.page is not None and title in at_page.get(each.page, ()):
+        elif uid not in taken and each.page is not None and _is_among(each, title, at_page.get(each.page, ())):
             continue
         if uid in taken and _of_another_publisher(each, taken[uid]):
             uid = each.own
+        if uid in taken and not each.is_told_by(taken[uid]):
+            uid = _dated(uid)
         if uid in taken:
             continue
         taken[uid] = _held(uid, each.arrival)
         if each.page is not None:
-            at_page[each.page].append(title)
+            at_page[each.page].append(taken[uid])
         fresh.append((uid, each.arrival))
     return fresh
 
@@ -209,5 +222,19 @@ def _is_disputed(one: _Came, taken: Mapping[str, HeldStory]) -> bool:
     return any(holder is not None and _of_another_publisher(one, holder) for holder in holders)
 
 
+def _is_among(one: _Came, title: str, told: Iterable[HeldStory]) -> bool:
+    return any(words_said(held.title) == title and one.is_told_by(held) for held in told)
+
+
+def _of_undated(one: _Came, taken: Mapping[str, HeldStory]) -> list[str]:
+    """The identities that ``one`` may have because one without a date holds its others."""
+    uids = (one.uid, one.by_link, one.own)
+    return [_dated(uid) for uid in uids if uid is not None and uid in taken and not one.is_told_by(taken[uid])]
+
+
+def _dated(uid: str) -> str:
+    return digest("dated story of", uid)
+
+
 def _held(uid: str, arrival: Arrival) -> HeldStory:
-    return HeldStory(uid, arrival.feed, arrival.source, arrival.title, arrival.link)
+    return HeldStory(uid, arrival.feed, arrival.source, arrival.title, arrival.link, arrival.published_at is not None)

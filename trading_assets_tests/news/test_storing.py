@@ -195,6 +195,28 @@ def test_F39_one_feed_gives_a_guid_and_another_only_the_link_and_the_article_is_
     assert stored(ledger, *came, at=NOON + timedelta(days=10)) == []
 
 
+@pytest.mark.parametrize("by", ["guid", "link", "the link of a guid", "the address of a guid", "the broker"])
+def test_F39_a_feed_without_dates_keeps_no_dated_article_out_which_alone_counts(ledger: Engine, by: str) -> None:
+    page = "https://x.example/beats"
+    guid, link = {"guid": ("g", None), "the link of a guid": ("g", page)}.get(by, (None, page))
+    undated = article(BEATS, guid, link, feed="undated", at=None)
+    dated = article(BEATS, guid, link, feed="dated")
+    if by == "the link of a guid":
+        undated = replace(undated, guid=None)
+    elif by == "the address of a guid":
+        undated = replace(undated, guid="of another feed")
+        dated = replace(dated, guid=None)
+    elif by == "the broker":
+        dated = replace(dated, guid="alpaca:1", feed=WIRE)
+    assert [story.published_at for story in stored(ledger, undated)] == [None]
+    later = NOON + timedelta(minutes=1)
+    (second,) = stored(ledger, undated, dated, at=later)
+    assert second.published_at == dated.published_at
+    assert second.cluster_id == event_uid(undated.guid, undated.link, "", None), "one event, told once"
+    again = replace(undated, feed="undated too"), replace(dated, feed="dated too"), undated, dated
+    assert stored(ledger, *again, at=later + timedelta(minutes=1)) == [], "and each is stored once"
+
+
 def test_F39_a_feed_whose_entries_all_lead_to_one_page_keeps_them_all(ledger: Engine) -> None:
     home = "https://x.example/"
     came = [article(f"Note number {n} of the desk", f"note-{n}", home) for n in range(3)]
