@@ -27,7 +27,7 @@ from trading_assets.news.articles_config import ArticlesConfig
 from trading_assets.news.config import NewsConfig
 from trading_assets.news.guard import is_inside
 from trading_assets.news.manners import Manners, RoundOver
-from trading_assets.news.reader_process import ReaderProcess, Unread
+from trading_assets.news.reader_process import NotStarted, ReaderProcess, Unread
 from trading_assets.news.text import storable
 from trading_assets.news.web import Reader, Refused
 
@@ -140,9 +140,12 @@ def _require_html(response: httpx.Response) -> None:
         raise Refused(f"the page is {kind or 'of no stated type'} and not HTML", response.status_code)
 
 
-async def _extracted(apart: ReaderProcess, body: bytes, content_type: str, limits: ArticlesConfig) -> _Result:
+async def _extracted(apart: ReaderProcess, body: bytes, content_type: str, limits: ArticlesConfig) -> _Result | None:
     try:
         found = await asyncio.to_thread(apart.read, {"content_type": content_type[:200]}, body)
+    except NotStarted:
+        # What is stored is never tried again: it waits until the machine has room.
+        return None
     except Unread as problem:
         return _Result(None, f"the page {problem}")
     text = storable(found.decode("utf-8", "replace"), limits.max_characters)

@@ -42,6 +42,10 @@ class Unread(Exception):
     """A body that was given up; says why, as the end of a sentence that begins with what it is ("the page ...")."""
 
 
+class NotStarted(Unread):
+    """No process could be started: nothing was tried, and nothing is known of the body."""
+
+
 class ReaderProcess:
     """Lets ``answer`` of ``module`` read bodies in a process that is started with the first one; a context manager.
 
@@ -66,7 +70,7 @@ class ReaderProcess:
         try:
             self._process = self._process or self._start()
         except OSError as problem:
-            raise Unread(f"cannot be read: no process could be started ({problem})") from problem
+            raise NotStarted(f"cannot be read: no process could be started ({problem})") from problem
         process, late = self._process, threading.Event()
 
         def give_up() -> None:

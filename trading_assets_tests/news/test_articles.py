@@ -135,6 +135,17 @@ def test_F39_a_page_that_takes_too_long_to_read_is_given_up(ledger: Engine, feed
     assert stored(ledger) == {uid(link): (None, "the page takes longer than 0.01 s to read")}
 
 
+def test_F39_a_machine_on_which_no_process_can_be_started_for_a_while_loses_no_article(
+    ledger: Engine, feeds: FeedServer, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = feeds.serve("/article", PAGE, Content_Type="text/html")
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.executable", "/nowhere/python")
+        report = read(ledger, told(feeds, link), clock)
+    assert (report.read, report.waiting, stored(ledger)) == (0, 1, {})
+    assert read_articles(ledger, told(feeds, link), clock).read == 1
+
+
 def test_a_host_is_written_without_scheme() -> None:
     with pytest.raises(ValidationError, match="is no host"):
         ArticlesConfig(hosts=("https://example.com",))
