@@ -134,7 +134,7 @@ def test_F42_a_process_that_may_have_little_memory_scores_all_the_same(trained: 
         "    return inner(batch)\n"
         "model._backend.logits = counted\n"
         "used = int(next(line for line in open('/proc/self/status') if line.startswith('VmData')).split()[1]) * 1024\n"
-        "resource.setrlimit(resource.RLIMIT_DATA, (used + 100 * 2**20,) * 2)\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (used + 250 * 2**20,) * 2)\n"
         "scores = model.score(texts)\n"
         "print(len(scores), {score.label.value for score in scores}, max(sizes), min(sizes))\n"
     )
