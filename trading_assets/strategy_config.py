@@ -73,9 +73,14 @@ class UniverseConfig(BaseModel):
     discovery: DiscoveryConfig = Field(default=DiscoveryConfig(), description="How tickers are discovered")
 
     @property
+    def chosen(self) -> bool:
+        """Whether somebody named tickers of their own, in whatever order."""
+        return set(self.tickers) != set(_SECTORS)
+
+    @property
     def discovers(self) -> bool:
         """Whether tickers are discovered. Who names others than the default ones does not want any beside them."""
-        return self.mode is Mode.DISCOVERED or (self.mode is Mode.AUTO and set(self.tickers) == set(_SECTORS))
+        return self.mode is Mode.DISCOVERED or (self.mode is Mode.AUTO and not self.chosen)
 
     @field_validator("tickers", mode="after")
     @classmethod

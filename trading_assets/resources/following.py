@@ -27,15 +27,12 @@ _STOCK = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,3})?")
 def configured(desk: Desk) -> tuple[str, ...]:
     """The configured tickers and the index. A recorded world follows what its recording has: all of it, or what a
     universe of one's own names of it."""
-    from trading_assets.strategy_config import UniverseConfig
-
     strategy = desk.settings.strategy
     named = {*strategy.universe.tickers, strategy.context.index}
     recorded = desk.runtime.recorded_tickers()
     if recorded is None:
         return tuple(sorted(named))
-    chosen = strategy.universe.tickers != UniverseConfig().tickers
-    return tuple(sorted(named & set(recorded) if chosen else recorded))
+    return tuple(sorted(named & set(recorded) if strategy.universe.chosen else recorded))
 
 
 def discovers(desk: Desk) -> bool:
